@@ -1,0 +1,1 @@
+"""Spikes, rates and currents, and what turns one into another."""

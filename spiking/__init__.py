@@ -1,0 +1,1 @@
+"""Networks of spiking and rate neurons, and the machines that run them."""

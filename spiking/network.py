@@ -1,0 +1,139 @@
+"""The description of a network: layers, connections and the clock, with no numbers hidden in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rate_bridge.errors import InputError
+from rate_bridge.filters import spike_value
+from spiking.neurons.base import Neuron
+
+__all__ = ["Connection", "Layer", "Network", "chain"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A population of neurons of one model.
+
+    Args:
+        size: number of neurons.
+        neuron: the model, with nominal parameter values.
+    """
+
+    size: int
+    neuron: Neuron
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise InputError("network.layers", self.size, "sizes of 1 or more")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """All-to-all synapses from one layer to another.
+
+    Args:
+        pre: index of the presynaptic layer; 0 is the input.
+        post: index of the postsynaptic layer, 1 or more.
+        delay_steps: steps from a spike to the membrane that sees it, 1 or more.
+    """
+
+    pre: int
+    post: int
+    delay_steps: int = 1
+
+    def __post_init__(self) -> None:
+        if self.delay_steps < 1:
+            raise InputError("network.delay_ms", self.delay_steps, "a delay of 1 step or more")
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers, the connections between them, and the clock they run on.
+
+    Layer 0 is the input (`inputs` values, no neurons); ``layers[l - 1]`` is layer l.
+
+    Args:
+        inputs: number of inputs.
+        layers: layers 1 to L; the last is read out and controlled.
+        connections: synapses; the chain 0 → 1 → … → L comes first, in order.
+        dt_ms: time step.
+        max_rate_hz: the rate that counts as 1.
+        readout_tau_ms: time constant of the trace of the last layer's spikes that the controller sees.
+    """
+
+    inputs: int
+    layers: tuple[Layer, ...]
+    connections: tuple[Connection, ...]
+    dt_ms: float = 1.0
+    max_rate_hz: float = 100.0
+    readout_tau_ms: float = 40.0
+
+    def __post_init__(self) -> None:
+        for key in ("dt_ms", "max_rate_hz"):
+            value = getattr(self, key)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(key, value, "a finite number > 0")
+        depth = len(self.layers)
+        expected = [(layer, layer + 1) for layer in range(depth)]
+        if [(c.pre, c.post) for c in self.connections[:depth]] != expected:
+            raise InputError("network.connections", self.connections, f"the chain {expected} first")
+
+    @property
+    def depth(self) -> int:
+        """L, the number of layers of neurons."""
+        return len(self.layers)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of layers 0 to L."""
+        return (self.inputs, *(layer.size for layer in self.layers))
+
+    @property
+    def outputs(self) -> int:
+        """Size of the last layer."""
+        return self.layers[-1].size
+
+    @property
+    def spike_value(self) -> float:
+        """The rate that one spike per step means; see :func:`rate_bridge.filters.spike_value`."""
+        return spike_value(self.max_rate_hz, self.dt_ms)
+
+    def emission_value(self, layer: int) -> float:
+        """What one unit of emission of `layer` counts as a rate: `spike_value`, or 1 for activities."""
+        emits_spikes = layer == 0 or self.layers[layer - 1].neuron.emits_spikes
+        return self.spike_value if emits_spikes else 1.0
+
+
+def chain(
+    sizes: Sequence[int],
+    neurons: Sequence[Neuron] | Neuron,
+    *,
+    delay_steps: Sequence[int] | int = 1,
+    dt_ms: float = 1.0,
+    max_rate_hz: float = 100.0,
+    readout_tau_ms: float = 40.0,
+) -> Network:
+    """Return a feedforward network.
+
+    Args:
+        sizes: sizes of layers 0 to L.
+        neurons: one model for all layers, or one per layer 1 to L.
+        delay_steps: one delay for all connections, or one per connection.
+        dt_ms: time step.
+        max_rate_hz: the rate that counts as 1.
+        readout_tau_ms: time constant of the read-out trace.
+    """
+    depth = len(sizes) - 1
+    if depth < 1:
+        raise InputError("network.layers", list(sizes), "two sizes or more, the input's first")
+    models = [neurons] * depth if isinstance(neurons, Neuron) else list(neurons)
+    delays = [delay_steps] * depth if isinstance(delay_steps, int) else list(delay_steps)
+    for name, values in (("network.neuron", models), ("network.delay_ms", delays)):
+        if len(values) != depth:
+            raise InputError(name, len(values), f"one value, or one per layer ({depth})")
+    layers = tuple(Layer(size, neuron) for size, neuron in zip(sizes[1:], models, strict=True))
+    connections = tuple(Connection(layer, layer + 1, delays[layer]) for layer in range(depth))
+    return Network(sizes[0], layers, connections, dt_ms, max_rate_hz, readout_tau_ms)

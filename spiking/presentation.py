@@ -1,0 +1,187 @@
+"""What a machine is asked to run (phases, drives, controllers) and what it gives back (recordings)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from rate_bridge.errors import InputError
+from spiking.neurons.base import State
+
+__all__ = [
+    "TRACES",
+    "Controller",
+    "CurrentDrive",
+    "Drive",
+    "Observation",
+    "Phase",
+    "Recording",
+    "Snapshot",
+    "SpikeDrive",
+    "Weights",
+]
+
+TRACES = frozenset({"spikes", "voltage", "current", "control", "readout"})
+"""Names of what can be recorded in every step."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is programmed into a population of chips.
+
+    Args:
+        forward: per connection of the network, ``(chips, n_pre, n_post)``: a presynaptic rate r gives
+            the mean current ``w * r``.
+        bias: per layer 1 to L, ``(chips, n)``: a constant current.
+        feedback: per layer 1 to L, ``(chips, n_out, n)``: a control signal u gives the feedback
+            current ``u @ Q``; empty where no controller is used.
+    """
+
+    forward: tuple[Tensor, ...]
+    bias: tuple[Tensor, ...]
+    feedback: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class SpikeDrive:
+    """Spikes of the input layer, shared by all chips.
+
+    Args:
+        spikes: boolean, ``(batch, time, inputs)``; they arrive like any spike, through the synapses.
+    """
+
+    spikes: Tensor
+
+
+@dataclass(frozen=True)
+class CurrentDrive:
+    """Input values that act as currents through the first connection, in their own step, unfiltered.
+
+    Args:
+        values: ``(batch, inputs)`` for constant ones, ``(batch, time, inputs)`` for one per step.
+    """
+
+    values: Tensor
+
+
+Drive = SpikeDrive | CurrentDrive
+
+
+@dataclass(frozen=True)
+class Controller:
+    r"""A leaky proportional-integral controller inside the simulation, on the read-out trace.
+
+    .. math::
+        e = r^* - r_{out}, \qquad u_{int} \leftarrow u_{int} + dt\,(k_i e - \alpha u_{int}), \qquad
+        u = k_p e + u_{int}, \qquad I_{fb,l} = u\, Q_l
+
+    Source: Meulemans et al. 2021, arXiv 2106.07887, with the leak on the integral.
+
+    Args:
+        target: r*, ``(batch, n_out)`` or, where it differs between chips, ``(chips, batch, n_out)``.
+        kp: proportional gain.
+        ki_per_ms: integral gain.
+        leak_per_ms: leak α of the integral.
+        trace_at_target: start the read-out trace at the target instead of at 0, so that the
+            controller does not push while the trace fills.
+    """
+
+    target: Tensor
+    kp: float = 0.5
+    ki_per_ms: float = 0.01
+    leak_per_ms: float = 0.0
+    trace_at_target: bool = False
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of time on every chip and sample.
+
+    Args:
+        name: how the observation calls it.
+        drive: the input.
+        window: averaging weights, one per step, ``(steps,)``; their number is the phase's length.
+        controller: closes the loop; without one there is no feedback current.
+        shadow: run the basal shadow membranes, which see all currents but the feedback.
+        currents: constant injected currents per layer 1 to L, each ``(batch, n)`` or
+            ``(chips, batch, n)``, or None; empty for none at all.
+        start: name of the random initial state; phases that share it start from the same state.
+        after: name of an earlier phase whose final state this one goes on from, instead of `start`.
+        record: names from `TRACES` to be recorded in every step.
+    """
+
+    name: str
+    drive: Drive
+    window: Tensor
+    controller: Controller | None = None
+    shadow: bool = False
+    currents: tuple[Tensor | None, ...] = ()
+    start: str | None = None
+    after: str | None = None
+    record: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if unknown := self.record - TRACES:
+            raise InputError("record", sorted(unknown), ", ".join(sorted(TRACES)))
+
+    @property
+    def steps(self) -> int:
+        """Length of the phase in steps."""
+        return int(self.window.shape[0])
+
+    @property
+    def batch(self) -> int:
+        """Number of samples."""
+        drive = self.drive
+        return int(drive.spikes.shape[0] if isinstance(drive, SpikeDrive) else drive.values.shape[0])
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The complete dynamic state of a population between two phases.
+
+    Args:
+        neurons: per layer, the neuron model's state variables.
+        shadows: the same for the basal shadows; empty when they are not run.
+        synapse: per layer, the synaptic current, ``(chips, batch, n)``.
+        history: per connection, the emissions still under way, oldest first,
+            ``(chips, batch, delay_steps - 1, n_pre)``.
+        trace: the read-out trace, ``(chips, batch, n_out)``.
+        integral: the controller's integral, ``(chips, batch, n_out)``.
+    """
+
+    neurons: tuple[State, ...]
+    shadows: tuple[State, ...]
+    synapse: tuple[Tensor, ...]
+    history: tuple[Tensor, ...]
+    trace: Tensor
+    integral: Tensor
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is measured in a phase.
+
+    Rates are means over the phase's window, 1 = ``max_rate_hz``.
+
+    Args:
+        rates: per layer 0 to L, ``(chips, batch, n)``; the input's may have one chip for all.
+        basal: the shadows' rates per layer 1 to L, or empty.
+        control: mean control signal u over the window, ``(chips, batch, n_out)``, or None.
+        readout: the read-out trace at the end, ``(chips, batch, n_out)``.
+        traces: what was asked for in `Phase.record`, by name: ``spikes`` and ``voltage`` and
+            ``current`` per layer 1 to L, ``control`` and ``readout`` once,
+            each ``(chips, batch, time, n)``.
+    """
+
+    rates: tuple[Tensor, ...]
+    basal: tuple[Tensor, ...]
+    control: Tensor | None
+    readout: Tensor
+    traces: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)
+
+
+Observation = Mapping[str, Recording]
+"""Recordings by the name of their phase."""

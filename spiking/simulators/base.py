@@ -1,0 +1,323 @@
+"""What every simulator is, and the part they share: phases in, recordings out.
+
+Phases that do not wait for each other are run side by side along the batch axis, so that a free and a
+controlled presentation cost one call.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from rate_bridge.errors import UnsupportedError
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.presentation import CurrentDrive, Drive, Phase, Recording, Snapshot, SpikeDrive
+
+__all__ = ["Block", "Outcome", "Simulator"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Phases of equal length, side by side along the batch axis.
+
+    Args:
+        drive: the inputs of all of them.
+        window: averaging weights, ``(batch, steps)``.
+        start: where every sample starts from.
+        target: the controller's target, ``(chips or 1, batch, n_out)``, or None for no controller.
+        controlled: 1 where the loop is closed, ``(batch,)``.
+        kp, ki_per_ms, leak_per_ms: the controller's gains, ``(batch,)``.
+        currents: injected currents per layer, ``(chips or 1, batch, n)``, or empty.
+        shadow: whether the basal shadows run.
+        record: what is recorded in every step.
+    """
+
+    drive: Drive
+    window: Tensor
+    start: Snapshot
+    target: Tensor | None
+    controlled: Tensor
+    kp: Tensor
+    ki_per_ms: Tensor
+    leak_per_ms: Tensor
+    currents: tuple[Tensor, ...]
+    shadow: bool
+    record: frozenset[str]
+
+    @property
+    def steps(self) -> int:
+        """Length in steps."""
+        return int(self.window.shape[1])
+
+    @property
+    def batch(self) -> int:
+        """Number of samples of all phases together."""
+        return int(self.window.shape[0])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a block gives: window sums (not yet rates), final state, traces; see `Recording`.
+
+    Args:
+        sums: per layer 1 to L, window-weighted sums of the emissions, ``(chips, batch, n)``.
+        basal: the same for the shadows, or empty.
+        control: window-weighted sum of u, or None.
+        final: the state after the last step.
+        traces: recorded traces.
+    """
+
+    sums: tuple[Tensor, ...]
+    basal: tuple[Tensor, ...]
+    control: Tensor | None
+    final: Snapshot
+    traces: Mapping[str, tuple[Tensor, ...]]
+
+
+class Simulator(ABC):
+    """A machine that runs networks.
+
+    Args:
+        device: where tensors live.
+        dtype: the type it computes with.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float64) -> None:
+        self.device, self.dtype = torch.device(device), dtype
+
+    def check(self, network: Network) -> None:  # noqa: B027 (most machines run every network)
+        """Raise `UnsupportedError` where this machine cannot express `network`."""
+
+    @abstractmethod
+    def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
+        """Run one block; see DESIGN's step order in ``docs/model.md``."""
+
+    @final
+    def run(
+        self,
+        network: Network,
+        hardware: Hardware,
+        phases: Sequence[Phase],
+        starts: Mapping[str, Snapshot],
+    ) -> dict[str, Recording]:
+        """Run phases and return their recordings by name.
+
+        Args:
+            network: the description.
+            hardware: the effective parameters of the chips.
+            phases: what to run.
+            starts: the initial state of every phase that does not go on from another one, by its name.
+
+        Raises:
+            UnsupportedError: this machine cannot run such a network or phase.
+            SimulationError: the machine failed.
+        """
+        self.check(network)
+        recordings: dict[str, Recording] = {}
+        finals: dict[str, Snapshot] = dict(starts)
+        for group in _groups(phases):
+            block = _stack(network, hardware, group, [finals[p.after or p.name] for p in group])
+            outcome = self.run_block(network, hardware, block)
+            first = 0
+            for phase in group:
+                part = slice(first, first + phase.batch)
+                recordings[phase.name] = _recording(network, phase, block, outcome, part)
+                finals[phase.name] = cut(outcome.final, part)
+                first += phase.batch
+        return {phase.name: recordings[phase.name] for phase in phases}
+
+
+def _groups(phases: Sequence[Phase]) -> list[list[Phase]]:
+    """Split phases into lists that can run side by side, each after those it goes on from."""
+    groups: list[list[Phase]] = []
+    level: dict[str, int] = {}
+    slots: dict[tuple[object, ...], int] = {}
+    for phase in phases:
+        level[phase.name] = level[phase.after] + 1 if phase.after else 0
+        constant = isinstance(phase.drive, CurrentDrive) and phase.drive.values.ndim == 2
+        kind = (level[phase.name], phase.steps, type(phase.drive), constant, phase.record)
+        if kind not in slots:
+            slots[kind] = len(groups)
+            groups.append([])
+        groups[slots[kind]].append(phase)
+    return sorted(groups, key=lambda group: level[group[0].name])
+
+
+def _stack(network: Network, hardware: Hardware, group: list[Phase], starts: list[Snapshot]) -> Block:
+    start = join(starts)
+    controlled = [phase.controller is not None for phase in group]
+    if any(controlled):
+        if not hardware.feedback:
+            raise UnsupportedError("phase.controller", "a controller", "feedback weights programmed first")
+        start = _preset_trace(network, group, start)
+    return Block(
+        drive=_drive(group),
+        window=torch.cat([p.window.expand(p.batch, -1) for p in group]),
+        start=start,
+        target=_targets(network, group) if any(controlled) else None,
+        controlled=_per_sample(group, [float(on) for on in controlled]),
+        kp=_per_sample(group, [p.controller.kp if p.controller else 0.0 for p in group]),
+        ki_per_ms=_per_sample(group, [p.controller.ki_per_ms if p.controller else 0.0 for p in group]),
+        leak_per_ms=_per_sample(group, [p.controller.leak_per_ms if p.controller else 0.0 for p in group]),
+        currents=_currents(network, group),
+        shadow=any(phase.shadow for phase in group),
+        record=group[0].record,
+    )
+
+
+def _per_sample(group: list[Phase], values: list[float]) -> Tensor:
+    batches = torch.tensor([phase.batch for phase in group])
+    return torch.tensor(values, dtype=torch.float64).repeat_interleave(batches)
+
+
+def _drive(group: list[Phase]) -> Drive:
+    if isinstance(group[0].drive, SpikeDrive):
+        return SpikeDrive(torch.cat([p.drive.spikes for p in group if isinstance(p.drive, SpikeDrive)]))
+    return CurrentDrive(torch.cat([p.drive.values for p in group if isinstance(p.drive, CurrentDrive)]))
+
+
+def _along_batch(parts: list[Tensor]) -> Tensor:
+    """Join ``(chips or 1, batch, n)`` tensors along the batch, expanding the chips where needed."""
+    chips = max(part.shape[0] for part in parts)
+    return torch.cat([part.expand(chips, -1, -1) for part in parts], dim=1)
+
+
+def _targets(network: Network, group: list[Phase]) -> Tensor:
+    parts = []
+    for phase in group:
+        if phase.controller is None:
+            parts.append(torch.zeros(1, phase.batch, network.outputs, dtype=torch.float64))
+        else:
+            target = phase.controller.target
+            parts.append(target if target.ndim == 3 else target.unsqueeze(0))
+    return _along_batch(parts)
+
+
+def _preset_trace(network: Network, group: list[Phase], start: Snapshot) -> Snapshot:
+    if not any(p.controller and p.controller.trace_at_target for p in group):
+        return start
+    preset = _per_sample(group, [float(bool(p.controller and p.controller.trace_at_target)) for p in group])
+    mask = preset.to(start.trace.device).view(1, -1, 1) > 0
+    return replace(start, trace=torch.where(mask, _targets(network, group).to(start.trace), start.trace))
+
+
+def _currents(network: Network, group: list[Phase]) -> tuple[Tensor, ...]:
+    if not any(current is not None for phase in group for current in phase.currents):
+        return ()
+    layers = []
+    for index, layer in enumerate(network.layers):
+        parts = []
+        for phase in group:
+            current = phase.currents[index] if phase.currents else None
+            if current is None:
+                parts.append(torch.zeros(1, phase.batch, layer.size, dtype=torch.float64))
+            else:
+                parts.append(current if current.ndim == 3 else current.unsqueeze(0))
+        layers.append(_along_batch(parts))
+    return tuple(layers)
+
+
+def _map(start: Snapshot, *others: Snapshot, cat: bool, part: slice | None = None) -> Snapshot:
+    """Apply one operation along the batch axis to every tensor of snapshots."""
+    everyone = (start, *others)
+
+    def do(tensors: list[Tensor]) -> Tensor:
+        return torch.cat(tensors, dim=1) if cat else tensors[0][:, part]
+
+    def states(pick: str) -> tuple[dict[str, Tensor], ...]:
+        rows = [getattr(s, pick) for s in everyone]
+        count = min(len(row) for row in rows)
+        return tuple({k: do([row[i][k] for row in rows]) for k in rows[0][i]} for i in range(count))
+
+    def tensors(pick: str) -> tuple[Tensor, ...]:
+        rows = [getattr(s, pick) for s in everyone]
+        return tuple(do([row[i] for row in rows]) for i in range(len(rows[0])))
+
+    return Snapshot(
+        neurons=states("neurons"),
+        shadows=states("shadows"),
+        synapse=tensors("synapse"),
+        history=tensors("history"),
+        trace=do([s.trace for s in everyone]),
+        integral=do([s.integral for s in everyone]),
+    )
+
+
+def join(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """Put the samples of several snapshots side by side."""
+    return snapshots[0] if len(snapshots) == 1 else _map(*snapshots, cat=True)
+
+
+def cut(snapshot: Snapshot, part: slice) -> Snapshot:
+    """Return the samples `part` of a snapshot."""
+    return _map(snapshot, cat=False, part=part)
+
+
+def _recording(network: Network, phase: Phase, block: Block, outcome: Outcome, part: slice) -> Recording:
+    total = phase.window.sum()
+
+    def rates(sums: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(
+            s[:, part] * (network.emission_value(layer + 1) / total.to(s)) for layer, s in enumerate(sums)
+        )
+
+    control = None
+    if phase.controller is not None and outcome.control is not None:
+        control = outcome.control[:, part] / total.to(outcome.control)
+    traces = {k: tuple(t[:, part] for t in v) for k, v in outcome.traces.items() if k in phase.record}
+    if phase.controller is None:
+        traces.pop("control", None)
+    inputs = _input_rates(network, phase).to(outcome.sums[0])
+    return Recording(
+        rates=(inputs.unsqueeze(0), *rates(outcome.sums)),
+        basal=rates(outcome.basal) if phase.shadow else (),
+        control=control,
+        readout=outcome.final.trace[:, part],
+        traces=traces,
+    )
+
+
+def _input_rates(network: Network, phase: Phase) -> Tensor:
+    weights = phase.window / phase.window.sum()
+    if isinstance(phase.drive, SpikeDrive):
+        return torch.einsum("bti,t->bi", phase.drive.spikes.to(weights), weights * network.spike_value)
+    if phase.drive.values.ndim == 2:
+        return phase.drive.values
+    return torch.einsum("bti,t->bi", phase.drive.values.to(weights), weights)
+
+
+def initial_snapshot(
+    network: Network, hardware: Hardware, uniform: Sequence[Tensor], shadow: bool
+) -> Snapshot:
+    """Return the state at rest but for the membranes, which start at random below threshold.
+
+    Args:
+        network: the description.
+        hardware: the effective parameters.
+        uniform: per layer, uniform random numbers in [0, 1), ``(chips, batch, n)``.
+        shadow: whether the basal shadows run; they start where their neurons do.
+    """
+    chips, batch, _ = uniform[0].shape
+    neurons, shadows = [], []
+    for layer, values, noise in zip(network.layers, hardware.neurons, uniform, strict=True):
+        neurons.append(layer.neuron.initial_state(values, noise))
+        shadows.append({name: value.clone() for name, value in neurons[-1].items()} if shadow else {})
+    zeros = uniform[0].new_zeros
+    return Snapshot(
+        neurons=tuple(neurons),
+        shadows=tuple(shadows),
+        synapse=tuple(zeros(chips, batch, layer.size) for layer in network.layers),
+        history=tuple(
+            zeros(chips, batch, c.delay_steps - 1, network.sizes[c.pre]) for c in network.connections
+        ),
+        trace=zeros(chips, batch, network.outputs),
+        integral=zeros(chips, batch, network.outputs),
+    )

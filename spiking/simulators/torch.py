@@ -1,0 +1,301 @@
+"""The tensor simulator: vectorised over chips, batch and neurons, float32 or float64, CPU or GPU.
+
+Consecutive layers of the same neuron model are one tensor, so a step costs a fixed number of
+operations whatever the number of layers; what does not change within a phase is computed before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from rate_bridge.filters import decay
+from spiking.hardware import Hardware
+from spiking.network import Connection, Network
+from spiking.neurons.base import Neuron, State, Values
+from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
+from spiking.simulators.base import Block, Outcome, Simulator
+
+__all__ = ["TorchSimulator"]
+
+CHUNK_ELEMENTS = 16_000_000
+"""Elements of the precomputed input current that are held at once."""
+
+
+@final
+class TorchSimulator(Simulator):
+    """Runs every network; the reference that the others are compared with (in float64, on the CPU)."""
+
+    name: ClassVar[str] = "torch"
+
+    def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
+        with torch.no_grad():
+            run = _Run(network, hardware, block, self.device, self.dtype)
+            for t in range(block.steps):
+                run.step(t)
+            return run.outcome()
+
+
+class _Population:
+    """Consecutive layers of one neuron model, side by side along the neuron axis."""
+
+    def __init__(self, neuron: Neuron, layers: list[int], columns: slice) -> None:
+        self.neuron, self.layers, self.columns = neuron, layers, columns
+        self.state: State = {}
+        self.shadow: State = {}
+        self.constants: State = {}
+        self.shadow_constants: State = {}
+
+
+class _Run:
+    """One block under way."""
+
+    def __init__(
+        self, network: Network, hardware: Hardware, block: Block, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.network, self.block = network, block
+        self.device, self.dtype = device, dtype
+        self.chips, self.batch = hardware.chips, block.batch
+        sizes = network.sizes[1:]
+        edges = [sum(sizes[:index]) for index in range(len(sizes) + 1)]
+        self.columns = [slice(a, b) for a, b in pairwise(edges)]
+        self.output = self.columns[-1]
+        self._membranes(network, hardware, block)
+        self._synapses(network, hardware, block)
+        self._controller(network, hardware, block)
+        self.window = self.to(block.window).t().reshape(block.steps, 1, self.batch, 1)
+        self.counted = (block.window != 0).any(0).tolist()
+        self.sums = torch.zeros_like(self.synapse)
+        self.basal = torch.zeros_like(self.synapse) if block.shadow else None
+        self.emitted = torch.zeros_like(self.synapse)
+        self.shadow_emitted = torch.zeros_like(self.synapse)
+        self.traces: dict[str, list[Tensor]] = {name: [] for name in block.record}
+
+    def to(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, self.dtype)
+
+    def _cat(self, tensors: Sequence[Tensor]) -> Tensor:
+        return self.to(torch.cat(list(tensors), dim=-1))
+
+    def _membranes(self, network: Network, hardware: Hardware, block: Block) -> None:
+        self.populations: list[_Population] = []
+        numbered = enumerate(network.layers)
+        for _, group in groupby(numbered, key=lambda item: item[1].neuron.options):
+            members = list(group)
+            layers = [index for index, _ in members]
+            columns = slice(self.columns[layers[0]].start, self.columns[layers[-1]].stop)
+            part = _Population(members[0][1].neuron, layers, columns)
+            part.state = self._states([block.start.neurons[i] for i in layers])
+            part.constants = self._constants(part, [hardware.neurons[i] for i in layers])
+            if block.shadow:
+                part.shadow = self._states([block.start.shadows[i] for i in layers])
+                part.shadow_constants = self._constants(part, [hardware.shadows[i] for i in layers])
+            self.populations.append(part)
+        self.bias = self._cat([values["bias"] for values in hardware.neurons]).unsqueeze(1)
+        self.shadow_bias = self.bias
+        if block.shadow:
+            self.shadow_bias = self._cat([values["bias"] for values in hardware.shadows]).unsqueeze(1)
+        if block.currents:
+            self.injected: Tensor | None = self._cat(block.currents)
+        else:
+            self.injected = None
+
+    def _states(self, states: list[State]) -> State:
+        return {name: self._cat([state[name] for state in states]).clone() for name in states[0]}
+
+    def _constants(self, part: _Population, values: list[Values]) -> State:
+        joined = {name: torch.cat([v[name] for v in values], dim=-1) for name in values[0]}
+        constants = part.neuron.constants(joined, self.network.dt_ms)
+        return {name: self.to(value) for name, value in constants.items()}
+
+    def _synapses(self, network: Network, hardware: Hardware, block: Block) -> None:
+        decays = [
+            layer.neuron.synapse_decay(values, network.dt_ms)
+            for layer, values in zip(network.layers, hardware.neurons, strict=True)
+        ]
+        self.synapse_decay = self._cat(decays).unsqueeze(1)
+        self.synapse = self._cat(block.start.synapse).clone()
+        self.weights = []
+        for connection, weight in zip(network.connections, hardware.weights, strict=True):
+            gain = (1.0 - decays[connection.post - 1]).unsqueeze(1) * network.emission_value(connection.pre)
+            self.weights.append(self.to(weight * gain))
+        self.history = [list(self.to(h).unbind(2)) for h in block.start.history]
+        self.external: Tensor | None = None
+        if isinstance(block.drive, CurrentDrive):
+            self.input_weight = self.to(hardware.weights[0])
+            self.constant_drive = block.drive.values.ndim == 2
+            self.values = self.to(block.drive.values)
+            if self.constant_drive:
+                self.external = torch.matmul(self.values, self.input_weight)
+        self.chunk_start, self.chunk = 0, torch.empty(0, 0)
+
+    def _controller(self, network: Network, hardware: Hardware, block: Block) -> None:
+        one = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
+        last = network.layers[-1].neuron
+        self.trace_decay = float(decay(one, network.dt_ms)) if last.emits_spikes else 0.0
+        self.trace_gain = (1.0 - self.trace_decay) * network.emission_value(network.depth)
+        self.trace = self.to(block.start.trace).clone()
+        self.integral = self.to(block.start.integral).clone()
+        self.control: Tensor | None = None
+        if block.target is None:
+            return
+        self.target = self.to(block.target)
+        self.feedback = self._cat(hardware.feedback)
+        per_sample = [block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled]
+        kp, ki, leak, on = (self.to(value).view(1, -1, 1) for value in per_sample)
+        read = {name: self.to(value).unsqueeze(1) for name, value in hardware.readout.items()}
+        self.kp, self.ki, self.on = kp * read["kp"], ki * read["ki"] * network.dt_ms, on
+        self.leak = leak * network.dt_ms
+        self.gain, self.offset = read["gain"], read["offset"]
+        self.control = torch.zeros_like(self.trace)
+
+    # one step, in the order of docs/model.md
+
+    def step(self, t: int) -> None:
+        signal = self._control() if self.control is not None else None
+        self._advance(t, signal)
+        self.synapse.mul_(self.synapse_decay)
+        self.trace.mul_(self.trace_decay)
+        self._deliver(t)
+        self.trace.add_(self.emitted[..., self.output], alpha=self.trace_gain)
+        self._count(t, signal)
+        self._record(signal)
+
+    def _control(self) -> Tensor:
+        error = self.target - (self.gain * self.trace + self.offset)
+        self.integral += self.ki * error - self.leak * self.integral
+        return (self.kp * error + self.integral) * self.on
+
+    def _advance(self, t: int, signal: Tensor | None) -> None:
+        """Advance the membranes and their shadows, which see all currents but the feedback."""
+        current = self.synapse + self.bias
+        external = self._external(t)
+        if external is not None:
+            current[..., self.columns[0]] += external
+        if self.injected is not None:
+            current += self.injected
+        if self.basal is not None:
+            basal = current if self.shadow_bias is self.bias else current + (self.shadow_bias - self.bias)
+            for part in self.populations:
+                emitted = part.neuron.step(part.shadow, basal[..., part.columns], part.shadow_constants)
+                self.shadow_emitted[..., part.columns] = emitted
+        if signal is not None:
+            current = current + torch.matmul(signal, self.feedback)
+        for part in self.populations:
+            emitted = part.neuron.step(part.state, current[..., part.columns], part.constants)
+            self.emitted[..., part.columns] = emitted
+
+    def _external(self, t: int) -> Tensor | None:
+        if self.external is not None or not isinstance(self.block.drive, CurrentDrive):
+            return self.external
+        return torch.matmul(self.values[:, t], self.input_weight)
+
+    def _deliver(self, t: int) -> None:
+        """Add what arrives now to the synaptic currents; the membranes see it in the next step."""
+        for index, connection in enumerate(self.network.connections):
+            column = self.columns[connection.post - 1]
+            if connection.pre == 0:
+                if isinstance(self.block.drive, SpikeDrive):
+                    self.synapse[..., column] += self._input(t, connection)
+                continue
+            arriving = self.emitted[..., self.columns[connection.pre - 1]]
+            if connection.delay_steps > 1:
+                self.history[index].append(arriving.clone())
+                arriving = self.history[index].pop(0)
+            self.synapse[..., column] += torch.matmul(arriving, self.weights[index])
+
+    def _input(self, t: int, connection: Connection) -> Tensor:
+        """Return the input spikes' contribution of step t, from a chunk multiplied at once."""
+        if t >= self.chunk_start + self.chunk.shape[1]:
+            assert isinstance(self.block.drive, SpikeDrive)
+            per_step = self.chips * self.batch * self.network.sizes[1]
+            length = max(1, min(self.block.steps - t, CHUNK_ELEMENTS // per_step))
+            spikes = self._delayed(self.block.drive.spikes, t, length, connection.delay_steps - 1)
+            flat = self.to(spikes.transpose(0, 1).reshape(-1, spikes.shape[-1]))
+            product = torch.matmul(flat, self.weights[0])
+            self.chunk = product.view(self.chips, length, self.batch, -1)
+            self.chunk_start = t
+        return self.chunk[:, t - self.chunk_start]
+
+    def _delayed(self, spikes: Tensor, t: int, length: int, delay: int) -> Tensor:
+        part = spikes[:, max(0, t - delay) : max(0, t + length - delay)]
+        missing = length - part.shape[1]
+        if missing == 0:
+            return part
+        earlier = self.block.start.history[0][0, :, t : t + missing].to(part)
+        return torch.cat([earlier, part], dim=1)
+
+    def _count(self, t: int, signal: Tensor | None) -> None:
+        if not self.counted[t]:
+            return
+        weight = self.window[t]
+        self.sums.addcmul_(self.emitted, weight)
+        if self.basal is not None:
+            self.basal.addcmul_(self.shadow_emitted, weight)
+        if signal is not None and self.control is not None:
+            self.control.addcmul_(signal, weight)
+
+    def _record(self, signal: Tensor | None) -> None:
+        if not self.traces:
+            return
+        voltage = torch.cat([part.state["v"] for part in self.populations], dim=-1)
+        now = {"spikes": self.emitted, "voltage": voltage, "current": self.synapse, "readout": self.trace}
+        now["control"] = torch.zeros_like(self.trace) if signal is None else signal
+        for name, rows in self.traces.items():
+            rows.append(now[name].clone())
+
+    # what comes out
+
+    def _split(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensor[..., column] for column in self.columns)
+
+    def outcome(self) -> Outcome:
+        traces: dict[str, tuple[Tensor, ...]] = {}
+        for name, rows in self.traces.items():
+            stacked = torch.stack(rows, dim=2)
+            traces[name] = (stacked,) if name in {"control", "readout"} else self._split(stacked)
+        return Outcome(
+            sums=self._split(self.sums),
+            basal=self._split(self.basal) if self.basal is not None else (),
+            control=self.control,
+            final=self._final(),
+            traces=traces,
+        )
+
+    def _final(self) -> Snapshot:
+        neurons: list[State] = []
+        shadows: list[State] = []
+        for part in self.populations:
+            for layer in part.layers:
+                column = self.columns[layer]
+                local = slice(column.start - part.columns.start, column.stop - part.columns.start)
+                neurons.append({name: value[..., local] for name, value in part.state.items()})
+                shadows.append({name: value[..., local] for name, value in part.shadow.items()})
+        return Snapshot(
+            neurons=tuple(neurons),
+            shadows=tuple(shadows),
+            synapse=self._split(self.synapse),
+            history=self._final_history(),
+            trace=self.trace,
+            integral=self.integral,
+        )
+
+    def _final_history(self) -> tuple[Tensor, ...]:
+        histories = []
+        for index, connection in enumerate(self.network.connections):
+            under_way = connection.delay_steps - 1
+            if connection.pre == 0 and isinstance(self.block.drive, SpikeDrive) and under_way:
+                seen = torch.cat(
+                    [self.block.start.history[0][0].to(self.dtype), self.to(self.block.drive.spikes)], dim=1
+                )
+                histories.append(seen[:, -under_way:].unsqueeze(0).expand(self.chips, -1, -1, -1))
+            elif self.history[index]:
+                histories.append(torch.stack(self.history[index], dim=2))
+            else:
+                shape = (self.chips, self.batch, 0, self.network.sizes[connection.pre])
+                histories.append(torch.zeros(shape, dtype=self.dtype, device=self.device))
+        return tuple(histories)
