@@ -1,0 +1,1 @@
+"""Ready experiments and studies, shipped with the package."""

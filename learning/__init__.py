@@ -1,0 +1,1 @@
+"""Learning rules: they know observations and their own model, never a chip."""

@@ -1,0 +1,1 @@
+"""What a chip really is, as opposed to what its designer wrote down."""

@@ -85,6 +85,14 @@ class Neuron(ABC):
         """Turn uniform random numbers in [0, 1), ``(chips, batch, neurons)``, into a state."""
 
     @abstractmethod
+    def rate(self, current: Tensor, max_rate_hz: float) -> Tensor:
+        """Return the nominal steady rate under a constant current, 1 = `max_rate_hz`."""
+
+    @abstractmethod
+    def slope(self, current: Tensor, max_rate_hz: float) -> Tensor:
+        """Return the derivative of `rate` with respect to the current."""
+
+    @abstractmethod
     def step(self, state: State, current: Tensor, constants: Values) -> Tensor:
         """Advance `state` in place under `current` and return what is emitted.
 

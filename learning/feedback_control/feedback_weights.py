@@ -1,0 +1,139 @@
+"""Where the controller's feedback weights come from: one class per origin, found by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from learning.model import Model
+from rate_bridge.errors import InputError
+
+__all__ = ["FeedbackWeights", "GivenFeedback", "RandomFeedback", "WeightProduct", "scaled"]
+
+
+@dataclass(frozen=True)
+class FeedbackWeights(ABC):
+    """An origin of feedback weights Q_l, ``(chips, n_out, n_l)``; the last is always the identity.
+
+    Args:
+        scale: root mean square of every hidden layer's feedback weights.
+    """
+
+    scale: float = 0.1
+
+    plugin_group: ClassVar[str] = "feedback"
+    origin: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise InputError("rule.feedback.scale", self.scale, "a number > 0")
+
+    def start(self, model: Model) -> tuple[Tensor, ...]:
+        """Return the weights before the first batch."""
+        return self.current(model)
+
+    @abstractmethod
+    def current(self, model: Model) -> tuple[Tensor, ...]:
+        """Return the weights to program now."""
+
+
+def identity(model: Model) -> Tensor:
+    """Return the output layer's feedback weights, ``(chips, n_out, n_out)``."""
+    eye = torch.eye(model.network.outputs, dtype=torch.float64)
+    return eye.expand(model.chips, -1, -1).clone()
+
+
+def scaled(weights: Tensor, scale: float) -> Tensor:
+    """Return `weights` with the root mean square `scale`, chip by chip."""
+    size = weights.square().mean(dim=(1, 2), keepdim=True).sqrt()
+    return weights * (scale / size.clamp(min=1e-9))
+
+
+@final
+@dataclass(frozen=True)
+class WeightProduct(FeedbackWeights):
+    r""":math:`Q_l \propto (W_{l+1} \cdots W_L)^\top`, of the programmed weights, anew for every batch.
+
+    The rule knows what it wrote, not what the chip made of it, so this is the nominal Jacobian
+    without the slopes.
+
+    Source: Meulemans et al. 2021, arXiv 2106.07887, section 3 (condition 2 holds approximately).
+    """
+
+    origin: ClassVar[str] = "weight_product"
+
+    def current(self, model: Model) -> tuple[Tensor, ...]:
+        product = identity(model)
+        layers = [product]
+        for weight in reversed(model.chain_weights[1:]):
+            product = torch.matmul(product, weight.detach().transpose(1, 2))
+            layers.append(scaled(product, self.scale))
+        return tuple(reversed(layers))
+
+
+@final
+@dataclass(frozen=True)
+class RandomFeedback(FeedbackWeights):
+    """Normal random weights, drawn once from the rule's stream and the same on every chip.
+
+    Source: Lillicrap et al. 2016, doi:10.1038/ncomms13276 (for backpropagated errors).
+    """
+
+    origin: ClassVar[str] = "random"
+
+    def start(self, model: Model) -> tuple[Tensor, ...]:
+        layers = []
+        for index, layer in enumerate(model.network.layers[:-1]):
+            generator = model.seeds.child("feedback", index).generator()
+            noise = torch.from_numpy(generator.standard_normal((model.network.outputs, layer.size)))
+            layers.append(scaled(noise.expand(model.chips, -1, -1), self.scale))
+        return (*layers, identity(model))
+
+    def current(self, model: Model) -> tuple[Tensor, ...]:
+        return model.feedback
+
+
+@final
+@dataclass(frozen=True)
+class GivenFeedback(FeedbackWeights):
+    """Weights read from a safetensors file, such as a finished run's ``weights.safetensors``.
+
+    Args:
+        file: holds ``feedback.1`` … ``feedback.{L-1}``, each ``(n_out, n_l)`` or
+            ``(chips, n_out, n_l)``; they are rescaled to `scale`.
+    """
+
+    file: str = ""
+
+    origin: ClassVar[str] = "given"
+
+    def __post_init__(self) -> None:
+        FeedbackWeights.__post_init__(self)
+        if not Path(self.file).is_file():
+            raise InputError("rule.feedback.file", self.file, "the path of a safetensors file")
+
+    def start(self, model: Model) -> tuple[Tensor, ...]:
+        try:
+            stored = load_file(self.file)
+        except SafetensorError as error:
+            raise InputError("rule.feedback.file", self.file, "a safetensors file", str(error)) from None
+        layers = []
+        for index, layer in enumerate(model.network.layers[:-1], start=1):
+            shape = (model.chips, model.network.outputs, layer.size)
+            value = stored.get(f"feedback.{index}")
+            found = None if value is None else tuple(value.shape)
+            if value is None or found not in (shape, shape[1:]):
+                allowed = f"feedback.{index} of shape {shape} or {shape[1:]}"
+                raise InputError("rule.feedback.file", found, allowed)
+            layers.append(scaled(value.double().expand(shape), self.scale))
+        return (*layers, identity(model))
+
+    def current(self, model: Model) -> tuple[Tensor, ...]:
+        return model.feedback

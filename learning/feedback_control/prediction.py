@@ -1,0 +1,84 @@
+"""What a neuron's feedforward input alone would have given: one class per way to know it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.model import Model
+from learning.stimulus import Batch
+from spiking.presentation import Observation, Phase
+
+__all__ = ["Basal", "Nominal", "Prediction", "TwoPhase"]
+
+
+@dataclass(frozen=True)
+class Prediction(ABC):
+    """A way to know the rates that a chip would have without feedback."""
+
+    plugin_group: ClassVar[str] = "predictions"
+    origin: ClassVar[str]
+    needs_shadow: ClassVar[bool] = False
+
+    def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        """Return the phases that must be shown beside the controlled one."""
+        return ()
+
+    @abstractmethod
+    def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
+        """Return the predicted rates per layer 1 to L, ``(chips, batch, n)``."""
+
+
+@final
+@dataclass(frozen=True)
+class TwoPhase(Prediction):
+    """A second presentation on the same chip, without feedback, from an initial state of its own.
+
+    It needs nothing that a chip does not give, and every neuron predicts itself, mismatch included.
+    """
+
+    origin: ClassVar[str] = "two_phase"
+
+    def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        return (model.stimulus.phase("free", batch),)
+
+    def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
+        return observation["free"].rates[1:]
+
+
+@final
+@dataclass(frozen=True)
+class Basal(Prediction):
+    """A shadow membrane beside every neuron that sees all currents but the feedback.
+
+    Source: the basal compartment of Meulemans et al. 2021, arXiv 2106.07887.
+    """
+
+    origin: ClassVar[str] = "basal"
+    needs_shadow: ClassVar[bool] = True
+
+    def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
+        return observation["controlled"].basal
+
+
+@final
+@dataclass(frozen=True)
+class Nominal(Prediction):
+    """The nominal model's answer to the measured presynaptic rates: the cautionary arm.
+
+    Under mismatch the difference is dominated by the mismatch itself.
+    """
+
+    origin: ClassVar[str] = "nominal"
+
+    def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
+        measured = observation["controlled"].rates
+        layers = zip(model.chain_weights, model.bias, strict=True)
+        return tuple(
+            model.nominal_rate(index, torch.matmul(measured[index], weight) + bias.unsqueeze(1))
+            for index, (weight, bias) in enumerate(layers)
+        )

@@ -1,0 +1,88 @@
+"""What a rule knows: the nominal design, the weights it programmed, and its own memory."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from learning.stimulus import Stimulus
+from rate_bridge.seeds import SeedTree
+from spiking.network import Network
+from spiking.presentation import Weights
+
+__all__ = ["Model"]
+
+
+@final
+class Model(nn.Module):
+    """The rule's own knowledge; nothing in it was ever told by a chip but through observations.
+
+    Args:
+        network: the design, with nominal parameter values.
+        stimulus: how samples are shown.
+        chips: number of chips; every chip has weights of its own.
+        seeds: the rule's branch of the seed tree.
+        weight_gain: per connection, standard deviation of the initial weights times √n_pre.
+        bias_spread: per layer 1 to L, standard deviation of the initial biases around the nominal one.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        stimulus: Stimulus,
+        chips: int,
+        seeds: SeedTree,
+        weight_gain: tuple[float, ...],
+        bias_spread: tuple[float, ...],
+    ) -> None:
+        super().__init__()
+        self.network, self.stimulus, self.chips, self.seeds = network, stimulus, chips, seeds
+        self.step = 0
+        self.feedback: tuple[Tensor, ...] = ()
+        self.memory: dict[str, Tensor] = {}
+        sizes = network.sizes
+        self.forward_weights = nn.ParameterList(
+            self._parameter(
+                weight_gain[index] / sizes[c.pre] ** 0.5, "weight", index, (sizes[c.pre], sizes[c.post])
+            )
+            for index, c in enumerate(network.connections)
+        )
+        self.bias = nn.ParameterList(
+            self._parameter(bias_spread[index], "bias", index, (layer.size,), _nominal_bias(layer.neuron))
+            for index, layer in enumerate(network.layers)
+        )
+
+    def _parameter(
+        self, scale: float, name: str, index: int, shape: tuple[int, ...], mean: float = 0.0
+    ) -> nn.Parameter:
+        """Draw once and copy to every chip: all chips start from the same program."""
+        noise = self.seeds.child("initial", name, index).generator().standard_normal(shape)
+        value = mean + scale * torch.from_numpy(noise)
+        return nn.Parameter(value.expand(self.chips, *shape).clone(), requires_grad=False)
+
+    @property
+    def chain_weights(self) -> list[Tensor]:
+        """The programmed weights of the chain 0 → 1 → … → L."""
+        return [self.forward_weights[index] for index in range(self.network.depth)]
+
+    def nominal_rate(self, index: int, current: Tensor) -> Tensor:
+        """Return the nominal steady rate of layer ``index + 1`` under a constant current."""
+        return self.network.layers[index].neuron.rate(current, self.network.max_rate_hz)
+
+    def nominal_slope(self, index: int, current: Tensor) -> Tensor:
+        """Return the derivative of `nominal_rate`."""
+        return self.network.layers[index].neuron.slope(current, self.network.max_rate_hz)
+
+    def weights(self) -> Weights:
+        """Return what is to be programmed: copies, so that later steps do not change them."""
+        return Weights(
+            forward=tuple(w.detach().clone() for w in self.forward_weights),
+            bias=tuple(b.detach().clone() for b in self.bias),
+            feedback=tuple(q.clone() for q in self.feedback),
+        )
+
+
+def _nominal_bias(neuron: object) -> float:
+    return float(getattr(neuron, "bias", 0.0))

@@ -1,0 +1,169 @@
+"""Optimisers: how an update becomes new weights; one class per method, built on torch.optim."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.model import Model
+from learning.rule import Update
+from rate_bridge.errors import InputError
+
+__all__ = ["Adam", "Optimizer", "SGD", "Stepper", "TorchStepper"]
+
+
+class Stepper(ABC):
+    """An optimiser at work on one model; its state can be stored and restored."""
+
+    @abstractmethod
+    def apply(self, update: Update, rate: float) -> None:
+        """Change the model's weights.
+
+        Args:
+            update: directions of descent.
+            rate: the learning rate of this step.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """Settings of an optimiser."""
+
+    plugin_group: ClassVar[str] = "optimizers"
+    name: ClassVar[str]
+
+    @abstractmethod
+    def bind(self, model: Model, scales: tuple[float, ...]) -> Stepper:
+        """Return a stepper for `model`.
+
+        Args:
+            model: whose weights it changes.
+            scales: per connection, a factor on the learning rate.
+        """
+
+
+@final
+class TorchStepper(Stepper):
+    """Any element-wise optimiser of torch.optim: chips stay independent."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, model: Model, scales: tuple[float, ...]) -> None:
+        self.optimizer, self.model, self.scales = optimizer, model, scales
+
+    def apply(self, update: Update, rate: float) -> None:
+        for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):
+            group["lr"] = rate * scale
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        for index, change in _changes(update):
+            self._descend(self.model.forward_weights[index], change.weight())
+            bias = change.bias()
+            if bias is not None:
+                self._descend(self.model.bias[self.model.network.connections[index].post - 1], bias)
+        self.optimizer.step()
+
+    def _descend(self, parameter: Tensor, change: Tensor) -> None:
+        parameter.grad = -change if parameter.grad is None else parameter.grad - change
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state)
+
+
+def _changes(update: Update) -> Iterator[tuple[int, Any]]:
+    return ((index, change) for index, change in enumerate(update.connections) if change is not None)
+
+
+def _groups(model: Model) -> list[dict[str, list[Tensor]]]:
+    """One parameter group per connection: its weights, and the bias of the layer it is first to reach."""
+    seen: set[int] = set()
+    groups = []
+    for weight, connection in zip(model.forward_weights, model.network.connections, strict=True):
+        members: list[Tensor] = [weight]
+        if connection.post not in seen:
+            members.append(model.bias[connection.post - 1])
+            seen.add(connection.post)
+        groups.append({"params": members})
+    return groups
+
+
+@final
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent (``torch.optim.SGD``).
+
+    Args:
+        momentum: in [0, 1).
+        weight_decay: 0 or more.
+    """
+
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    name: ClassVar[str] = "sgd"
+
+    def __post_init__(self) -> None:
+        _check("momentum", self.momentum, 1.0)
+        _check("weight_decay", self.weight_decay)
+
+    def bind(self, model: Model, scales: tuple[float, ...]) -> Stepper:
+        sgd = torch.optim.SGD(
+            _groups(model), lr=1.0, momentum=self.momentum, weight_decay=self.weight_decay, foreach=False
+        )
+        return TorchStepper(sgd, model, scales)
+
+
+@final
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (``torch.optim.Adam``; Kingma & Ba 2015, arXiv 1412.6980).
+
+    Args:
+        beta1: decay of the mean, in [0, 1).
+        beta2: decay of the mean square, in [0, 1).
+        epsilon: added to the root mean square, > 0.
+        weight_decay: 0 or more.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    name: ClassVar[str] = "adam"
+
+    def __post_init__(self) -> None:
+        _check("beta1", self.beta1, 1.0)
+        _check("beta2", self.beta2, 1.0)
+        _check("weight_decay", self.weight_decay)
+        if not self.epsilon > 0:
+            raise InputError("training.optimizer.epsilon", self.epsilon, "a number > 0")
+
+    def bind(self, model: Model, scales: tuple[float, ...]) -> Stepper:
+        adam = torch.optim.Adam(
+            _groups(model),
+            lr=1.0,
+            betas=(self.beta1, self.beta2),
+            eps=self.epsilon,
+            weight_decay=self.weight_decay,
+            foreach=False,
+        )
+        return TorchStepper(adam, model, scales)
+
+
+def _check(key: str, value: float, below: float | None = None) -> None:
+    if value < 0 or (below is not None and value >= below):
+        allowed = "a number >= 0" if below is None else f"a number in [0, {below:g})"
+        raise InputError(f"training.optimizer.{key}", value, allowed)

@@ -1,0 +1,36 @@
+"""The floor of every comparison: random hidden weights, a trained read-out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from learning.model import Model
+from learning.rule import LearningRule, Outer, Update
+from learning.stimulus import Batch
+from spiking.presentation import Observation, Phase
+
+__all__ = ["ReadoutOnly"]
+
+
+@final
+@dataclass(frozen=True)
+class ReadoutOnly(LearningRule):
+    r"""The delta rule on the last layer: :math:`\Delta W_L \propto r_{L-1}^\top (r^* - r_L)`.
+
+    What hidden layers learn under another rule must beat it.
+
+    Source: Widrow & Hoff 1960.
+    """
+
+    name: ClassVar[str] = "readout_only"
+
+    def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        return (model.stimulus.phase("free", batch),)
+
+    def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        rates = observation["free"].rates
+        error = batch.target - rates[-1]
+        connections: list[Outer | None] = [None] * len(model.network.connections)
+        connections[model.network.depth - 1] = Outer(rates[-2], error)
+        return Update(tuple(connections), residual=error.abs().mean(dim=(1, 2)))

@@ -1,0 +1,132 @@
+"""The protocol of every learning rule, and the update it gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.model import Model
+from learning.stimulus import Batch
+from rate_bridge.errors import UnsupportedError
+from spiking.network import Network
+from spiking.presentation import Observation, Phase
+
+__all__ = ["Dense", "LearningRule", "Outer", "Update"]
+
+
+@final
+@dataclass(frozen=True)
+class Outer:
+    """A weight change that is local: presynaptic activity times a postsynaptic error.
+
+    Args:
+        pre: ``(chips or 1, batch, n_pre)``.
+        post: ``(chips, batch, n_post)``; positive where the neuron should be more active.
+    """
+
+    pre: Tensor
+    post: Tensor
+
+    def weight(self) -> Tensor:
+        """Return the wanted weight change, the mean over the batch, ``(chips, n_pre, n_post)``."""
+        pre = self.pre.expand(self.post.shape[0], -1, -1)
+        return torch.matmul(pre.transpose(1, 2), self.post) / self.post.shape[1]
+
+    def bias(self) -> Tensor:
+        """Return the wanted bias change, ``(chips, n_post)``."""
+        return self.post.mean(1)
+
+
+@final
+@dataclass(frozen=True)
+class Dense:
+    """A weight change that is known as a whole.
+
+    Args:
+        weight_change: ``(chips, n_pre, n_post)``.
+        bias_change: ``(chips, n_post)``, or None where the connection does not teach the bias.
+    """
+
+    weight_change: Tensor
+    bias_change: Tensor | None = None
+
+    def weight(self) -> Tensor:
+        """Return the wanted weight change."""
+        return self.weight_change
+
+    def bias(self) -> Tensor | None:
+        """Return the wanted bias change."""
+        return self.bias_change
+
+
+@final
+@dataclass(frozen=True)
+class Update:
+    """What a rule wants to change, as directions of descent of its loss (before the step size).
+
+    Args:
+        connections: per connection of the network, or None to leave it as it is.
+        feedback: the rule's new feedback weights, or None to keep them.
+        memory: entries to set in the model's memory.
+        residual: size of what is left to learn, ``(chips,)``: mean absolute output error.
+        measures: further numbers per chip worth recording, each ``(chips,)``.
+    """
+
+    connections: tuple[Outer | Dense | None, ...]
+    feedback: tuple[Tensor, ...] | None = None
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
+    residual: Tensor | None = None
+    measures: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class LearningRule(ABC):
+    """A learning rule: concrete rules are frozen dataclasses, their fields are their settings.
+
+    A rule is pure: the same batch, observation and model give the same update. What it must remember
+    goes through `Update` into the model.
+    """
+
+    name: ClassVar[str]
+    uses_feedback: ClassVar[bool] = False
+    """Whether feedback weights are programmed, so that their mismatch has an effect."""
+
+    @property
+    def uses_shadow(self) -> bool:
+        """Whether the basal shadows run, so that their mismatch has an effect."""
+        return False
+
+    @property
+    def warmup_batches(self) -> int:
+        """Batches shown before training, on which the rule may identify the chips."""
+        return 0
+
+    def check(self, network: Network) -> None:  # noqa: B027 (most rules work on every network)
+        """Raise `UnsupportedError` where the rule cannot train `network`."""
+
+    def start(self, model: Model) -> None:  # noqa: B027 (most rules need no preparation)
+        """Set the model's feedback weights and memory before the first batch."""
+
+    def feedback_weights(self, model: Model) -> tuple[Tensor, ...]:
+        """Return the feedback weights to program before a presentation; by default as they are."""
+        return model.feedback
+
+    def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        """Return the phases of a warm-up batch."""
+        raise UnsupportedError("rule", self.name, "a rule with a warm-up")
+
+    def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        """Return what a warm-up batch teaches."""
+        raise UnsupportedError("rule", self.name, "a rule with a warm-up")
+
+    @abstractmethod
+    def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        """Return the phases that must be shown to learn from `batch`."""
+
+    @abstractmethod
+    def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        """Turn what was observed into an update."""

@@ -1,0 +1,70 @@
+"""What a distribution of mismatch is: factors around 1, with a mean, a spread and a support that it states."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rate_bridge.errors import InputError
+
+__all__ = ["Distribution", "check_cv"]
+
+
+class Distribution(ABC):
+    """A distribution of dimensionless factors around 1; members are final frozen dataclasses.
+
+    A multiplicative parameter (threshold, time constant, weight) has the effective value ``nominal * factor``. An
+    additive one (bias, reset: values that may be zero) has ``nominal + (factor - 1)``: the deviation
+    is then in the parameter's own units, so that ``cv: 0.1`` reads as a standard deviation of 0.1.
+
+    Every member states its exact `mean`, `cv` (standard deviation over mean) and `support`. A die is
+    drawn at once, from a generator of its own, so what is drawn is a function of the generator's seed
+    and the shape alone.
+
+    Attributes:
+        scope: ``"layer"``: every layer of a chip is drawn from a stream of its own; ``"chip"``: all
+            layers share one stream, because what is drawn is common to the die.
+    """
+
+    scope: ClassVar[Literal["layer", "chip"]] = "layer"
+
+    if (
+        TYPE_CHECKING
+    ):  # a field in most members, a property in others: a runtime property would forbid the field
+
+        @property
+        def cv(self) -> float:
+            """Standard deviation over mean of what `draw` returns."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> float:
+        """Mean of what `draw` returns; 1 unless the member says otherwise."""
+
+    @property
+    @abstractmethod
+    def support(self) -> tuple[float, float]:
+        """Lower and upper bound of what `draw` returns; bounds may be attained."""
+
+    @abstractmethod
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Return factors.
+
+        Args:
+            generator: a fresh generator; the same seed gives the same factors.
+            shape: ``(neurons,)`` or, for synapses, ``(n_pre, n_post)``.
+
+        Returns:
+            float64 array of that shape.
+        """
+
+
+def check_cv(cv: float, below: float = math.inf, fix: str = "") -> None:
+    """Raise `InputError` unless ``0 <= cv < below``."""
+    if not (math.isfinite(cv) and 0 <= cv < below):
+        bound = "" if below == math.inf else f" and < {below:.4g}"
+        raise InputError("cv", cv, f"a finite number >= 0{bound}", fix)
