@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from learning.stimulus import Stimulus
 from rate_bridge.seeds import SeedTree
+from rate_bridge.transfer import Transfer
 from spiking.network import Network
 from spiking.presentation import Weights
 
@@ -67,13 +68,10 @@ class Model(nn.Module):
         """The programmed weights of the chain 0 → 1 → … → L."""
         return [self.forward_weights[index] for index in range(self.network.depth)]
 
-    def nominal_rate(self, index: int, current: Tensor) -> Tensor:
-        """Return the nominal steady rate of layer ``index + 1`` under a constant current."""
-        return self.network.layers[index].neuron.rate(current, self.network.max_rate_hz)
-
-    def nominal_slope(self, index: int, current: Tensor) -> Tensor:
-        """Return the derivative of `nominal_rate`."""
-        return self.network.layers[index].neuron.slope(current, self.network.max_rate_hz)
+    def transfer(self, index: int) -> Transfer:
+        """Return the nominal curve of layer ``index + 1``."""
+        network = self.network
+        return network.layers[index].neuron.transfer(network.max_rate_hz, network.dt_ms)
 
     def weights(self) -> Weights:
         """Return what is to be programmed: copies, so that later steps do not change them."""

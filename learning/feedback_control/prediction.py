@@ -79,6 +79,6 @@ class Nominal(Prediction):
         measured = observation["controlled"].rates
         layers = zip(model.chain_weights, model.bias, strict=True)
         return tuple(
-            model.nominal_rate(index, torch.matmul(measured[index], weight) + bias.unsqueeze(1))
+            model.transfer(index).rate(torch.matmul(measured[index], weight) + bias.unsqueeze(1))
             for index, (weight, bias) in enumerate(layers)
         )

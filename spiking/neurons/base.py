@@ -11,6 +11,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from rate_bridge.errors import InputError
+from rate_bridge.transfer import Transfer
 
 __all__ = ["Neuron", "Parameter", "State", "Values"]
 
@@ -85,12 +86,8 @@ class Neuron(ABC):
         """Turn uniform random numbers in [0, 1), ``(chips, batch, neurons)``, into a state."""
 
     @abstractmethod
-    def rate(self, current: Tensor, max_rate_hz: float) -> Tensor:
-        """Return the nominal steady rate under a constant current, 1 = `max_rate_hz`."""
-
-    @abstractmethod
-    def slope(self, current: Tensor, max_rate_hz: float) -> Tensor:
-        """Return the derivative of `rate` with respect to the current."""
+    def transfer(self, max_rate_hz: float, dt_ms: float) -> Transfer:
+        """Return the nominal curve from constant current to mean rate, 1 = `max_rate_hz`."""
 
     @abstractmethod
     def step(self, state: State, current: Tensor, constants: Values) -> Tensor:

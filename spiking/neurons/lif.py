@@ -10,9 +10,13 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError
 from rate_bridge.filters import decay, steps
+from rate_bridge.transfer import LIFTransfer, Transfer
 from spiking.neurons.base import Neuron, Parameter, State, Values
 
 __all__ = ["LIF"]
+
+SOFTNESS = 0.05
+"""Width of the nominal curve's threshold, in units of the current: spiking input is never quite constant."""
 
 
 @final
@@ -80,6 +84,11 @@ class LIF(Neuron):
     def initial_state(self, values: Values, uniform: Tensor) -> State:
         reset, threshold = values["reset"].unsqueeze(1), values["threshold"].unsqueeze(1)
         return {"v": reset + uniform * (threshold - reset), "refractory": torch.zeros_like(uniform)}
+
+    def transfer(self, max_rate_hz: float, dt_ms: float) -> Transfer:
+        return LIFTransfer(
+            self.threshold, self.reset, self.tau_m_ms, self.refractory_ms, max_rate_hz, dt_ms, SOFTNESS
+        )
 
     def step(self, state: State, current: Tensor, constants: Values) -> Tensor:
         v = state["v"]
