@@ -1,4 +1,4 @@
-"""What a distribution of mismatch is: factors around 1, with a mean, a spread and a support that it states."""
+"""What a distribution of mismatch is: factors around 1 with a stated mean, spread and support."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ __all__ = ["Distribution", "check_cv"]
 class Distribution(ABC):
     """A distribution of dimensionless factors around 1; members are final frozen dataclasses.
 
-    A multiplicative parameter (threshold, time constant, weight) has the effective value ``nominal * factor``. An
-    additive one (bias, reset: values that may be zero) has ``nominal + (factor - 1)``: the deviation
-    is then in the parameter's own units, so that ``cv: 0.1`` reads as a standard deviation of 0.1.
+    A multiplicative parameter (threshold, time constant, weight) has the effective value
+    ``nominal * factor``. An additive one (bias, reset: values that may be zero) has
+    ``nominal + (factor - 1)``: the deviation is then in the parameter's own units, so that
+    ``cv: 0.1`` reads as a standard deviation of 0.1.
 
     Every member states its exact `mean`, `cv` (standard deviation over mean) and `support`. A die is
     drawn at once, from a generator of its own, so what is drawn is a function of the generator's seed

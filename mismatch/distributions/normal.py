@@ -75,7 +75,8 @@ class Normal(Distribution):
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
         if self.cut < 1:  # most would be thrown away: invert instead
-            return self.of_scores(special.ndtri(generator.uniform(np.finfo(float).tiny, 1, shape)))
+            tail = special.ndtr(-self.cut)
+            return np.asarray(1 + self.sigma * special.ndtri(generator.uniform(tail, 1 - tail, shape)))
         scores = generator.standard_normal(shape).reshape(-1)
         while (outside := np.flatnonzero(np.abs(scores) > self.cut)).size:
             scores[outside] = generator.standard_normal(outside.size)

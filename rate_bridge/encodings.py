@@ -1,0 +1,174 @@
+"""What becomes of an input value: spikes with a phase, random spikes, one early spike, or a current."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rate_bridge.errors import InputError
+
+__all__ = ["CurrentEncoding", "Encoding", "LatencyEncoding", "PhaseEncoding", "PoissonEncoding"]
+
+ROUNDING = 1e-9
+"""Forgiven below an integer phase, so that a rate of 29 Hz spikes 29 times in a second, not 28 times."""
+
+
+@dataclass(frozen=True)
+class Encoding(ABC):
+    """A way to present input values x in [0, 1]; members are final.
+
+    Attributes:
+        kind: ``"spikes"`` or ``"current"``: what `encode` returns.
+    """
+
+    kind: ClassVar[Literal["spikes", "current"]]
+
+    @final
+    def encode(
+        self, x: Tensor, steps: int, dt_ms: float, max_rate_hz: float, generator: np.random.Generator
+    ) -> Tensor:
+        """Present values for a number of time steps.
+
+        Args:
+            x: values in [0, 1], ``(batch, inputs)``; where they are rates, 1 = `max_rate_hz`.
+            steps: length of the presentation.
+            dt_ms: time step.
+            max_rate_hz: the rate that counts as 1.
+            generator: where randomness comes from; the same seed gives the same presentation.
+
+        Returns:
+            boolean spikes ``(batch, time, inputs)``, or currents ``(batch, inputs)`` that are held for
+            the whole presentation.
+
+        Raises:
+            InputError: values outside [0, 1], or a rate above one spike per step.
+        """
+        if not bool(((x >= 0) & (x <= 1)).all()):  # also refuses NaN
+            raise InputError("x", (float(x.min()), float(x.max())), "values in [0, 1]", "Rescale the data")
+        expected = max_rate_hz * dt_ms / 1000.0
+        if self.kind == "spikes" and not 0 < expected <= 1:
+            allowed = f"a rate of at most one spike per step, {1000.0 / dt_ms:g} Hz"
+            raise InputError("max_rate_hz", max_rate_hz, allowed, "Take a shorter dt_ms")
+        return self._present(x.to(torch.float64), steps, expected, generator)
+
+    @abstractmethod
+    def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
+        """Present checked float64 values; `expected` is the number of spikes per step that x = 1 means."""
+
+
+def _uniform(generator: np.random.Generator, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    return torch.from_numpy(generator.random(shape)).to(like.device)
+
+
+@final
+@dataclass(frozen=True)
+class PhaseEncoding(Encoding):
+    r"""Input neurons that integrate their value and fire: regular spikes with a random phase.
+
+    .. math::
+        \varphi_t = \varphi_0 + (t + 1)\, x\, r_{max}\, dt, \qquad
+        s_t = \lfloor \varphi_t \rfloor - \lfloor \varphi_{t-1} \rfloor
+
+    The count in any window of n steps differs by less than 1 from :math:`n\,x\,r_{max}\,dt`, and with a
+    random start its mean is that exactly: the least noisy spike code of a rate.
+
+    Args:
+        start: initial phases, ``"random"`` (uniform in [0, 1), new for every input and sample) or ``"zero"``
+            (the first spike comes after one whole interval).
+    """
+
+    start: Literal["random", "zero"] = "random"
+
+    kind: ClassVar[Literal["spikes", "current"]] = "spikes"
+
+    def __post_init__(self) -> None:
+        if self.start not in ("random", "zero"):
+            raise InputError("start", self.start, "random, zero")
+
+    def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
+        time = torch.arange(steps + 1, dtype=torch.float64, device=x.device).view(1, -1, 1)
+        phase = time * (x * expected).unsqueeze(1)
+        if self.start == "random":
+            phase += _uniform(generator, tuple(x.shape), x).unsqueeze(1)
+        phase.add_(ROUNDING).floor_()
+        return phase[:, 1:] > phase[:, :-1]
+
+
+@final
+@dataclass(frozen=True)
+class PoissonEncoding(Encoding):
+    r"""Independent random spikes: in every step one with probability :math:`x\, r_{max}\, dt`.
+
+    The Bernoulli approximation of a Poisson process; the count in n steps is binomial. The variance
+    over the mean is :math:`1 - x\, r_{max}\, dt`, 1 in the limit of short steps.
+    """
+
+    kind: ClassVar[Literal["spikes", "current"]] = "spikes"
+
+    def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
+        batch, inputs = x.shape
+        return _uniform(generator, (batch, steps, inputs), x) < (x * expected).unsqueeze(1)
+
+
+@final
+@dataclass(frozen=True)
+class LatencyEncoding(Encoding):
+    r"""At most one spike per input, the earlier the larger the value.
+
+    .. math::
+        t = \left\lfloor (s n - 1)\, g(x) + \tfrac12 \right\rfloor, \qquad
+        g_{linear} = \frac{1 - x}{1 - x_0}, \qquad g_{logarithmic} = \frac{\ln x}{\ln x_0}
+
+    for a presentation of n steps, of which the fraction s is used; x = 1 spikes in step 0, the faintest
+    value :math:`x_0` last, and what is fainter (and 0 always) not at all. The logarithmic curve is that
+    of a threshold which falls exponentially from 1 until it meets x.
+
+    Source: Thorpe, "Spike arrival times: a highly efficient coding scheme for neural networks" (1990).
+
+    Args:
+        curve: ``"linear"`` or ``"logarithmic"``.
+        faintest: :math:`x_0`, the smallest value that spikes, in (0, 1).
+        span: s, the fraction of the presentation that is used, in (0, 1].
+    """
+
+    curve: Literal["linear", "logarithmic"] = "linear"
+    faintest: float = 0.01
+    span: float = 1.0
+
+    kind: ClassVar[Literal["spikes", "current"]] = "spikes"
+
+    def __post_init__(self) -> None:
+        if self.curve not in ("linear", "logarithmic"):
+            raise InputError("curve", self.curve, "linear, logarithmic")
+        if not 0 < self.faintest < 1:
+            raise InputError("faintest", self.faintest, "a number in (0, 1)")
+        if not 0 < self.span <= 1:
+            raise InputError("span", self.span, "a number in (0, 1]")
+
+    def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
+        bright = x.clamp(min=self.faintest)
+        if self.curve == "linear":
+            delay = (1.0 - bright) / (1.0 - self.faintest)
+        else:
+            delay = torch.log(bright) / math.log(self.faintest)
+        last = max(0.0, self.span * steps - 1.0)
+        when = torch.floor(delay * last + 0.5).clamp(max=steps - 1).to(torch.int64)
+        spikes = torch.zeros(x.shape[0], steps, x.shape[1], dtype=torch.bool, device=x.device)
+        return spikes.scatter_(1, when.unsqueeze(1), (x >= self.faintest).unsqueeze(1))
+
+
+@final
+@dataclass(frozen=True)
+class CurrentEncoding(Encoding):
+    """The values themselves, held as currents: no spikes, no noise, no synaptic filter."""
+
+    kind: ClassVar[Literal["spikes", "current"]] = "current"
+
+    def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
+        return x
