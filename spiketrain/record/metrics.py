@@ -1,0 +1,126 @@
+"""``metrics.csv``: one row per epoch and chip, and the means over an epoch that go into it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+
+from spiketrain.record.files import write_text
+from spiking.presentation import Observation
+
+__all__ = ["EpochMeans", "MetricsTable"]
+
+
+@final
+class EpochMeans:
+    r"""Means over the samples of an epoch, per chip.
+
+    - ``output_error``: mean of the residuals given;
+    - ``control_effort``: root mean square of the control signal,
+      :math:`\sqrt{\langle u^2 \rangle}` over the outputs, samples and controlled phases;
+    - ``rate_<phase>_<layer>_hz``: mean rate of layer 0 (the input) to L in a phase;
+    - every further measure under its own name.
+
+    Args:
+        chips: number of chips.
+        max_rate_hz: the rate that counts as 1.
+    """
+
+    def __init__(self, chips: int, max_rate_hz: float) -> None:
+        self._chips, self._max_rate_hz = chips, max_rate_hz
+        self._sums: dict[str, Tensor] = {}
+        self._samples: dict[str, int] = {}
+
+    def add(self, residual: Tensor | None, measures: Mapping[str, Tensor], observation: Observation) -> None:
+        """Add a batch.
+
+        Args:
+            residual: mean absolute output error of the batch, ``(chips,)``, where there is one.
+            measures: further means over the batch, each ``(chips,)``.
+            observation: the recordings of the batch.
+        """
+        samples = max((r.readout.shape[1] for r in observation.values()), default=1)
+        if residual is not None:
+            self._add("output_error", residual, samples)
+        for phase, recording in observation.items():
+            if recording.control is not None:
+                self._add("control_effort", recording.control.square().mean((1, 2)), samples)
+            for layer, rates in enumerate(recording.rates):
+                self._add(f"rate_{phase}_{layer}_hz", rates.mean((1, 2)) * self._max_rate_hz, samples)
+        for name, values in measures.items():
+            self._add(name, values, samples)
+
+    def _add(self, name: str, values: Tensor, samples: int) -> None:
+        values = values.detach().to("cpu", torch.float64).expand(self._chips)
+        self._sums[name] = (
+            self._sums.get(name, torch.zeros(self._chips, dtype=torch.float64)) + values * samples
+        )
+        self._samples[name] = self._samples.get(name, 0) + samples
+
+    def take(self) -> dict[str, Tensor]:
+        """Return the means, each ``(chips,)``, and begin the next epoch."""
+        means = {name: total / self._samples[name] for name, total in self._sums.items()}
+        if "control_effort" in means:
+            means["control_effort"] = means["control_effort"].sqrt()
+        self._sums, self._samples = {}, {}
+        return means
+
+
+@final
+class MetricsTable:
+    """The table behind ``metrics.csv``; a cell without a finite or infinite number is empty.
+
+    Args:
+        path: the file, rewritten as a whole after every epoch, so that no kill can leave half a row.
+        chips: number of chips.
+    """
+
+    def __init__(self, path: Path, chips: int) -> None:
+        self._path, self._chips = path, chips
+        self._rows: list[dict[str, str]] = []
+
+    def load(self, last_epoch: int) -> None:
+        """Read the file and forget what came after `last_epoch`: those epochs will be run again."""
+        if self._path.is_file():
+            with self._path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            self._rows = [row for row in rows if int(row["epoch"]) <= last_epoch]
+
+    def append(self, epoch: int, columns: Mapping[str, Tensor | float]) -> None:
+        """Add the rows of an epoch, one per chip, and write the file.
+
+        Args:
+            epoch: number of epochs done; 0 for what was measured before training.
+            columns: one value per chip, or one for all.
+        """
+        spread = {name: _per_chip(value, self._chips) for name, value in columns.items()}
+        for chip in range(self._chips):
+            cells = {name: _cell(values[chip]) for name, values in spread.items()}
+            self._rows.append({"epoch": str(epoch), "chip": str(chip), **cells})
+        write_text(self._path, self._text())
+
+    def _text(self) -> str:
+        names = list(dict.fromkeys(name for row in self._rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        return text.getvalue()
+
+
+def _per_chip(value: Tensor | float, chips: int) -> list[float]:
+    if isinstance(value, Tensor):
+        return [float(v) for v in value.detach().to("cpu", torch.float64).expand(chips).tolist()]
+    return [float(value)] * chips
+
+
+def _cell(value: float) -> str:
+    """Return the shortest text that reads back as the same float64."""
+    return "" if math.isnan(value) else repr(value)

@@ -1,0 +1,278 @@
+"""The run directory: everything a run leaves behind, readable at any moment, resumable after any end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, final
+
+import numpy as np
+from safetensors import SafetensorError
+from torch import Tensor
+from yaml import YAMLError
+
+from rate_bridge.errors import InputError
+from spiketrain.record.files import (
+    is_leftover,
+    plain,
+    read_tensors,
+    read_yaml,
+    write_json,
+    write_tensors,
+    write_yaml,
+)
+from spiketrain.record.lock import LOCK, FolderLock
+from spiketrain.record.metrics import EpochMeans, MetricsTable
+from spiketrain.record.progress import Progress, progress
+from spiketrain.record.provenance import provenance
+from spiking.presentation import Observation
+
+if TYPE_CHECKING:  # the report brings matplotlib, which training does not need
+    from spiketrain.report.samples import Samples
+
+__all__ = ["SUMMARY", "RunRecord"]
+
+SUMMARY = (
+    "task",
+    "rule",
+    "arm",
+    "simulator",
+    "neuron",
+    "layers",
+    "chips",
+    "mismatch",
+    "seed",
+    "epochs",
+    "test_accuracy",
+    "test_accuracy_mean",
+    "test_accuracy_min",
+    "train_samples_per_second",
+    "seconds",
+    "diverged_chips",
+    "versions",
+    "git",
+)
+"""The fields of ``summary.json``, in order."""
+
+EXTENDABLE = ("training", "epochs")
+"""The one setting that may differ when a run is resumed: a run may be made longer."""
+
+
+@final
+class RunRecord:
+    """A run directory being written; made by `create` or `resume`, and a context manager.
+
+    Two runs cannot write to one directory: it is locked until `close` or the end of the process.
+
+    Args:
+        directory: an existing folder, locked by `lock`.
+        resolved: the resolved configuration.
+        identity: the first fields of ``summary.json``: what was run, with ``chips`` among them.
+        lock: the lock on the folder.
+    """
+
+    def __init__(
+        self, directory: Path, resolved: Mapping[str, Any], identity: Mapping[str, Any], lock: FolderLock
+    ) -> None:
+        self.directory = directory
+        self._identity, self._lock = dict(identity), lock
+        chips = int(identity["chips"])
+        self._means = EpochMeans(chips, float(resolved.get("bridge", {}).get("max_rate_hz", 100.0)))
+        self._metrics = MetricsTable(directory / "metrics.csv", chips)
+        self._clock = time.perf_counter()
+
+    @classmethod
+    def create(cls, directory: Path, resolved: Mapping[str, Any], identity: Mapping[str, Any]) -> Self:
+        """Make the directory of a new run and write ``config.yaml``.
+
+        Raises:
+            InputError: the folder cannot be made or written to, holds something, or is in use.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            _refuse_content(directory)
+            lock = FolderLock(directory)
+            _sweep(directory)
+            write_yaml(directory / "config.yaml", resolved)
+        except OSError as error:
+            raise InputError(
+                "output", str(directory), "a folder that can be written to", f"{error}"
+            ) from None
+        return cls(directory, resolved, identity, lock)
+
+    @classmethod
+    def resume(cls, directory: Path, resolved: Mapping[str, Any], identity: Mapping[str, Any]) -> Self:
+        """Go on with a run; the metrics of epochs after its checkpoint are forgotten.
+
+        Raises:
+            InputError: there is no run, it has another configuration (but for ``training.epochs``), its
+                checkpoint is damaged, or another process is writing to it.
+        """
+        try:
+            names = [path.name for path in directory.iterdir()]
+            if LOCK in names and not _content(names):  # killed before there was anything to resume
+                return cls.create(directory, resolved, identity)
+            lock = FolderLock(directory) if "config.yaml" in names else None
+            if lock is None:
+                raise FileNotFoundError("there is no config.yaml")
+            _sweep(directory)
+            _refuse_difference(read_yaml(directory / "config.yaml"), plain(resolved))
+            write_yaml(directory / "config.yaml", resolved)
+        except (OSError, YAMLError) as error:
+            raise InputError("resume", str(directory), "the folder of a run", f"{error}") from None
+        record = cls(directory, resolved, identity, lock)
+        checkpoint = record.load_checkpoint()
+        record._metrics.load(checkpoint[0] if checkpoint else -1)
+        return record
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Unlock the directory."""
+        self._lock.release()
+
+    def progress(self, epochs: int, batches: int, *, done: int = 0, quiet: bool = False) -> Progress:
+        """Return the progress display of this run; see `spiketrain.record.progress.progress`."""
+        return progress(epochs, batches, done=done, quiet=quiet)
+
+    def batch(
+        self, residual: Tensor | None, measures: Mapping[str, Tensor], observation: Observation
+    ) -> None:
+        """Count a batch into the epoch's means; see `EpochMeans`."""
+        self._means.add(residual, measures, observation)
+
+    def epoch(self, epoch: int, columns: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
+        """Write an epoch's rows to ``metrics.csv``; call it before the epoch's `checkpoint`.
+
+        Args:
+            epoch: number of epochs done; 0 for what was measured before training.
+            columns: accuracies, learning rate and so on, one per chip ``(chips,)`` or one for all;
+                ``seconds`` is measured since the last epoch where it is not given.
+
+        Returns:
+            the columns written: those given and the means over the batches.
+        """
+        now = time.perf_counter()
+        row = {"seconds": now - self._clock, **self._means.take(), **columns}
+        row["seconds"] = row.pop("seconds")  # last
+        self._clock = now
+        self._metrics.append(epoch, row)
+        return row
+
+    def checkpoint(self, epoch: int, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
+        """Save what is needed to resume to the same bits.
+
+        ``checkpoint.safetensors`` carries the JSON part in its header, so that one rename publishes
+        both; ``checkpoint.json`` is the same for people to read.
+
+        Args:
+            epoch: number of epochs done.
+            tensors: weights, optimiser state, memory.
+            extra: whatever JSON can hold; see `spiketrain.record.state.pack_state`.
+        """
+        note = {"epoch": epoch, "extra": extra}
+        write_tensors(self.directory / "checkpoint.safetensors", tensors, note)
+        write_json(self.directory / "checkpoint.json", note)
+
+    def load_checkpoint(self) -> tuple[int, dict[str, Tensor], Any] | None:
+        """Return epoch, tensors and the JSON part of the last checkpoint, or None where there is none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self.directory / "checkpoint.safetensors"
+        if not path.is_file():
+            return None
+        try:
+            tensors, note = read_tensors(path)
+            return int(note["epoch"]), tensors, note["extra"]
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise InputError("resume", str(path), "a whole checkpoint", f"It is damaged: {error}") from None
+
+    def initial_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Keep what was programmed before training, for the report; a resumed run keeps the first."""
+        path = self.directory / "initial_weights.safetensors"
+        if not path.is_file():
+            write_tensors(path, weights)
+
+    def finish(
+        self,
+        summary: Mapping[str, Any],
+        weights: Mapping[str, Tensor],
+        truth: Mapping[str, Tensor],
+        samples: Samples | None = None,
+        *,
+        report: bool = True,
+    ) -> dict[str, Any]:
+        """Write what a finished run leaves: weights, truth, sample recordings, summary and report.
+
+        Args:
+            summary: the fields of ``summary.json`` that are known only now; the means and the minimum
+                of ``test_accuracy``, versions and the commit are added.
+            weights: what is programmed, by name (``forward.1``, ``bias.1``, ``feedback.1``, ...), with
+                a leading axis of chips.
+            truth: the effective parameters by name.
+            samples: recordings of one sample, for the figures.
+            report: write ``report.html`` and ``figures/`` too.
+
+        Returns:
+            the content of ``summary.json``.
+        """
+        write_tensors(self.directory / "weights.safetensors", weights)
+        write_tensors(self.directory / "truth.safetensors", truth)
+        if samples is not None:
+            samples.save(self.directory)
+        content = _summary({"diverged_chips": {}} | self._identity | dict(summary) | provenance())
+        write_json(self.directory / "summary.json", content)
+        if report:
+            from spiketrain.report import write  # noqa: PLC0415 (matplotlib, only where it is needed)
+
+            write(self.directory)
+        return content
+
+
+def _summary(known: dict[str, Any]) -> dict[str, Any]:
+    accuracies = np.asarray(plain(known["test_accuracy"]), dtype=float)
+    known["test_accuracy_mean"], known["test_accuracy_min"] = accuracies.mean(), accuracies.min()
+    return {name: known[name] for name in SUMMARY} | known
+
+
+def _content(names: Iterable[str]) -> list[str]:
+    """Return the names of files that are more than traces of a run that was killed at once."""
+    return sorted(name for name in names if name != LOCK and not is_leftover(name))
+
+
+def _refuse_content(directory: Path) -> None:
+    content = _content(path.name for path in directory.iterdir())
+    if "config.yaml" in content:
+        FolderLock(directory).release()  # says so where that run is still going on
+        fix = "It holds a run already: go on with --resume, or choose another folder."
+        raise InputError("output", str(directory), "a new or empty folder", fix)
+    if content:
+        raise InputError("output", str(directory), "a new or empty folder", f"It holds {content[0]!r}.")
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what a killed writer left."""
+    for path in directory.iterdir():
+        if is_leftover(path.name):
+            path.unlink()
+
+
+def _refuse_difference(stored: Any, given: Any, path: tuple[str, ...] = ()) -> None:
+    if path == EXTENDABLE:
+        return
+    if isinstance(stored, dict) and isinstance(given, dict):
+        for key in dict.fromkeys([*stored, *given]):
+            _refuse_difference(stored.get(key), given.get(key), (*path, str(key)))
+    elif stored != given:
+        fix = "A resumed run keeps its configuration, but for training.epochs."
+        raise InputError(".".join(path) or "resume", given, f"{stored!r}, as the run began with", fix)

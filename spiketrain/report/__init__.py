@@ -1,0 +1,5 @@
+"""The report of a run: one page and its figures."""
+
+from spiketrain.report.samples import Samples
+
+__all__ = ["Samples"]

@@ -1,0 +1,90 @@
+"""Recordings of one sample, kept in the run directory so that its figures can be drawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, final
+
+from torch import Tensor
+
+from spiketrain.record.files import read_tensors, write_tensors
+from spiking.presentation import Recording
+
+__all__ = ["Samples"]
+
+FILE = "samples.safetensors"
+
+
+@final
+@dataclass(frozen=True)
+class Samples:
+    """What one chip did with one sample, phase by phase.
+
+    Args:
+        traces: per phase, by name of the trace: ``spikes`` and ``voltage`` per layer 1 to L,
+            ``control`` and ``readout`` once, each ``(time, n)``.
+        target: wanted output rates, ``(n_out,)``, 1 = `max_rate_hz`.
+        dt_ms: time step.
+        max_rate_hz: the rate that counts as 1.
+    """
+
+    traces: Mapping[str, Mapping[str, tuple[Tensor, ...]]]
+    target: Tensor
+    dt_ms: float
+    max_rate_hz: float
+
+    @classmethod
+    def of(
+        cls,
+        recordings: Mapping[str, Recording],
+        target: Tensor,
+        dt_ms: float,
+        max_rate_hz: float,
+        *,
+        chip: int = 0,
+        sample: int = 0,
+    ) -> Self:
+        """Take one sample of one chip out of recordings with traces.
+
+        Args:
+            recordings: by the name of their phase.
+            target: wanted output rates, ``(batch, n_out)``.
+            dt_ms: time step.
+            max_rate_hz: the rate that counts as 1.
+            chip: which chip.
+            sample: which sample.
+        """
+        traces = {
+            phase: {name: tuple(t[chip, sample] for t in parts) for name, parts in recording.traces.items()}
+            for phase, recording in recordings.items()
+        }
+        return cls(traces, target[sample], dt_ms, max_rate_hz)
+
+    def save(self, directory: Path) -> None:
+        """Write ``samples.safetensors``; phases and traces come back in the same order."""
+        tensors = {"target": self.target}
+        names: dict[str, dict[str, int]] = {}
+        for phase, traces in self.traces.items():
+            names[phase] = {name: len(parts) for name, parts in traces.items()}
+            for name, parts in traces.items():
+                tensors |= {f"{phase}/{name}/{index}": part for index, part in enumerate(parts)}
+        note = {"phases": names, "dt_ms": self.dt_ms, "max_rate_hz": self.max_rate_hz}
+        write_tensors(directory / FILE, tensors, note)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self | None:
+        """Read what `save` wrote, or return None where there is nothing."""
+        path = directory / FILE
+        if not path.is_file():
+            return None
+        tensors, note = read_tensors(path)
+        traces = {
+            phase: {
+                name: tuple(tensors[f"{phase}/{name}/{index}"] for index in range(count))
+                for name, count in counts.items()
+            }
+            for phase, counts in note["phases"].items()
+        }
+        return cls(traces, tensors["target"], float(note["dt_ms"]), float(note["max_rate_hz"]))
