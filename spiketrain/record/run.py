@@ -90,17 +90,21 @@ class RunRecord:
         Raises:
             InputError: the folder cannot be made or written to, holds something, or is in use.
         """
+        lock = None
         try:
             directory.mkdir(parents=True, exist_ok=True)
             _refuse_content(directory)
             lock = FolderLock(directory)
             _sweep(directory)
             write_yaml(directory / "config.yaml", resolved)
-        except OSError as error:
-            raise InputError(
-                "output", str(directory), "a folder that can be written to", f"{error}"
-            ) from None
-        return cls(directory, resolved, identity, lock)
+            return cls(directory, resolved, identity, lock)
+        except BaseException as error:
+            if lock is not None:
+                lock.release()
+            if isinstance(error, OSError):
+                allowed = "a folder that can be written to"
+                raise InputError("output", str(directory), allowed, f"{error}") from None
+            raise
 
     @classmethod
     def resume(cls, directory: Path, resolved: Mapping[str, Any], identity: Mapping[str, Any]) -> Self:
@@ -110,22 +114,26 @@ class RunRecord:
             InputError: there is no run, it has another configuration (but for ``training.epochs``), its
                 checkpoint is damaged, or another process is writing to it.
         """
+        lock = None
         try:
             names = [path.name for path in directory.iterdir()]
             if LOCK in names and not _content(names):  # killed before there was anything to resume
                 return cls.create(directory, resolved, identity)
-            lock = FolderLock(directory) if "config.yaml" in names else None
-            if lock is None:
-                raise FileNotFoundError("there is no config.yaml")
+            stored = read_yaml(directory / "config.yaml")
+            lock = FolderLock(directory)
             _sweep(directory)
-            _refuse_difference(read_yaml(directory / "config.yaml"), plain(resolved))
+            _refuse_difference(stored, plain(resolved))
             write_yaml(directory / "config.yaml", resolved)
-        except (OSError, YAMLError) as error:
-            raise InputError("resume", str(directory), "the folder of a run", f"{error}") from None
-        record = cls(directory, resolved, identity, lock)
-        checkpoint = record.load_checkpoint()
-        record._metrics.load(checkpoint[0] if checkpoint else -1)
-        return record
+            record = cls(directory, resolved, identity, lock)
+            checkpoint = record.load_checkpoint()
+            record._metrics.load(checkpoint[0] if checkpoint else -1)
+            return record
+        except BaseException as error:
+            if lock is not None:
+                lock.release()
+            if isinstance(error, OSError | YAMLError):
+                raise InputError("resume", str(directory), "the folder of a run", f"{error}") from None
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,118 @@
+"""Which chips have stopped learning for good, and why: NaN, silence, saturation.
+
+Pure functions of what is observed and of what was programmed: a batch's `activity`, `merge` over an
+epoch, `reasons` at its end. A chip that diverges is named; the others go on, because chips share nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from spiking.network import Network
+from spiking.presentation import Observation
+
+__all__ = ["SATURATED", "Activity", "activity", "merge", "rate_limits", "reasons"]
+
+SATURATED = 0.95
+"""A layer is saturated where its mean rate is at least this part of the highest one possible."""
+
+
+@final
+@dataclass(frozen=True)
+class Activity:
+    """How active the layers 1 to L were, over samples, neurons and phases.
+
+    Args:
+        highest: largest absolute rate of any neuron on any sample, ``(chips, L)``.
+        total: sum over samples and phases of the layer's mean rate, ``(chips, L)``.
+        samples: number of samples, counted once per phase.
+        finite: whether all rates, read-outs and control signals were finite, ``(chips,)``.
+    """
+
+    highest: Tensor
+    total: Tensor
+    samples: int
+    finite: Tensor
+
+
+def activity(observation: Observation) -> Activity:
+    """Return the activity of a batch, over all its phases.
+
+    A layer that is silent when free but not when controlled is not silent: it can still learn.
+    """
+    parts = []
+    for recording in observation.values():
+        layers = recording.rates[1:]
+        seen = [*layers, *recording.basal, recording.readout]
+        seen += [] if recording.control is None else [recording.control]
+        finite = torch.stack([t.isfinite().flatten(1).all(1) for t in seen]).all(0)
+        highest = torch.stack([t.abs().amax((1, 2)) for t in layers], dim=1)
+        total = torch.stack([t.mean(2).sum(1) for t in layers], dim=1)
+        parts.append(Activity(highest, total, int(recording.readout.shape[1]), finite))
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = merge(merged, part)
+    return merged
+
+
+def merge(first: Activity, second: Activity) -> Activity:
+    """Return the activity over the samples of both."""
+    return Activity(
+        highest=torch.maximum(first.highest, second.highest),
+        total=first.total + second.total,
+        samples=first.samples + second.samples,
+        finite=first.finite & second.finite,
+    )
+
+
+def rate_limits(network: Network) -> tuple[float, ...]:
+    r"""Return the highest possible mean rate of layers 1 to L, 1 = ``max_rate_hz``.
+
+    A spike takes a step, and the neuron is then held for its refractory time, rounded to k steps:
+    :math:`1 / (r_{max}\, dt\, (1 + k))` with the nominal refractory time. Neurons without spikes have
+    no limit here.
+    """
+    limits = []
+    for index, layer in enumerate(network.layers, start=1):
+        held = int(float(getattr(layer.neuron, "refractory_ms", 0.0)) / network.dt_ms + 0.5)
+        spikes = layer.neuron.emits_spikes
+        limits.append(network.emission_value(index) / (1 + held) if spikes else float("inf"))
+    return tuple(limits)
+
+
+def reasons(seen: Activity, network: Network, weights: Mapping[str, Tensor]) -> dict[int, str]:
+    """Return for every chip that diverged the reason, in words.
+
+    Args:
+        seen: the activity over an epoch.
+        network: the description, with nominal values.
+        weights: what is programmed, by name, each with a leading axis of chips.
+
+    Returns:
+        chip index to reason; empty where all is well. The first reason that holds is named, in the
+        order: weights, activity, silence, saturation.
+    """
+    found: dict[int, str] = {}
+    for name, values in weights.items():
+        _blame(found, ~values.isfinite().flatten(1).all(1), f"{name} is not finite")
+    _blame(found, ~seen.finite, "activity is not finite")
+    depth = network.depth
+    for layer in range(depth, 0, -1):
+        called = "the output layer" if layer == depth else f"layer {layer}"
+        _blame(found, seen.highest[:, layer - 1] == 0, f"{called} is silent on every sample")
+    for layer, limit in enumerate(rate_limits(network), start=1):
+        called = "the output layer" if layer == depth else f"layer {layer}"
+        saturated = seen.total[:, layer - 1] / seen.samples >= SATURATED * limit
+        fastest = f"{limit * network.max_rate_hz:g} Hz"
+        _blame(found, saturated, f"{called} fires at its limit of {fastest} on every sample")
+    return dict(sorted(found.items()))
+
+
+def _blame(found: dict[int, str], chips: Tensor, reason: str) -> None:
+    for chip in chips.nonzero().flatten().tolist():
+        found.setdefault(chip, reason)

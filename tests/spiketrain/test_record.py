@@ -1,0 +1,417 @@
+"""The run directory survives kills, refuses what it must, and gives back the same bits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from rate_bridge.errors import InputError
+from spiketrain.record import SUMMARY, RunRecord, pack_state, progress, provenance, unpack_state
+from spiketrain.record.files import (
+    plain,
+    read_json,
+    read_tensors,
+    read_yaml,
+    write_bytes,
+    write_json,
+    write_yaml,
+)
+from spiketrain.record.progress import Bar, Lines, Silent
+from spiking.presentation import Recording
+
+CONFIG = {
+    "task": {"name": "digits"},
+    "bridge": {"max_rate_hz": 200.0},
+    "network": {"layers": (4, 3, 2), "gain": 1e-05},
+    "training": {"epochs": 3, "learning_rate": 0.1},
+}
+IDENTITY = {
+    "task": "digits",
+    "rule": "dfc",
+    "arm": "in_the_loop",
+    "simulator": "torch",
+    "neuron": "lif",
+    "layers": [4, 3, 2],
+    "chips": 2,
+    "mismatch": {"threshold": 0.2},
+    "seed": 0,
+    "epochs": 3,
+}
+RESULT = {"test_accuracy": [0.9, 0.7], "train_samples_per_second": 10.0, "seconds": 1.5}
+
+
+def recording(rate: Tensor, control: Tensor | None, batch: int) -> Recording:
+    rates = rate.view(-1, 1, 1).expand(-1, batch, 3)
+    u = None if control is None else control.view(-1, 1, 1).expand(-1, batch, 2)
+    return Recording(rates=(rates[:1], rates), basal=(), control=u, readout=rates[..., :2])
+
+
+def rows(directory: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((directory / "metrics.csv").read_text())))
+
+
+def state(epoch: int) -> dict[str, Tensor]:
+    return {"w": torch.full((300, 100), float(epoch), dtype=torch.float64)}
+
+
+def run(record: RunRecord, first: int, last: int) -> None:
+    for epoch in range(first, last + 1):
+        record.epoch(epoch, {"validation_accuracy": torch.tensor([epoch / 10, epoch / 7])})
+        record.checkpoint(epoch, state(epoch), {"epoch_again": epoch})
+
+
+# --- directory ---------------------------------------------------------------------------------
+
+
+def test_a_new_run_keeps_its_configuration(tmp_path: Path) -> None:
+    with RunRecord.create(tmp_path / "a" / "b", CONFIG, IDENTITY) as record:
+        assert read_yaml(record.directory / "config.yaml") == plain(CONFIG)
+        assert record.load_checkpoint() is None
+
+
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"output.*letter\.txt"):
+        RunRecord.create(tmp_path, CONFIG, IDENTITY)
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    RunRecord.create(tmp_path, CONFIG, IDENTITY).close()
+    with pytest.raises(InputError, match="--resume"):
+        RunRecord.create(tmp_path, CONFIG, IDENTITY)
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "/proc/spiketrain-run"])
+def test_an_unwritable_output_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="output: got"):
+        RunRecord.create(tmp_path / name, CONFIG, IDENTITY)
+
+
+def test_two_runs_cannot_share_a_folder(tmp_path: Path) -> None:
+    record = RunRecord.create(tmp_path, CONFIG, IDENTITY)
+    script = (
+        "import sys, json; from pathlib import Path; from spiketrain.record import RunRecord\n"
+        "RunRecord.resume(Path(sys.argv[1]), json.loads(sys.argv[2]), {'chips': 2})"
+    )
+    other = [sys.executable, "-c", script, str(tmp_path), json.dumps(CONFIG)]
+    refused = subprocess.run(other, capture_output=True, text=True, check=False)
+    assert "no other run is writing" in refused.stderr
+    with pytest.raises(InputError, match="no other run"):
+        RunRecord.create(tmp_path, CONFIG, IDENTITY)
+    record.close()
+    assert subprocess.run(other, capture_output=True, check=False).returncode == 0
+
+
+# --- resume ------------------------------------------------------------------------------------
+
+
+def test_resume_forgets_the_epochs_after_the_checkpoint(tmp_path: Path) -> None:
+    with RunRecord.create(tmp_path / "whole", CONFIG, IDENTITY) as record:
+        run(record, 1, 3)
+    with RunRecord.create(tmp_path / "broken", CONFIG, IDENTITY) as record:
+        run(record, 1, 2)
+        record.epoch(3, {"validation_accuracy": 0.0})
+    with RunRecord.resume(tmp_path / "broken", CONFIG, IDENTITY) as record:
+        loaded = record.load_checkpoint()
+        assert loaded is not None
+        epoch, tensors, extra = loaded
+        assert (epoch, extra) == (2, {"epoch_again": 2})
+        assert torch.equal(tensors["w"], state(2)["w"])
+        run(record, 3, 3)
+    keep = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / name)]
+        for name in ("whole", "broken")
+    ]
+    assert keep[0] == keep[1]
+    assert len(keep[0]) == 6
+
+
+def test_resume_may_make_a_run_longer(tmp_path: Path) -> None:
+    RunRecord.create(tmp_path, CONFIG, IDENTITY).close()
+    longer = CONFIG | {"training": CONFIG["training"] | {"epochs": 9}}
+    RunRecord.resume(tmp_path, longer, IDENTITY).close()
+    assert read_yaml(tmp_path / "config.yaml")["training"]["epochs"] == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"training": {"epochs": 3, "learning_rate": 0.2}}, r"training\.learning_rate: got 0\.2"),
+        ({"network": {"layers": [4, 5, 2], "gain": 1e-05}}, r"network\.layers"),
+        ({"rule": {"name": "dfc"}}, r"rule"),
+    ],
+)
+def test_resume_names_the_key_that_differs(tmp_path: Path, change: dict[str, object], key: str) -> None:
+    RunRecord.create(tmp_path, CONFIG, IDENTITY).close()
+    before = (tmp_path / "config.yaml").read_bytes()
+    with pytest.raises(InputError, match=key):
+        RunRecord.resume(tmp_path, CONFIG | change, IDENTITY)
+    assert (tmp_path / "config.yaml").read_bytes() == before
+
+
+def test_resume_needs_a_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="resume"):
+        RunRecord.resume(tmp_path, CONFIG, IDENTITY)
+    with pytest.raises(InputError, match="resume"):
+        RunRecord.resume(tmp_path / "nowhere", CONFIG, IDENTITY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_killed_before_its_first_file_starts_anew(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".config.yaml.77.tmp").write_text("half")
+    RunRecord.resume(tmp_path, CONFIG, IDENTITY).close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "config.yaml"]
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
+        run(record, 1, 1)
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(InputError, match="damaged"):
+        RunRecord.resume(tmp_path, CONFIG, IDENTITY)
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from test_record import CONFIG, IDENTITY, run
+from spiketrain.record import RunRecord
+directory = Path(sys.argv[1])
+record = RunRecord.resume(directory, CONFIG, IDENTITY)
+done = record.load_checkpoint()
+print("ready", flush=True)
+run(record, done[0] + 1 if done else 1, 10**6)
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_run(tmp_path: Path) -> None:
+    RunRecord.create(tmp_path, CONFIG, IDENTITY).close()
+    moments = random.Random(0)
+    last = 0
+    for _ in range(8):
+        child = subprocess.Popen(
+            [sys.executable, "-c", ENDLESS, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parent,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(moments.uniform(0.0, 0.15))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        with RunRecord.resume(tmp_path, CONFIG, IDENTITY) as record:
+            loaded = record.load_checkpoint()
+        assert not list(tmp_path.glob(".*.tmp"))
+        if loaded is None:
+            continue
+        epoch, tensors, extra = loaded
+        assert epoch >= last
+        assert extra == {"epoch_again": epoch}
+        assert torch.equal(tensors["w"], state(epoch)["w"])
+        if epoch > 1:
+            assert read_json(tmp_path / "checkpoint.json")["epoch"] in (epoch - 1, epoch)
+        epochs = [int(row["epoch"]) for row in rows(tmp_path)]
+        assert epochs[: 2 * epoch] == [e for e in range(1, epoch + 1) for _ in range(2)]
+        last = epoch
+    assert last > 0
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+# --- metrics -----------------------------------------------------------------------------------
+
+
+def test_means_are_over_samples_and_in_hz(tmp_path: Path) -> None:
+    with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
+        for batch, error, rate, u in ((30, 0.1, 0.5, 1.0), (10, 0.5, 0.1, 3.0)):
+            values = torch.tensor([1.0, 2.0], dtype=torch.float64)
+            record.batch(
+                error * values,
+                {"alignment": values},
+                {
+                    "free": recording(rate * values, None, batch),
+                    "controlled": recording(values, u * values, batch),
+                },
+            )
+        record.epoch(1, {"test_accuracy": torch.tensor([0.25, float("nan")]), "learning_rate": 0.1})
+        record.epoch(2, {"test_accuracy": 0.5, "seconds": 7.0})
+    first, second, *later = rows(tmp_path)
+    assert (first["epoch"], first["chip"], second["chip"]) == ("1", "0", "1")
+    assert float(second["output_error"]) == pytest.approx(2 * (30 * 0.1 + 10 * 0.5) / 40)
+    assert float(first["control_effort"]) == pytest.approx(((30 * 1 + 10 * 9) / 40) ** 0.5)
+    assert float(second["rate_free_1_hz"]) == pytest.approx(200 * 2 * (30 * 0.5 + 10 * 0.1) / 40)
+    assert float(first["alignment"]) == 1.0
+    assert (first["test_accuracy"], second["test_accuracy"]) == ("0.25", "")
+    assert float(first["seconds"]) > 0
+    assert later[0]["seconds"] == "7.0"
+    assert later[0]["output_error"] == ""  # nothing of the first epoch is left
+
+
+# --- results -----------------------------------------------------------------------------------
+
+
+def test_the_summary_has_its_fields_in_order_and_no_nan(tmp_path: Path) -> None:
+    result = RESULT | {"test_accuracy": torch.tensor([0.9, float("nan")]), "diverged_chips": {"1": "NaN"}}
+    with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
+        record.finish(result, state(1), {"neuron.1.threshold": torch.ones(2, 3)}, report=False)
+    summary = read_json(tmp_path / "summary.json")
+    assert tuple(summary) == SUMMARY
+    assert summary["test_accuracy"] == [0.9, None] or summary["test_accuracy"][1] is None
+    assert summary["test_accuracy_mean"] is None
+    assert summary["diverged_chips"] == {"1": "NaN"}
+    assert torch.equal(read_tensors(tmp_path / "weights.safetensors")[0]["w"], state(1)["w"])
+    assert "neuron.1.threshold" in read_tensors(tmp_path / "truth.safetensors")[0]
+
+
+def test_mean_and_minimum_are_of_the_chips(tmp_path: Path) -> None:
+    with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
+        summary = record.finish(RESULT, state(1), {}, report=False)
+    assert summary["test_accuracy_mean"] == pytest.approx(0.8)
+    assert summary["test_accuracy_min"] == 0.7
+    assert summary["diverged_chips"] == {}
+
+
+def test_provenance_names_versions_and_commit() -> None:
+    found = provenance()
+    assert found["versions"]["torch"] == torch.__version__
+    assert found["versions"]["python"].startswith("3.")
+    assert found["git"] is None or len(found["git"].removesuffix("-dirty")) == 40
+
+
+def test_json_and_yaml_take_what_python_has(tmp_path: Path) -> None:
+    content = {
+        "path": Path("a/b"),
+        "t": (1, 2.5),
+        "nan": float("nan"),
+        "n": torch.tensor([1.0, 2.0]),
+        3: None,
+    }
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == {
+        "path": "a/b",
+        "t": [1, 2.5],
+        "nan": None,
+        "n": [1, 2],
+        "3": None,
+    }
+    write_yaml(tmp_path / "a.yaml", {"x": 1e-05, "y": float("inf"), "z": "ä: b"})
+    assert read_yaml(tmp_path / "a.yaml") == {"x": 1e-05, "y": float("inf"), "z": "ä: b"}
+
+
+# --- packed states -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "settings"),
+    [
+        (torch.optim.Adam, {"lr": 0.01, "amsgrad": True}),
+        (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+        (torch.optim.Adam, {"lr": 1 / 3, "betas": (0.85, 0.995)}),
+    ],
+)
+def test_an_optimiser_goes_on_to_the_same_bits(
+    tmp_path: Path, optimizer: type[torch.optim.Optimizer], settings: dict[str, object]
+) -> None:
+    torch.manual_seed(0)
+    data = torch.randn(12, 5, dtype=torch.float64)
+
+    def made() -> tuple[nn.Linear, torch.optim.Optimizer]:
+        torch.manual_seed(1)
+        model = nn.Linear(5, 3, dtype=torch.float64)
+        return model, optimizer(model.parameters(), **settings)  # type: ignore[call-arg]
+
+    def steps(model: nn.Linear, optimiser: torch.optim.Optimizer, count: int) -> None:
+        for _ in range(count):
+            optimiser.zero_grad()
+            model(data).square().sum().backward()
+            optimiser.step()
+
+    model, optimiser = made()
+    steps(model, optimiser, 5)
+    with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
+        tensors, text = pack_state(optimiser.state_dict(), "optimizer")
+        weights = {f"model.{name}": value for name, value in model.state_dict().items()}
+        record.checkpoint(1, tensors | weights, {"optimizer": text})
+        loaded = record.load_checkpoint()
+    assert loaded is not None
+    steps(model, optimiser, 5)
+
+    resumed, again = made()
+    resumed.load_state_dict(
+        {n.removeprefix("model."): t for n, t in loaded[1].items() if n.startswith("model.")}
+    )
+    again.load_state_dict(unpack_state(loaded[1], loaded[2]["optimizer"]))
+    steps(resumed, again, 5)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), resumed.parameters(), strict=True))
+
+
+def test_packing_keeps_kinds_and_refuses_the_rest() -> None:
+    state = {1: (1, 2.5, None), "1": [True, "x", {}], "t": torch.arange(6).view(2, 3).T, "f": float("-inf")}
+    tensors, text = pack_state(state)
+    back = unpack_state(tensors, json.loads(json.dumps(text, allow_nan=False)))
+    assert torch.equal(back.pop("t"), state.pop("t"))  # type: ignore[arg-type]
+    assert back == state
+    assert isinstance(back[1], tuple)
+    with pytest.raises(TypeError, match="object"):
+        pack_state({"o": object()})
+
+
+# --- progress ----------------------------------------------------------------------------------
+
+
+def test_a_file_gets_a_line_per_epoch() -> None:
+    console = Console(file=io.StringIO())
+    with progress(2, 3, console=console) as shown:
+        assert isinstance(shown, Lines)
+        for epoch in (1, 2):
+            for _ in range(3):
+                shown.batch()
+            shown.epoch(epoch, {"validation_accuracy": 0.5 * epoch})
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == (
+        "epoch 1/2  validation accuracy 0.5\nepoch 2/2  validation accuracy 1\n"
+    )
+
+
+def test_a_terminal_gets_a_bar_and_quiet_nothing() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with progress(2, 3, done=1, console=console) as shown:
+        assert isinstance(shown, Bar)
+        shown.batch()
+        shown.epoch(2, {"test": 0.25})
+    assert isinstance(console.file, io.StringIO)
+    assert "6/6" in console.file.getvalue()
+    assert "test 0.25" in console.file.getvalue()
+    with progress(2, 3, quiet=True, console=console) as shown:
+        assert isinstance(shown, Silent)
