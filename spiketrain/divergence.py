@@ -1,7 +1,8 @@
 """Which chips have stopped learning for good, and why: NaN, silence, saturation.
 
 Pure functions of what is observed and of what was programmed: a batch's `activity`, `merge` over an
-epoch, `reasons` at its end. A chip that diverges is named; the others go on, because chips share nothing.
+epoch, `reasons` at its end; `Watch` calls them through a run. A chip that diverges is named; the others
+go on, because chips share nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import torch
 from torch import Tensor
 
 from spiking.network import Network
-from spiking.presentation import Observation
+from spiking.presentation import Observation, Weights
 
-__all__ = ["SATURATED", "Activity", "activity", "merge", "rate_limits", "reasons"]
+__all__ = ["SATURATED", "Activity", "Watch", "activity", "merge", "rate_limits", "reasons"]
 
 SATURATED = 0.95
 """A layer is saturated where its mean rate is at least this part of the highest one possible."""
@@ -85,34 +86,76 @@ def rate_limits(network: Network) -> tuple[float, ...]:
     return tuple(limits)
 
 
-def reasons(seen: Activity, network: Network, weights: Mapping[str, Tensor]) -> dict[int, str]:
+def reasons(seen: Activity, network: Network, weights: Weights) -> dict[int, str]:
     """Return for every chip that diverged the reason, in words.
 
     Args:
         seen: the activity over an epoch.
         network: the description, with nominal values.
-        weights: what is programmed, by name, each with a leading axis of chips.
+        weights: what is programmed.
 
     Returns:
         chip index to reason; empty where all is well. The first reason that holds is named, in the
         order: weights, activity, silence, saturation.
     """
     found: dict[int, str] = {}
-    for name, values in weights.items():
-        _blame(found, ~values.isfinite().flatten(1).all(1), f"{name} is not finite")
+    kinds = (("weights", weights.forward), ("biases", weights.bias), ("feedback weights", weights.feedback))
+    for kind, tensors in kinds:
+        for layer, values in enumerate(tensors, start=1):
+            bad = ~values.isfinite().flatten(1).all(1)
+            _blame(found, bad, f"{kind} of {_called(layer, network)} are not finite")
     _blame(found, ~seen.finite, "activity is not finite")
-    depth = network.depth
-    for layer in range(depth, 0, -1):
-        called = "the output layer" if layer == depth else f"layer {layer}"
-        _blame(found, seen.highest[:, layer - 1] == 0, f"{called} is silent on every sample")
+    for layer in range(network.depth, 0, -1):
+        _blame(found, seen.highest[:, layer - 1] == 0, f"{_called(layer, network)} is silent on every sample")
     for layer, limit in enumerate(rate_limits(network), start=1):
-        called = "the output layer" if layer == depth else f"layer {layer}"
         saturated = seen.total[:, layer - 1] / seen.samples >= SATURATED * limit
         fastest = f"{limit * network.max_rate_hz:g} Hz"
-        _blame(found, saturated, f"{called} fires at its limit of {fastest} on every sample")
+        _blame(found, saturated, f"{_called(layer, network)} fires at its limit of {fastest} on every sample")
     return dict(sorted(found.items()))
+
+
+def _called(layer: int, network: Network) -> str:
+    return "the output layer" if layer == network.depth else f"layer {layer}"
 
 
 def _blame(found: dict[int, str], chips: Tensor, reason: str) -> None:
     for chip in chips.nonzero().flatten().tolist():
         found.setdefault(chip, reason)
+
+
+@final
+class Watch:
+    """Watches a run: told every batch and every epoch, it knows which chips are lost.
+
+    Args:
+        network: the description, with nominal values.
+        since: for a resumed run, what `since` was.
+    """
+
+    def __init__(self, network: Network, since: Mapping[str, int] | None = None) -> None:
+        self._network = network
+        self._seen: Activity | None = None
+        self._found: dict[int, str] = {}
+        self.since = dict(since or {})
+        """Chip (as text, for JSON) to the epoch its trouble began; to be kept in a checkpoint."""
+
+    def batch(self, observation: Observation) -> None:
+        """Look at a batch."""
+        seen = activity(observation)
+        self._seen = seen if self._seen is None else merge(self._seen, seen)
+
+    def epoch(self, epoch: int, weights: Weights) -> None:
+        """Judge an epoch, `epoch` epochs being done; a chip that came back is no longer named."""
+        if self._seen is None:
+            return
+        self._found = reasons(self._seen, self._network, weights)
+        self.since = {str(chip): self.since.get(str(chip), epoch) for chip in self._found}
+        self._seen = None
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Chip (as text, for JSON) to the reason why it is lost, as of the last epoch judged."""
+        return {
+            str(chip): f"{reason}, since epoch {self.since[str(chip)]}"
+            for chip, reason in self._found.items()
+        }

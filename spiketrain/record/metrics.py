@@ -17,6 +17,8 @@ from spiking.presentation import Observation
 
 __all__ = ["EpochMeans", "MetricsTable"]
 
+_SQUARED_EFFORT = "control_effort_squared"
+
 
 @final
 class EpochMeans:
@@ -26,7 +28,7 @@ class EpochMeans:
     - ``control_effort``: root mean square of the control signal,
       :math:`\sqrt{\langle u^2 \rangle}` over the outputs, samples and controlled phases;
     - ``rate_<phase>_<layer>_hz``: mean rate of layer 0 (the input) to L in a phase;
-    - every further measure under its own name.
+    - every further measure under its own name, and instead of those above where it has their name.
 
     Args:
         chips: number of chips.
@@ -47,11 +49,11 @@ class EpochMeans:
             observation: the recordings of the batch.
         """
         samples = max((r.readout.shape[1] for r in observation.values()), default=1)
-        if residual is not None:
+        if residual is not None and "output_error" not in measures:
             self._add("output_error", residual, samples)
         for phase, recording in observation.items():
-            if recording.control is not None:
-                self._add("control_effort", recording.control.square().mean((1, 2)), samples)
+            if recording.control is not None and "control_effort" not in measures:
+                self._add(_SQUARED_EFFORT, recording.control.square().mean((1, 2)), samples)
             for layer, rates in enumerate(recording.rates):
                 self._add(f"rate_{phase}_{layer}_hz", rates.mean((1, 2)) * self._max_rate_hz, samples)
         for name, values in measures.items():
@@ -67,8 +69,8 @@ class EpochMeans:
     def take(self) -> dict[str, Tensor]:
         """Return the means, each ``(chips,)``, and begin the next epoch."""
         means = {name: total / self._samples[name] for name, total in self._sums.items()}
-        if "control_effort" in means:
-            means["control_effort"] = means["control_effort"].sqrt()
+        if _SQUARED_EFFORT in means:
+            means["control_effort"] = means.pop(_SQUARED_EFFORT).sqrt()
         self._sums, self._samples = {}, {}
         return means
 

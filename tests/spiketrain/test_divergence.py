@@ -8,16 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from spiketrain.divergence import activity, merge, rate_limits, reasons
+from spiketrain.divergence import Watch, activity, merge, rate_limits, reasons
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons.lif import LIF
-from spiking.presentation import CurrentDrive, Phase, Recording
+from spiking.presentation import CurrentDrive, Phase, Recording, Weights
 from spiking.simulators.base import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 CHIPS, BATCH = 3, 4
-WEIGHTS = {"forward.1": torch.ones(CHIPS, 2, 5), "bias.1": torch.zeros(CHIPS, 5)}
+WEIGHTS = Weights(
+    (torch.ones(CHIPS, 2, 5), torch.ones(CHIPS, 5, 3)), (torch.zeros(CHIPS, 5), torch.zeros(CHIPS, 3))
+)
 
 
 def network(refractory_ms: float = 0.0) -> Network:
@@ -38,10 +40,10 @@ def test_a_healthy_epoch_has_no_reasons() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_named(bad: float) -> None:
-    weights = {name: value.clone() for name, value in WEIGHTS.items()}
-    weights["bias.1"][2, 4] = bad
+    weights = replace(WEIGHTS, bias=(WEIGHTS.bias[0].clone(), WEIGHTS.bias[1]))
+    weights.bias[0][2, 4] = bad
     found = reasons(activity({"free": recording()}), network(), weights)
-    assert found == {2: "bias.1 is not finite"}
+    assert found == {2: "biases of layer 1 are not finite"}
 
 
 @pytest.mark.parametrize("where", ["rates", "readout", "control"])
@@ -96,9 +98,22 @@ def test_the_limit_is_what_a_simulator_reaches(refractory_ms: float, limit: floa
     start = initial_snapshot(net, hardware, uniform, shadow=False)
     seen = activity(TorchSimulator().run(net, hardware, [phase], {"free": start}))
     assert seen.total[0, 0] == pytest.approx(limit, rel=0.01)
-    found = reasons(seen, net, {})
+    found = reasons(seen, net, Weights((), ()))
     assert found == {0: f"layer 1 fires at its limit of {100 * limit:g} Hz on every sample"}
 
 
 def test_half_the_limit_is_no_saturation() -> None:
     assert reasons(activity({"free": recording(hidden=5.0)}), network(), WEIGHTS) == {}
+
+
+def test_a_watch_says_since_when_and_forgives() -> None:
+    watch = Watch(network())
+    lost = {"free": recording(output=torch.tensor([0.0, 0.5, 0.0]))}
+    for epoch, observation in ((1, {"free": recording()}), (2, lost)):
+        watch.batch(observation)
+        watch.epoch(epoch, WEIGHTS)
+    assert watch.reasons["2"] == "the output layer is silent on every sample, since epoch 2"
+    resumed = Watch(network(), watch.since)
+    resumed.batch({"free": recording(output=torch.tensor([0.0, 0.5, 0.5]))})
+    resumed.epoch(3, WEIGHTS)
+    assert resumed.reasons == {"0": "the output layer is silent on every sample, since epoch 2"}
