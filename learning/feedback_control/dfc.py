@@ -66,7 +66,8 @@ class DeepFeedbackControl(LearningRule):
         controller: its gains.
         prediction: what the feedforward input alone would have given (``two_phase``, ``basal``,
             ``nominal``).
-        feedback: where the feedback weights come from (``weight_product``, ``random``, ``given``).
+        feedback: where the feedback weights come from (``weight_product``, ``random``, ``given``,
+            ``identified``, ``learned``).
         presynaptic: ``controlled``: the rate under control; ``predicted``: for the synapses of hidden
             layers' neurons onto the next layer, the predicted rate, which cannot leak the label.
     """
@@ -93,6 +94,18 @@ class DeepFeedbackControl(LearningRule):
     def uses_shadow(self) -> bool:
         return self.prediction.needs_shadow
 
+    @property
+    def warmup_batches(self) -> int:
+        return self.feedback.warmup_batches
+
+    def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        return self.feedback.warmup_phases(batch, model)
+
+    def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        learned = self.feedback.estimate(batch, observation, model)
+        nothing = (None,) * len(model.network.connections)
+        return Update(nothing, learned.feedback, learned.memory)
+
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         controlled = model.stimulus.phase(
             "controlled",
@@ -100,7 +113,7 @@ class DeepFeedbackControl(LearningRule):
             controller=self.controller.towards(batch.target),
             shadow=self.prediction.needs_shadow,
         )
-        return (controlled, *self.prediction.phases(batch, model))
+        return (controlled, *self.prediction.phases(batch, model), *self.feedback.phases(batch, model))
 
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
         controlled = observation["controlled"]
@@ -113,8 +126,11 @@ class DeepFeedbackControl(LearningRule):
             for pre, rate, expected in zip(presynaptic, controlled.rates[1:], predicted, strict=True)
         )
         assert controlled.control is not None
+        learned = self.feedback.estimate(batch, observation, model)
         return Update(
             connections=connections,
+            feedback=learned.feedback,
+            memory=learned.memory,
             residual=(batch.target - predicted[-1]).abs().mean(dim=(1, 2)),
             measures={"control_effort": controlled.control.square().mean(dim=(1, 2)).sqrt()},
         )

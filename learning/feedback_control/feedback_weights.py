@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -13,9 +14,34 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from learning.model import Model
-from rate_bridge.errors import InputError
+from learning.stimulus import Batch
+from rate_bridge.errors import InputError, UnsupportedError
+from spiking.presentation import Observation, Phase
 
-__all__ = ["FeedbackWeights", "GivenFeedback", "RandomFeedback", "WeightProduct", "scaled"]
+__all__ = [
+    "Estimate",
+    "FeedbackWeights",
+    "GivenFeedback",
+    "RandomFeedback",
+    "WeightProduct",
+    "identity",
+    "random_weights",
+    "scaled",
+]
+
+
+@final
+@dataclass(frozen=True)
+class Estimate:
+    """What a batch taught about the feedback weights.
+
+    Args:
+        feedback: the new weights, or None to keep them.
+        memory: entries to set in the model's memory.
+    """
+
+    feedback: tuple[Tensor, ...] | None = None
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,6 +69,23 @@ class FeedbackWeights(ABC):
     def current(self, model: Model) -> tuple[Tensor, ...]:
         """Return the weights to program now."""
 
+    @property
+    def warmup_batches(self) -> int:
+        """Batches shown before training, to learn the weights on."""
+        return 0
+
+    def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        """Return the phases of a warm-up batch."""
+        raise UnsupportedError("rule.feedback", self.origin, "feedback weights with a warm-up")
+
+    def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        """Return what a training batch must show beside the rule's own phases."""
+        return ()
+
+    def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
+        """Return what a batch, of the warm-up or of training, taught."""
+        return Estimate()
+
 
 def identity(model: Model) -> Tensor:
     """Return the output layer's feedback weights, ``(chips, n_out, n_out)``."""
@@ -54,6 +97,16 @@ def scaled(weights: Tensor, scale: float) -> Tensor:
     """Return `weights` with the root mean square `scale`, chip by chip."""
     size = weights.square().mean(dim=(1, 2), keepdim=True).sqrt()
     return weights * (scale / size.clamp(min=1e-9))
+
+
+def random_weights(model: Model, scale: float) -> list[Tensor]:
+    """Return normal weights for every hidden layer, drawn once and the same on every chip."""
+    layers = []
+    for index, layer in enumerate(model.network.layers[:-1]):
+        generator = model.seeds.child("feedback", index).generator()
+        noise = torch.from_numpy(generator.standard_normal((model.network.outputs, layer.size)))
+        layers.append(scaled(noise.expand(model.chips, -1, -1), scale))
+    return layers
 
 
 @final
@@ -89,12 +142,7 @@ class RandomFeedback(FeedbackWeights):
     origin: ClassVar[str] = "random"
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
-        layers = []
-        for index, layer in enumerate(model.network.layers[:-1]):
-            generator = model.seeds.child("feedback", index).generator()
-            noise = torch.from_numpy(generator.standard_normal((model.network.outputs, layer.size)))
-            layers.append(scaled(noise.expand(model.chips, -1, -1), self.scale))
-        return (*layers, identity(model))
+        return (*random_weights(model, self.scale), identity(model))
 
     def current(self, model: Model) -> tuple[Tensor, ...]:
         return model.feedback

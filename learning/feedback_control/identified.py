@@ -1,0 +1,131 @@
+"""Feedback weights identified on the chip by open-loop current steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.feedback_control.feedback_weights import (
+    Estimate,
+    FeedbackWeights,
+    identity,
+    random_weights,
+    scaled,
+)
+from learning.model import Model
+from learning.stimulus import Batch
+from rate_bridge.errors import InputError
+from spiking.presentation import Observation, Phase
+
+__all__ = ["IdentifiedFeedback"]
+
+PLUS, MINUS = "identify_plus", "identify_minus"
+COUNT, JACOBIAN = "feedback.count", "feedback.jacobian"
+
+
+@final
+@dataclass(frozen=True)
+class IdentifiedFeedback(FeedbackWeights):
+    r"""The chip's own response of its output to a current into each hidden neuron, measured.
+
+    Two presentations without a controller, from one state and with the same input, get the constant
+    currents :math:`+n` and :math:`-n` with random signs :math:`n = \pm\sigma`:
+
+    .. math::
+        \hat J_l = \frac{1}{\sigma^2} \left\langle n_l^\top \frac{r_L^+ - r_L^-}{2} \right\rangle, \qquad
+        \bar J_l \leftarrow \bar J_l + \eta_k (\hat J_l - \bar J_l), \quad \eta_k = \max(\eta, 1/k), \qquad
+        Q_l \propto \bar J_l^\top
+
+    All neurons are measured at once, since their signs are independent. What is learnt is the response
+    of the true chip, mismatch included, for spiking as for rate neurons. It cannot see the deviation
+    of the feedback weights themselves, which carry no current here.
+
+    Source: simultaneous perturbation, Spall 1992 (doi:10.1109/9.119632); the use of noise to learn
+    the controller's feedback is that of Meulemans et al. 2021, arXiv 2106.07887, section 4.
+
+    Args:
+        warmup: batches shown before training, to measure on; the weights start at random.
+        every: one in how many training batches is also measured on; 0 for none.
+        eta: weight of a new measurement in the running mean, in (0, 1].
+        sigma: size of the currents, > 0.
+    """
+
+    warmup: int = 20
+    every: int = 4
+    eta: float = 0.02
+    sigma: float = 0.5
+
+    origin: ClassVar[str] = "identified"
+
+    def __post_init__(self) -> None:
+        FeedbackWeights.__post_init__(self)
+        for key in ("warmup", "every"):
+            if getattr(self, key) < 0:
+                raise InputError(f"rule.feedback.{key}", getattr(self, key), "0 or more")
+        if self.warmup == self.every == 0:
+            raise InputError("rule.feedback.every", 0, "1 or more, or a warmup", "nothing is ever measured")
+        if not 0 < self.eta <= 1:
+            raise InputError("rule.feedback.eta", self.eta, "a number in (0, 1]")
+        if not self.sigma > 0:
+            raise InputError("rule.feedback.sigma", self.sigma, "a number > 0")
+
+    @property
+    def warmup_batches(self) -> int:
+        return self.warmup
+
+    def start(self, model: Model) -> tuple[Tensor, ...]:
+        model.memory |= {f"{JACOBIAN}.{i}": q for i, q in enumerate(random_weights(model, self.scale))}
+        model.memory |= {COUNT: torch.zeros(2, dtype=torch.int64)}
+        return self.current(model)
+
+    def current(self, model: Model) -> tuple[Tensor, ...]:
+        hidden = range(model.network.depth - 1)
+        return (*(scaled(model.memory[f"{JACOBIAN}.{i}"], self.scale) for i in hidden), identity(model))
+
+    def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        noise = self._noise(batch, model)
+        return tuple(
+            model.stimulus.phase(
+                name,
+                batch,
+                currents=(*(sign * n for n in noise), None),
+                start="identify",
+                shared_input=True,
+            )
+            for name, sign in ((PLUS, 1.0), (MINUS, -1.0))
+        )
+
+    def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        shown = int(model.memory[COUNT][0])
+        return self.warmup_phases(batch, model) if self.every and shown % self.every == 0 else ()
+
+    def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
+        shown, measured = (int(n) for n in model.memory[COUNT])
+        if PLUS not in observation:
+            return Estimate(memory={COUNT: torch.tensor([shown + 1, measured])})
+        keep = 1.0 - max(self.eta, 1.0 / (measured + 1))
+        memory: dict[str, Tensor] = {COUNT: torch.tensor([shown + 1, measured + 1])}
+        for name, found in self._jacobian(batch, observation, model).items():
+            memory[name] = found.lerp(model.memory[name], keep)
+        return Estimate(memory=memory)
+
+    def _jacobian(self, batch: Batch, observation: Observation, model: Model) -> Mapping[str, Tensor]:
+        response = (observation[PLUS].rates[-1] - observation[MINUS].rates[-1]).double() / 2.0
+        scale = 1.0 / (self.sigma**2 * response.shape[1])
+        return {
+            f"{JACOBIAN}.{index}": scale * torch.matmul(response.transpose(1, 2), noise.to(response.device))
+            for index, noise in enumerate(self._noise(batch, model))
+        }
+
+    def _noise(self, batch: Batch, model: Model) -> list[Tensor]:
+        """Return the currents into the hidden layers, ``(batch, n)``; the same for all chips."""
+        signs = []
+        for index, layer in enumerate(model.network.layers[:-1]):
+            generator = model.seeds.child("identify", *batch.key, index).generator()
+            draw = generator.integers(0, 2, (batch.x.shape[0], layer.size))
+            signs.append(self.sigma * (2.0 * torch.from_numpy(draw).double() - 1.0))
+        return signs
