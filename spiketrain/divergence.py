@@ -129,15 +129,14 @@ class Watch:
 
     Args:
         network: the description, with nominal values.
-        since: for a resumed run, what `since` was.
+        state: for a resumed run, what `state` was.
     """
 
-    def __init__(self, network: Network, since: Mapping[str, int] | None = None) -> None:
+    def __init__(self, network: Network, state: Mapping[str, tuple[str, int]] | None = None) -> None:
         self._network = network
         self._seen: Activity | None = None
-        self._found: dict[int, str] = {}
-        self.since = dict(since or {})
-        """Chip (as text, for JSON) to the epoch its trouble began; to be kept in a checkpoint."""
+        self.state = {chip: (str(reason), int(epoch)) for chip, (reason, epoch) in (state or {}).items()}
+        """Chip (as text, for JSON) to the reason and the epoch its trouble began; for a checkpoint."""
 
     def batch(self, observation: Observation) -> None:
         """Look at a batch."""
@@ -148,14 +147,12 @@ class Watch:
         """Judge an epoch, `epoch` epochs being done; a chip that came back is no longer named."""
         if self._seen is None:
             return
-        self._found = reasons(self._seen, self._network, weights)
-        self.since = {str(chip): self.since.get(str(chip), epoch) for chip in self._found}
+        before = {chip: began for chip, (_, began) in self.state.items()}
+        found = reasons(self._seen, self._network, weights)
+        self.state = {str(chip): (why, before.get(str(chip), epoch)) for chip, why in found.items()}
         self._seen = None
 
     @property
     def reasons(self) -> dict[str, str]:
         """Chip (as text, for JSON) to the reason why it is lost, as of the last epoch judged."""
-        return {
-            str(chip): f"{reason}, since epoch {self.since[str(chip)]}"
-            for chip, reason in self._found.items()
-        }
+        return {chip: f"{reason}, since epoch {began}" for chip, (reason, began) in self.state.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -113,7 +114,8 @@ def test_a_watch_says_since_when_and_forgives() -> None:
         watch.batch(observation)
         watch.epoch(epoch, WEIGHTS)
     assert watch.reasons["2"] == "the output layer is silent on every sample, since epoch 2"
-    resumed = Watch(network(), watch.since)
+    resumed = Watch(network(), json.loads(json.dumps(watch.state)))
+    assert resumed.reasons == watch.reasons
     resumed.batch({"free": recording(output=torch.tensor([0.0, 0.5, 0.5]))})
     resumed.epoch(3, WEIGHTS)
     assert resumed.reasons == {"0": "the output layer is silent on every sample, since epoch 2"}
