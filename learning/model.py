@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -35,12 +36,12 @@ class Model(nn.Module):
         stimulus: Stimulus,
         chips: int,
         seeds: SeedTree,
+        *,
         weight_gain: tuple[float, ...],
         bias_spread: tuple[float, ...],
     ) -> None:
         super().__init__()
         self.network, self.stimulus, self.chips, self.seeds = network, stimulus, chips, seeds
-        self.step = 0
         self.feedback: tuple[Tensor, ...] = ()
         self.memory: dict[str, Tensor] = {}
         sizes = network.sizes
@@ -72,6 +73,12 @@ class Model(nn.Module):
         """Return the nominal curve of layer ``index + 1``."""
         network = self.network
         return network.layers[index].neuron.transfer(network.max_rate_hz, network.dt_ms)
+
+    def remember(self, feedback: tuple[Tensor, ...] | None, memory: Mapping[str, Tensor]) -> None:
+        """Keep what an update says about the feedback weights and the rule's memory."""
+        if feedback is not None:
+            self.feedback = feedback
+        self.memory |= memory
 
     def weights(self) -> Weights:
         """Return what is to be programmed: copies, so that later steps do not change them."""

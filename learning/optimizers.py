@@ -14,7 +14,7 @@ from learning.model import Model
 from learning.rule import Update
 from rate_bridge.errors import InputError
 
-__all__ = ["Adam", "Optimizer", "SGD", "Stepper", "TorchStepper"]
+__all__ = ["SGD", "Adam", "Optimizer", "Stepper", "TorchStepper"]
 
 
 class Stepper(ABC):

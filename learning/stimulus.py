@@ -68,9 +68,16 @@ class Stimulus:
         after: str | None = None,
         shared_input: bool = False,
     ) -> Phase:
-        """Return a phase that shows `batch`; see `Phase` for the arguments.
+        """Return a phase that shows `batch`.
 
         Args:
+            name: how the observation calls it.
+            batch: the samples.
+            controller: closes the loop.
+            shadow: run the basal shadow membranes.
+            currents: constant injected currents per layer; see `Phase`.
+            start: name of the random initial state, to be shared between phases.
+            after: name of the earlier phase that this one goes on from.
             shared_input: use the same input spikes as every other phase of this batch that says so,
                 instead of spikes of its own.
         """

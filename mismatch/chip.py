@@ -158,7 +158,9 @@ class _Draw:
         return torch.from_numpy(np.stack([draw(chip) for chip in range(first, first + self.spec.chips)]))
 
 
-def _effective(parameter: Parameter, nominal: float, factors: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+def _effective(
+    parameter: Parameter, nominal: float, factors: Tensor | None, shape: tuple[int, ...]
+) -> Tensor:
     if factors is None:
         return torch.full(shape, nominal, dtype=torch.float64)
     return nominal + (factors - 1.0) if parameter.additive else nominal * factors

@@ -1,0 +1,72 @@
+"""How well the chips do: free presentations with the averaged weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from learning.stimulus import Batch
+from spiketrain.parts import Parts
+from spiketrain.report.samples import Samples
+from spiketrain.tasks.base import Split
+from spiking.presentation import TRACES, Recording
+
+__all__ = ["evaluate", "look_at_a_sample", "score"]
+
+TEST_ELEMENTS = 4_000_000
+"""Neurons × samples × chips presented at once in tests."""
+
+TIE_BREAK = 1e-3
+"""Weight of the read-out trace beside the window's rates: far less than one spike, but it breaks ties."""
+
+
+def decide(recording: Recording) -> Tensor:
+    """Return the scores of the classes, ``(chips, batch, n_out)``.
+
+    Short windows often give two outputs the same number of spikes; the exponential trace of the
+    read-out, which weighs late spikes more, tells them apart.
+    """
+    return recording.rates[-1] + TIE_BREAK * recording.readout
+
+
+def evaluate(parts: Parts, split: Split) -> Tensor:
+    """Return the score of every chip on a split, ``(chips,)``; see `score`.
+
+    The averaged weights are programmed; the states drawn are the same at every call.
+    """
+    parts.chips.program(parts.average.weights())
+    network = parts.model.network
+    size = max(1, TEST_ELEMENTS // (parts.chips.chips * sum(network.sizes)))
+    decisions, wanted = [], []
+    for batch, labels in parts.data.chunks(split, size):
+        phase = parts.test_stimulus.phase("free", batch)
+        recording = parts.chips.present((phase,), *batch.key)["free"]
+        decisions.append(decide(recording).cpu())
+        wanted.append(labels if parts.data.kind == "classification" else batch.target)
+    return score(torch.cat(decisions, dim=1), torch.cat(wanted))
+
+
+def score(decisions: Tensor, wanted: Tensor) -> Tensor:
+    """Return the accuracy of every chip, or for a regression the share of the variance explained.
+
+    Args:
+        decisions: outputs, ``(chips, samples, n_out)``.
+        wanted: labels, ``(samples,)``, or outputs, ``(samples, n_out)``.
+    """
+    if wanted.ndim == 1:
+        return (decisions.argmax(-1) == wanted).double().mean(1)
+    error = (decisions - wanted).square().sum(dim=(1, 2))
+    return 1.0 - error / (wanted - wanted.mean(0)).square().sum()
+
+
+def look_at_a_sample(parts: Parts) -> Samples:
+    """Present one training sample with everything recorded, for the figures of the report."""
+    batch = next(iter(parts.batches(0)))
+    one = Batch(batch.x[:1], batch.target[:1], ("look",))
+    parts.chips.program(parts.average.weights())
+    phases = [replace(p, record=TRACES) for p in parts.rule.presentation(one, parts.model)]
+    recordings = parts.chips.present(phases, *one.key)
+    network = parts.model.network
+    return Samples.of(recordings, one.target, network.dt_ms, network.max_rate_hz)

@@ -1,0 +1,171 @@
+"""An experiment, from its configuration to its report.
+
+A task gives samples; chips, each with its own hidden mismatch, are shown them with a controller in the
+loop where the rule asks for one; what is observed becomes an update; the weights are programmed back;
+everything is recorded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from mismatch import oracle
+from spiketrain.config import Experiment
+from spiketrain.evaluation import evaluate, look_at_a_sample
+from spiketrain.parts import Parts, build
+from spiketrain.record import Progress, RunRecord, pack_state, unpack_state
+from spiking.presentation import Weights
+
+__all__ = ["RunResult", "run"]
+
+
+@final
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run is, and its ``summary.json``."""
+
+    directory: Path
+    summary: Mapping[str, Any]
+
+
+def run(
+    experiment: Experiment,
+    output: Path | None = None,
+    *,
+    resume: bool = False,
+    data_dir: Path | None = None,
+    quiet: bool = False,
+    report: bool = True,
+) -> RunResult:
+    """Run an experiment and write its directory.
+
+    Args:
+        experiment: what to do.
+        output: the run directory; by default ``runs/<name>-<time>``.
+        resume: go on from the checkpoint in `output`.
+        data_dir: where data files lie.
+        quiet: print nothing.
+        report: draw the figures and the page too.
+
+    Raises:
+        InputError: the configuration, the data or the directory are wrong; nothing was written.
+        SimulationError: a simulator failed.
+    """
+    directory = output or Path("runs") / f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    parts = build(experiment, data_dir)
+    opened = RunRecord.resume if resume else RunRecord.create
+    with opened(directory, experiment.resolved(), _identity(parts)) as record:
+        _restore(parts, record)
+        if parts.epoch == 0:
+            _warm_up(parts, record)
+        with record.progress(
+            experiment.training.epochs, parts.batches_per_epoch, done=parts.epoch, quiet=quiet
+        ) as progress:
+            pace = _train(parts, record, progress)
+        summary = _finish(parts, record, pace, report=report)
+    return RunResult(directory, summary)
+
+
+def _train(parts: Parts, record: RunRecord, progress: Progress) -> dict[str, float]:
+    rule, model, chips = parts.rule, parts.model, parts.chips
+    clock, shown = time.perf_counter(), 0
+    while parts.epoch < parts.experiment.training.epochs:
+        for batch in parts.batches(parts.epoch):
+            model.feedback = rule.feedback_weights(model)
+            chips.program(model.weights())
+            observation = chips.present(rule.presentation(batch, model), *batch.key)
+            update = rule.update(batch, observation, model)
+            parts.optimizer.apply(update, parts.learning_rate)
+            model.remember(update.feedback, update.memory)
+            parts.average.update()
+            parts.watch.batch(observation)
+            record.batch(update.residual, update.measures, observation)
+            progress.batch()
+            shown += len(batch.x) * chips.chips
+        _conclude(parts, record, progress)
+    seconds = time.perf_counter() - clock
+    return {"seconds": seconds, "train_samples_per_second": shown / max(seconds, 1e-9)}
+
+
+def _warm_up(parts: Parts, record: RunRecord) -> None:
+    """Let the rule identify the chips, where it wants to, and record where training starts from."""
+    rule, model, chips = parts.rule, parts.model, parts.chips
+    for batch in parts.warmup_batches():
+        model.feedback = rule.feedback_weights(model)
+        chips.program(model.weights())
+        update = rule.identify(batch, chips.present(rule.warmup(batch, model), *batch.key), model)
+        model.remember(update.feedback, update.memory)
+    record.initial_weights(named(model.weights()))
+    record.epoch(0, _scores(parts))
+
+
+def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> None:
+    """Test, write the epoch's rows, and save what is needed to go on from here."""
+    scores, rate = _scores(parts), parts.learning_rate
+    parts.epoch += 1
+    parts.watch.epoch(parts.epoch, parts.model.weights())
+    record.epoch(parts.epoch, {**scores, "learning_rate": rate})
+    progress.epoch(parts.epoch, {name: float(value.mean()) for name, value in scores.items()})
+    tensors, description = pack_state(parts.state())
+    record.checkpoint(parts.epoch, tensors, {"state": description})
+
+
+def _scores(parts: Parts) -> dict[str, torch.Tensor]:
+    scores = {"test_accuracy": evaluate(parts, "test")}
+    if parts.data.has_validation:
+        scores["validation_accuracy"] = evaluate(parts, "validation")
+    return scores
+
+
+def _restore(parts: Parts, record: RunRecord) -> None:
+    """Go on from the checkpoint, if there is one."""
+    checkpoint = record.load_checkpoint()
+    if checkpoint is not None:
+        parts.epoch, tensors, extra = checkpoint
+        parts.restore(unpack_state(tensors, extra["state"]))
+
+
+def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: bool) -> dict[str, Any]:
+    accuracy = evaluate(parts, "test")
+    return record.finish(
+        {"test_accuracy": accuracy.tolist(), "diverged_chips": parts.watch.reasons, **pace},
+        named(parts.average.weights()),
+        oracle.flatten(oracle.reveal(parts.chips)),
+        look_at_a_sample(parts),
+        report=report,
+    )
+
+
+def _identity(parts: Parts) -> dict[str, Any]:
+    """Return the first fields of ``summary.json``."""
+    experiment = parts.experiment
+    resolved = experiment.resolved()
+    return {
+        "task": experiment.task.name,
+        "rule": experiment.rule.name,
+        "arm": experiment.training.arm,
+        "simulator": experiment.simulator.name,
+        "neuron": parts.model.network.layers[0].neuron.model,
+        "layers": list(experiment.network.layers),
+        "chips": parts.chips.chips,
+        "mismatch": resolved["mismatch"],
+        "seed": experiment.training.seed,
+        "epochs": experiment.training.epochs,
+    }
+
+
+def named(weights: Weights) -> dict[str, torch.Tensor]:
+    """Return weights by name: ``forward.1`` …, ``bias.1`` …, ``feedback.1`` …."""
+    groups = {"forward": weights.forward, "bias": weights.bias, "feedback": weights.feedback}
+    return {
+        f"{group}.{index}": value
+        for group, values in groups.items()
+        for index, value in enumerate(values, start=1)
+    }

@@ -1,0 +1,135 @@
+"""The parts of one experiment, built from its configuration."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from learning.averaging import WeightAverage
+from learning.model import Model
+from learning.optimizers import Stepper
+from learning.rule import LearningRule
+from learning.stimulus import Batch, Stimulus
+from mismatch.chip import ChipPopulation
+from rate_bridge.seeds import SeedTree
+from spiketrain.config import Experiment
+from spiketrain.divergence import Watch
+from spiketrain.tasks.base import TaskData
+
+__all__ = ["Parts", "build"]
+
+
+@final
+@dataclass
+class Parts:
+    """Everything that meets in an experiment.
+
+    Args:
+        experiment: the configuration.
+        data: the task's samples.
+        chips: the population that is trained and tested.
+        rule: how it learns.
+        model: what the rule knows.
+        optimizer: how updates become weights.
+        average: the weights that are tested.
+        test_stimulus: how test samples are shown.
+        seeds: the run's seed tree (not the mismatch's).
+        watch: notices chips that diverge.
+        epoch: number of epochs done.
+    """
+
+    experiment: Experiment
+    data: TaskData
+    chips: ChipPopulation
+    rule: LearningRule
+    model: Model
+    optimizer: Stepper
+    average: WeightAverage
+    test_stimulus: Stimulus
+    seeds: SeedTree
+    watch: Watch
+    epoch: int = 0
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the epoch under way."""
+        training = self.experiment.training
+        return float(training.learning_rate * training.decay**self.epoch)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Number of whole batches in the training set."""
+        return len(self.data.x_train) // self.experiment.training.batch
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Return the training batches of an epoch, in its order."""
+        size, rates = self.experiment.training.batch, self.experiment.bridge.target_rates
+        return self.data.train_batches(epoch, size, self.seeds, rates)
+
+    def warmup_batches(self) -> Iterator[Batch]:
+        """Return the batches shown before training: as many as the rule asks for."""
+        wanted, per_epoch = self.rule.warmup_batches, self.batches_per_epoch
+        for number in range(-(-wanted // per_epoch)):
+            first = (batch for batch in self.batches(number))
+            for batch in itertools.islice(first, wanted - number * per_epoch):
+                yield replace(batch, key=("warmup", *batch.key))
+
+    def state(self) -> dict[str, object]:
+        """Return everything that training changes."""
+        return {
+            "model": self.model.state_dict(),
+            "feedback": self.model.feedback,
+            "memory": self.model.memory,
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "watch": self.watch.state,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.model.load_state_dict(state["model"])
+        self.model.feedback = tuple(state["feedback"])
+        self.model.memory = dict(state["memory"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.watch = Watch(self.model.network, state["watch"])
+
+
+def build(experiment: Experiment, data_dir: Path | None) -> Parts:
+    """Build everything an experiment needs; raises `InputError` before anything is written."""
+    data = experiment.load_data(data_dir)
+    network = experiment.build_network()
+    rule = experiment.build_rule()
+    rule.check(network)
+    seeds = SeedTree(experiment.training.seed)
+    chips = ChipPopulation(
+        network, experiment.build_mismatch(), experiment.build_simulator(), seeds.child("chips")
+    )
+    shown = seeds.child("stimulus")
+    model = Model(
+        network,
+        experiment.build_stimulus(shown),
+        chips.chips,
+        seeds.child("rule"),
+        weight_gain=experiment.network.weight_gains(network),
+        bias_spread=experiment.network.bias_spreads(network),
+    )
+    scales = tuple(
+        1.0 if c.post == network.depth else experiment.training.hidden_scale for c in network.connections
+    )
+    rule.start(model)
+    return Parts(
+        experiment=experiment,
+        data=data,
+        chips=chips,
+        rule=rule,
+        model=model,
+        optimizer=experiment.build_optimizer().bind(model, scales),
+        average=WeightAverage(model, experiment.training.average),
+        test_stimulus=experiment.build_stimulus(shown, test=True),
+        seeds=seeds,
+        watch=Watch(network),
+    )
