@@ -2,5 +2,6 @@
 
 from spiking.neurons.base import Neuron, Parameter, State, Values
 from spiking.neurons.lif import LIF
+from spiking.neurons.rate import Rate
 
-__all__ = ["LIF", "Neuron", "Parameter", "State", "Values"]
+__all__ = ["LIF", "Neuron", "Parameter", "Rate", "State", "Values"]

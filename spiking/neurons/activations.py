@@ -1,0 +1,170 @@
+"""Activation functions of rate neurons: value, slope, inverse and equation, one class per function."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import final
+
+import torch
+from torch import Tensor
+
+from rate_bridge.errors import InputError, nearest
+
+__all__ = ["ACTIVATIONS", "Activation", "activation"]
+
+LIMIT = 1.0 - 1e-9
+"""Fraction of a plateau at which inverses stop: the plateau itself needs an infinite potential."""
+
+LOWEST = 1e-9
+"""The rate at which inverses stop above a floor that is never reached."""
+
+
+class Activation(ABC):
+    r"""An activation function :math:`\phi_s(x)` that levels off at the saturation s.
+
+    Bounded functions are stretched about the origin, :math:`\phi_s(x) = s\,\phi(x/s)`, so that the slope
+    at 0 stays and the plateau moves; unbounded ones are clipped at s. All are non-decreasing.
+    """
+
+    saturation: float = math.inf
+    """The saturation of the function as it is usually written."""
+
+    @abstractmethod
+    def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
+        r"""Return :math:`\phi_s(x)`; `saturation` is None where it is `self.saturation` everywhere."""
+
+    @abstractmethod
+    def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
+        """Return the derivative with respect to x; 0 on every plateau, its edge included."""
+
+    @abstractmethod
+    def inverse(self, value: Tensor, saturation: Tensor) -> Tensor:
+        """Return the x that gives `value`; on a lower plateau the largest, on an upper one the smallest."""
+
+    @abstractmethod
+    def equation(self, x: str, saturation: str | None) -> str:
+        """Return the value as an expression in the notation of `Equations`."""
+
+
+@final
+class _Tanh(Activation):
+    saturation = 1.0
+
+    def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
+        return torch.tanh(x) if saturation is None else saturation * torch.tanh(x / saturation)
+
+    def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
+        return 1.0 - torch.tanh(x / saturation).square()
+
+    def inverse(self, value: Tensor, saturation: Tensor) -> Tensor:
+        return saturation * torch.atanh((value / saturation).clamp(-LIMIT, LIMIT))
+
+    def equation(self, x: str, saturation: str | None) -> str:
+        return f"tanh({x})" if saturation is None else f"{saturation}*tanh(({x})/{saturation})"
+
+
+@final
+class _Sigmoid(Activation):
+    saturation = 1.0
+
+    def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
+        return torch.sigmoid(x) if saturation is None else saturation * torch.sigmoid(x / saturation)
+
+    def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
+        value = torch.sigmoid(x / saturation)
+        return value * (1.0 - value)
+
+    def inverse(self, value: Tensor, saturation: Tensor) -> Tensor:
+        return saturation * torch.logit((value / saturation).clamp(1.0 - LIMIT, LIMIT))
+
+    def equation(self, x: str, saturation: str | None) -> str:
+        plain = f"1/(1 + exp(-({x})))"
+        return plain if saturation is None else f"{saturation}/(1 + exp(-({x})/{saturation}))"
+
+
+class _Clipped(Activation):
+    """A function without a plateau of its own, clipped at the saturation."""
+
+    @abstractmethod
+    def _free(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _free_slope(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _free_equation(self, x: str) -> str: ...
+
+    def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
+        value = self._free(x)
+        return value if saturation is None else torch.minimum(torch.maximum(value, -saturation), saturation)
+
+    def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
+        return torch.where(self._free(x).abs() < saturation, self._free_slope(x), 0.0)
+
+    def equation(self, x: str, saturation: str | None) -> str:
+        free = self._free_equation(x)
+        return free if saturation is None else f"clip({free}, -{saturation}, {saturation})"
+
+
+@final
+class _Relu(_Clipped):
+    def _free(self, x: Tensor) -> Tensor:
+        return torch.relu(x)
+
+    def _free_slope(self, x: Tensor) -> Tensor:
+        return (x > 0).to(x.dtype)
+
+    def inverse(self, value: Tensor, saturation: Tensor) -> Tensor:
+        return torch.minimum(value.clamp(min=0.0), saturation)
+
+    def _free_equation(self, x: str) -> str:
+        return f"clip({x}, 0, inf)"
+
+
+@final
+class _Softplus(_Clipped):
+    def _free(self, x: Tensor) -> Tensor:
+        return x.clamp(min=0.0) + torch.log1p(torch.exp(-x.abs()))
+
+    def _free_slope(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x)
+
+    def inverse(self, value: Tensor, saturation: Tensor) -> Tensor:
+        bounded = torch.minimum(value.clamp(min=LOWEST), saturation)
+        return bounded + torch.log(-torch.expm1(-bounded))
+
+    def _free_equation(self, x: str) -> str:
+        return f"(clip({x}, 0, inf) + log1p(exp(-abs({x}))))"
+
+
+@final
+class _Linear(_Clipped):
+    def _free(self, x: Tensor) -> Tensor:
+        return x
+
+    def _free_slope(self, x: Tensor) -> Tensor:
+        return torch.ones_like(x)
+
+    def inverse(self, value: Tensor, saturation: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(value, -saturation), saturation)
+
+    def _free_equation(self, x: str) -> str:
+        return f"({x})"
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": _Tanh(),
+    "sigmoid": _Sigmoid(),
+    "relu": _Relu(),
+    "softplus": _Softplus(),
+    "linear": _Linear(),
+}
+"""The activation functions by name."""
+
+
+def activation(name: str) -> Activation:
+    """Return the activation function called `name`, or raise `InputError`."""
+    if name not in ACTIVATIONS:
+        raise InputError("neuron.activation", name, ", ".join(ACTIVATIONS), nearest(name, ACTIVATIONS))
+    return ACTIVATIONS[name]

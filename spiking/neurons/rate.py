@@ -1,0 +1,131 @@
+"""The leaky rate neuron."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from rate_bridge.filters import decay
+from rate_bridge.transfer import Transfer
+from spiking.neurons.activations import activation
+from spiking.neurons.base import Neuron, Parameter, State, Values
+
+__all__ = ["Rate", "RateTransfer"]
+
+
+@final
+@dataclass(frozen=True)
+class RateTransfer(Transfer):
+    r"""The curve of a rate neuron at rest, where the potential is the current: :math:`r(I) = g\,\phi_s(I - o)`.
+
+    Args:
+        activation: name of φ.
+        gain: g, broadcast against the currents like the next two.
+        offset: o.
+        saturation: s, or None for none.
+    """
+
+    activation: str
+    gain: Tensor | float = 1.0
+    offset: Tensor | float = 0.0
+    saturation: Tensor | float | None = None
+
+    def __post_init__(self) -> None:
+        limit = activation(self.activation).saturation if self.saturation is None else self.saturation
+        object.__setattr__(self, "saturation", limit)
+
+    def rate(self, current: Tensor) -> Tensor:
+        return self.gain * activation(self.activation).value(current - self.offset, self._limit(current))
+
+    def inverse(self, rate: Tensor) -> Tensor:
+        return self.offset + activation(self.activation).inverse(rate / self.gain, self._limit(rate))
+
+    def slope(self, current: Tensor) -> Tensor:
+        return self.gain * activation(self.activation).slope(current - self.offset, self._limit(current))
+
+    def _limit(self, like: Tensor) -> Tensor:
+        return torch.as_tensor(self.saturation, dtype=like.dtype, device=like.device)
+
+
+@final
+@dataclass(frozen=True)
+class Rate(Neuron):
+    r"""Leaky rate neuron.
+
+    .. math::
+        \tau \dot v = -v + I_{syn} + I_{ext} + b + I_{fb}, \qquad r = g\,\phi_s(v - o)
+
+    with :math:`I_{syn} = W r_{pre}` (no synaptic filter). The saturation s bounds φ: tanh and sigmoid become
+    :math:`\phi_s(x) = s\,\phi(x/s)`, which keeps the slope at 0 and moves the plateau to s; ReLU, softplus
+    and linear are clipped, :math:`\phi_s(x) = \max(-s, \min(s, \phi(x)))`. The rate's plateau is then g·s.
+    Discretised by exponential Euler, :math:`v \leftarrow I + (v - I)\,e^{-dt/\tau}`, exact for a current
+    that is constant during the step; r is taken from the new v and reaches other neurons in the next
+    step. The potential starts at 0.
+
+    Source: Dayan & Abbott, "Theoretical Neuroscience" (2001), ch. 7.2; Meulemans et al. 2021,
+    arXiv 2106.07887, eq. 1.
+
+    Args:
+        activation: φ: ``tanh``, ``sigmoid``, ``relu``, ``softplus`` or ``linear``.
+        tau_ms: time constant of the potential.
+        gain: g, factor on the activation.
+        offset: o, potential at which φ has its argument 0.
+        saturation: s; by default 1 for tanh and sigmoid, none (no clipping) for the others, which then
+            have no such parameter that could deviate.
+        bias: constant current; the starting value of what a rule may program.
+    """
+
+    activation: str = "tanh"
+    tau_ms: float = 20.0
+    gain: float = 1.0
+    offset: float = 0.0
+    saturation: float | None = None
+    bias: float = 0.0
+
+    model: ClassVar[str] = "rate"
+    emits_spikes: ClassVar[bool] = False
+    parameters: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("tau_ms", "tau", minimum=0.0, exclusive=True),
+        Parameter("gain", "gain", minimum=0.0, exclusive=True),
+        Parameter("offset", "offset", additive=True),
+        Parameter("saturation", "saturation", minimum=0.0, exclusive=True),
+        Parameter("bias", "bias", additive=True),
+    )
+
+    def __post_init__(self) -> None:
+        usual = activation(self.activation).saturation
+        if self.saturation is None and usual < math.inf:
+            object.__setattr__(self, "saturation", usual)
+        if self.saturation is None:
+            kept = tuple(p for p in type(self).parameters if p.field != "saturation")
+            object.__setattr__(self, "parameters", kept)
+        Neuron.__post_init__(self)
+
+    def constants(self, values: Values, dt_ms: float) -> State:
+        """Return the constants; those that would change nothing are left out, for speed."""
+        usual = {"gain": 1.0, "offset": 0.0, "saturation": activation(self.activation).saturation}
+        kept = {
+            k: values[k] for k, usual in usual.items() if k in values and bool((values[k] != usual).any())
+        }
+        kept["decay"] = decay(values["tau_ms"], dt_ms)
+        return {name: value.unsqueeze(1) for name, value in kept.items()}
+
+    def synapse_decay(self, values: Values, dt_ms: float) -> Tensor:
+        return torch.zeros_like(values["tau_ms"])
+
+    def initial_state(self, values: Values, uniform: Tensor) -> State:
+        return {"v": torch.zeros_like(uniform)}
+
+    def transfer(self, max_rate_hz: float, dt_ms: float) -> RateTransfer:
+        return RateTransfer(self.activation, self.gain, self.offset, self.saturation)
+
+    def step(self, state: State, current: Tensor, constants: Values) -> Tensor:
+        v = state["v"]
+        v.sub_(current).mul_(constants["decay"]).add_(current)
+        x = v - constants["offset"] if "offset" in constants else v
+        activity = activation(self.activation).value(x, constants.get("saturation"))
+        return activity * constants["gain"] if "gain" in constants else activity
