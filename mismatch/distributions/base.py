@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +22,10 @@ class Distribution(ABC):
     ``nominal + (factor - 1)``: the deviation is then in the parameter's own units, so that
     ``cv: 0.1`` reads as a standard deviation of 0.1.
 
-    Every member states its exact `mean`, `cv` (standard deviation over mean) and `support`. A die is
-    drawn at once, from a generator of its own, so what is drawn is a function of the generator's seed
-    and the shape alone.
-
-    Attributes:
-        scope: ``"layer"``: every layer of a chip is drawn from a stream of its own; ``"chip"``: all
-            layers share one stream, because what is drawn is common to the die.
+    Every member states its exact `mean`, `cv` (standard deviation over mean) and `support`, over devices
+    and chips. A layer of a chip is drawn at once, from a stream of its own; what is common to all layers
+    of the chip comes from another. So what is drawn is a function of the seeds and the shape alone.
     """
-
-    scope: ClassVar[Literal["layer", "chip"]] = "layer"
 
     if (
         TYPE_CHECKING
@@ -53,7 +47,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        """Return factors.
+        """Return the factors of a layer, but for what the whole chip has in common.
 
         Args:
             generator: a fresh generator; the same seed gives the same factors.
@@ -62,6 +56,22 @@ class Distribution(ABC):
         Returns:
             float64 array of that shape.
         """
+
+    def common(self, generator: np.random.Generator) -> float:
+        """Return the factor that all layers of a chip have in common; 1 for most members.
+
+        Args:
+            generator: a fresh generator, seeded for the chip and the parameter, not the layer.
+        """
+        del generator
+        return 1.0
+
+    @final
+    def factors(
+        self, layer: np.random.Generator, chip: np.random.Generator, shape: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        """Return `draw` times `common`: the factors of one parameter of one layer of one chip."""
+        return self.draw(layer, shape) * self.common(chip)
 
 
 def check_cv(cv: float, below: float = math.inf, fix: str = "") -> None:

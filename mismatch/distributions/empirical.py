@@ -1,0 +1,132 @@
+"""Measured devices."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mismatch.distributions.base import Distribution
+from rate_bridge.errors import InputError, nearest
+
+__all__ = ["Empirical"]
+
+
+@final
+@dataclass(frozen=True)
+class Empirical(Distribution):
+    r"""Values measured on devices, drawn with replacement.
+
+    .. math::
+        f = x_k / c, \qquad k \sim \mathcal U\{1 \dots n\}
+
+    with c the mean of the values, or `nominal`. Mean, cv (not corrected for the n values being a sample)
+    and support are those of the values over c; the mean is 1 unless a `nominal` is given, which keeps a
+    systematic deviation of the measured devices from their design.
+
+    Args:
+        file: a ``.csv`` file (numbers, with or without a line of names), ``.npy`` or ``.npz``.
+        column: name of the column of a ``.csv`` or of the array of a ``.npz`` file; may be left out
+            where there is only one.
+        nominal: the value the devices were designed for, > 0; their mean by default.
+    """
+
+    file: str
+    column: str | None = None
+    nominal: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.nominal is not None and not (math.isfinite(self.nominal) and self.nominal > 0):
+            raise InputError("nominal", self.nominal, "a finite number > 0")
+        _ = self.values  # read the file now, so that a bad one is refused before anything is run
+
+    @cached_property
+    def values(self) -> NDArray[np.float64]:
+        """The factors that are drawn from, ``(n,)``.
+
+        Raises:
+            InputError: the file cannot be read, or holds anything but 2 or more finite numbers > 0.
+        """
+        values = _read(Path(self.file), self.column)
+        if values.size < 2 or not np.all(np.isfinite(values)) or np.any(values <= 0):
+            raise InputError("file", self.file, "2 or more measured values, finite and > 0")
+        return values / (self.nominal if self.nominal is not None else values.mean())
+
+    @property
+    def mean(self) -> float:
+        return float(self.values.mean())
+
+    @property
+    def cv(self) -> float:
+        """Standard deviation over mean of the values."""
+        return float(self.values.std() / self.values.mean())
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return float(self.values.min()), float(self.values.max())
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        return self.values[generator.integers(self.values.size, size=shape)]
+
+
+def _read(path: Path, column: str | None) -> NDArray[np.float64]:
+    readers = {".csv": _read_csv, ".npy": _read_npy, ".npz": _read_npz}
+    if path.suffix not in readers:
+        raise InputError("file", str(path), "a file that ends in .csv, .npy or .npz")
+    try:
+        return np.asarray(readers[path.suffix](path, column), dtype=np.float64).reshape(-1)
+    except InputError:
+        raise
+    except (OSError, EOFError) as error:
+        raise InputError("file", str(path), "a file that can be read", str(error)) from error
+    except Exception as error:  # numpy, csv and zipfile raise a dozen kinds on damaged files
+        raise InputError("file", str(path), "numbers, and no pickled objects", str(error)) from error
+
+
+def _read_csv(path: Path, column: str | None) -> list[float]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.reader(stream) if row]
+    if not rows:
+        return []
+    names = [] if _is_number(rows[0][0]) else [name.strip() for name in rows.pop(0)]
+    index = _pick(path, column, names or [str(k) for k in range(len(rows[0]))])
+    return [float(row[index]) for row in rows]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_npy(path: Path, column: str | None) -> NDArray[np.float64]:
+    if column is not None:
+        raise InputError("column", column, "no column for a .npy file, which holds one array")
+    array: NDArray[np.float64] = np.load(path, allow_pickle=False)
+    return array
+
+
+def _read_npz(path: Path, column: str | None) -> NDArray[np.float64]:
+    with np.load(path, allow_pickle=False) as arrays:
+        names = list(arrays)
+        array: NDArray[np.float64] = arrays[names[_pick(path, column, names)]]
+    return array
+
+
+def _pick(path: Path, column: str | None, names: list[str]) -> int:
+    """Return the index of the wanted one of `names`."""
+    if column is None:
+        if len(names) != 1:
+            raise InputError("column", None, f"one of {', '.join(names)} in {path}")
+        return 0
+    if column not in names:
+        raise InputError("column", column, f"one of {', '.join(names)} in {path}", nearest(column, names))
+    return names.index(column)
