@@ -20,7 +20,7 @@ __all__ = ["Rate", "RateTransfer"]
 @final
 @dataclass(frozen=True)
 class RateTransfer(Transfer):
-    r"""The curve of a rate neuron at rest, where the potential is the current: :math:`r(I) = g\,\phi_s(I - o)`.
+    r"""The curve of a rate neuron at rest, where v is the current: :math:`r(I) = g\,\phi_s(I - o)`.
 
     Args:
         activation: name of φ.
