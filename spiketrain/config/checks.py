@@ -1,0 +1,142 @@
+"""What no single key can tell: whether the parts fit together and every option has an effect."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from learning.rule import LearningRule
+from mismatch.spec import MismatchSpec
+from rate_bridge.errors import InputError, nearest
+from rate_bridge.plugins import available
+
+if TYPE_CHECKING:
+    from spiketrain.config.experiment import Experiment
+
+__all__ = ["check", "check_fit"]
+
+CONTROLLED = ("feedback", "kp", "ki", "readout_gain", "readout_offset")
+"""Deviations that only a closed loop can feel."""
+
+
+def check(experiment: Experiment) -> None:
+    """Raise `InputError` for the first thing about `experiment` that cannot be or does nothing."""
+    experiment.simulator.steps()
+    experiment.simulator.steps(test=True)
+    _check_arm(experiment)
+    _check_targets(experiment)
+    _check_device(experiment.simulator.device)
+    task = experiment.build_task()
+    if task.shape is not None:
+        check_fit(experiment, *task.shape)
+    _check_training(experiment, task)
+    network = experiment.build_network()
+    experiment.network.weight_gains(network)
+    experiment.network.bias_spreads(network)
+    spec = experiment.build_mismatch()
+    _check_memory(experiment)
+    rule = experiment.build_rule()
+    rule.check(network)
+    experiment.build_simulator().check(network)
+    parts: dict[str, Any] = {
+        "task": task,
+        "rule": rule,
+        "bridge.encoding": experiment.build_encoding(),
+        "training.optimizer": experiment.build_optimizer(),
+    }
+    for key, part in parts.items():
+        _check_part(key, part)
+    _check_mismatch(spec, rule)
+
+
+def check_fit(experiment: Experiment, inputs: int, outputs: int) -> None:
+    """Raise `InputError` where the network's ends do not fit a task of `inputs` and `outputs`."""
+    layers = list(experiment.network.layers)
+    name = experiment.task.name
+    if layers[0] != inputs:
+        raise InputError("network.layers", layers, f"{inputs} first: the task {name} has {inputs} inputs")
+    if layers[-1] != outputs:
+        raise InputError("network.layers", layers, f"{outputs} last: the task {name} has {outputs} outputs")
+
+
+def _check_arm(experiment: Experiment) -> None:
+    arm, known = experiment.training.arm, available("arms") or ["in_loop"]
+    if arm not in known:
+        raise InputError("training.arm", arm, ", ".join(known), nearest(arm, known))
+
+
+def _check_targets(experiment: Experiment) -> None:
+    low, high = experiment.bridge.target_rates
+    if low >= high:
+        raise InputError("bridge.target_rates", [low, high], "two rates, the lower one first")
+
+
+def _check_device(name: str) -> None:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        fix = "`spiketrain doctor` lists what this machine has"
+        raise InputError("simulator.device", name, "cpu, or a device that PyTorch can use", fix) from None
+
+
+def _check_training(experiment: Experiment, task: Any) -> None:
+    training = experiment.training
+    if training.hidden_scale != 1.0 and experiment.network.depth == 1:
+        _refuse("training.hidden_scale", training.hidden_scale, 1.0, "there is no hidden layer")
+    spread = experiment.network.bias_spread
+    if isinstance(spread, float) and spread != 0.0 and experiment.network.depth == 1:
+        _refuse("network.bias_spread", spread, 0.0, "a single number is for hidden layers, there are none")
+    if training.validation and task.own_validation:
+        reason = f"the task {experiment.task.name} has a validation set of its own"
+        _refuse("training.validation", training.validation, 0.0, reason)
+
+
+def _check_memory(experiment: Experiment) -> None:
+    needed, limit = experiment.estimate_memory_bytes() / 1e9, experiment.limits.memory_gb
+    if needed > limit:
+        raise InputError(
+            "limits.memory_gb",
+            f"an experiment that needs about {needed:.3g} GB",
+            f"at most {limit:g} GB",
+            "smaller network.layers, training.batch or mismatch.chips, or a higher limits.memory_gb",
+        )
+
+
+def _check_part(key: str, part: Any) -> None:
+    """Ask a part which of its options do nothing; only those that were changed are refused.
+
+    A part may have a method ``without_effect()`` that yields pairs of a field (dotted where it is
+    nested) and the reason why it has no effect.
+    """
+    hook = getattr(part, "without_effect", None)
+    for name, reason in hook() if hook else ():
+        given, default = _value_and_default(part, name.split("."))
+        if given != default:
+            _refuse(f"{key}.{name}", given, default, reason)
+
+
+def _value_and_default(part: Any, steps: list[str]) -> tuple[Any, Any]:
+    for step in steps[:-1]:
+        part = getattr(part, step)
+    field = next(f for f in dataclasses.fields(part) if f.name == steps[-1])
+    factory = field.default_factory
+    default = field.default if factory is dataclasses.MISSING else factory()
+    return getattr(part, field.name), default
+
+
+def _check_mismatch(spec: MismatchSpec, rule: LearningRule) -> None:
+    if not rule.uses_shadow and spec.shadow != "own":
+        _refuse("mismatch.shadow", spec.shadow, "own", "the rule does not use shadow membranes")
+    for name in CONTROLLED:
+        if name in spec.deviations and not rule.uses_feedback:
+            given = spec.deviations[name]
+            raise InputError(f"mismatch.{name}", given, "nothing: the rule closes no loop", "Remove the key.")
+
+
+def _refuse(key: str, given: Any, default: Any, reason: str) -> None:
+    raise InputError(
+        key, given, f"{default!r} (the default): {reason}", "An option without effect is refused."
+    )

@@ -1,0 +1,221 @@
+"""A frozen, validated description of an experiment, and the parts it stands for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from pydantic import Field, ValidationError
+
+from learning.rule import LearningRule
+from learning.stimulus import Stimulus
+from mismatch.spec import MismatchSpec, deviating
+from rate_bridge.encodings import Encoding
+from rate_bridge.errors import InputError
+from rate_bridge.seeds import SeedTree
+from spiketrain.config import building, checks
+from spiketrain.config.finding import find_config
+from spiketrain.config.memory import estimate_bytes
+from spiketrain.config.problems import input_error, unknown
+from spiketrain.config.reading import read, with_overrides
+from spiketrain.config.sections import (
+    BridgePart,
+    LimitsPart,
+    MismatchPart,
+    NetworkPart,
+    RulePart,
+    Section,
+    SimulatorPart,
+    TaskPart,
+    TrainingPart,
+)
+from spiketrain.tasks.base import Task, TaskData
+from spiking.network import Network, chain
+from spiking.neurons.base import Neuron
+from spiking.simulators.base import Simulator
+
+__all__ = ["Experiment", "load_experiment"]
+
+BY_NAME = (("task",), ("rule",), ("simulator",), ("bridge", "encoding"), ("training", "optimizer"))
+"""Where a part may be given by its name alone."""
+
+
+@final
+class Experiment(Section):
+    """Everything about a run that its user decides; `load_experiment` makes one.
+
+    Args:
+        name: what the run's folder is called after.
+        task, network, mismatch, bridge, rule, simulator, training, limits: the sections.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    task: TaskPart
+    network: NetworkPart
+    mismatch: MismatchPart = MismatchPart()
+    bridge: BridgePart = BridgePart()
+    rule: RulePart
+    simulator: SimulatorPart
+    training: TrainingPart
+    limits: LimitsPart = LimitsPart()
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Experiment:
+        """Return the experiment that plain `data` describe.
+
+        Raises:
+            InputError: the first thing that is wrong with them.
+        """
+        raw = _written_out(data)
+        try:
+            experiment = cls.model_validate_json(json.dumps(raw))
+        except ValidationError as error:
+            raise input_error(error, raw, model=cls) from None
+        checks.check(experiment)
+        return experiment
+
+    def build_task(self) -> Task:
+        """Return the task."""
+        task: Task = building.build("tasks", self.task.keys, "task")
+        return task
+
+    def load_data(self, data_dir: Path | None = None) -> TaskData:
+        """Return the task's data, its validation set held out, checked against the network.
+
+        Raises:
+            InputError: a file is missing or wrong, or the data do not fit the network.
+        """
+        data = self.build_task().load(data_dir)
+        checks.check_fit(self, data.inputs, data.classes)
+        data = data.hold_out(self.training.validation, SeedTree(self.training.seed).child("validation"))
+        if self.training.batch > len(data.x_train):
+            raise InputError(
+                "training.batch", self.training.batch, f"at most the {len(data.x_train)} samples"
+            )
+        return data
+
+    def build_network(self) -> Network:
+        """Return the design."""
+        part, simulator = self.network, self.simulator
+        hidden = self._neuron("network.neuron", part.neuron)
+        last = hidden
+        if part.output_neuron is not None:
+            base = {} if "model" in part.output_neuron else part.neuron
+            last = self._neuron("network.output_neuron", {**base, **part.output_neuron})
+        return chain(
+            part.layers,
+            [hidden] * (part.depth - 1) + [last],
+            delay_steps=part.delay_steps(simulator.dt_ms),
+            dt_ms=simulator.dt_ms,
+            max_rate_hz=self.bridge.max_rate_hz,
+            readout_tau_ms=self.bridge.readout_tau_ms,
+        )
+
+    def _neuron(self, key: str, options: Mapping[str, Any]) -> Neuron:
+        neuron: Neuron = building.build("neurons", options, key, "model")
+        return neuron
+
+    def build_mismatch(self) -> MismatchSpec:
+        """Return what deviates and how."""
+        part = self.mismatch
+        network = self.build_network()
+        known = deviating(network)
+        keys = [*MismatchPart.model_fields, *known]
+        deviations = {}
+        for name, options in part.deviations.items():
+            if name not in known:
+                raise unknown(f"mismatch.{name}", options, keys)
+            if not isinstance(options, dict):
+                example = "a distribution, such as {distribution: normal, cv: 0.2}"
+                raise InputError(f"mismatch.{name}", options, example)
+            deviations[name] = building.build("distributions", options, f"mismatch.{name}", "distribution")
+        return MismatchSpec(part.chips, part.seed, deviations, part.first_chip, part.shadow)
+
+    def build_encoding(self) -> Encoding:
+        """Return how values become spikes or currents."""
+        encoding: Encoding = building.build("encodings", self.bridge.encoding.keys, "bridge.encoding")
+        return encoding
+
+    def build_stimulus(self, seeds: SeedTree, *, test: bool = False) -> Stimulus:
+        """Return how samples are shown, in training or in tests."""
+        steps, window = self.simulator.steps(test=test)
+        return Stimulus(self.build_network(), self.build_encoding(), seeds, steps, window, self.bridge.window)
+
+    def build_rule(self) -> LearningRule:
+        """Return the learning rule."""
+        rule: LearningRule = building.build("rules", self.rule.keys, "rule")
+        return rule
+
+    def build_simulator(self) -> Simulator:
+        """Return the machine that stands for the chips."""
+        part = self.simulator
+        cls = building.find("simulators", part.name, "simulator.name")
+        dtype = {"float64": torch.float64, "float32": torch.float32}[part.dtype]
+        machine: Simulator = building.call(
+            cls,
+            part.options,
+            "simulator",
+            {"device": part.device, "dtype": dtype},
+            tuple(SimulatorPart.model_fields),
+        )
+        return machine
+
+    def build_optimizer(self) -> Any:
+        """Return what turns an update into a step."""
+        return building.build("optimizers", self.training.optimizer.keys, "training.optimizer")
+
+    def estimate_memory_bytes(self) -> int:
+        """Return about how many bytes a run needs, without the data set."""
+        part = self.simulator
+        return estimate_bytes(
+            self.network.layers,
+            self.network.delay_steps(part.dt_ms),
+            chips=self.mismatch.chips,
+            batch=self.training.batch,
+            steps=max(part.steps()[0], part.steps(test=True)[0]),
+            item_bytes=8 if part.dtype == "float64" else 4,
+        )
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the whole config as plain data, every default written out; it runs again as it is."""
+        spec = self.build_mismatch()
+        plain = building.plain(self.model_dump())
+        plain["task"] |= building.fields_of(self.build_task())
+        plain["rule"] |= building.fields_of(self.build_rule())
+        plain["bridge"]["encoding"] |= building.fields_of(self.build_encoding())
+        plain["training"]["optimizer"] |= building.fields_of(self.build_optimizer())
+        neuron = self._neuron("network.neuron", self.network.neuron)
+        plain["network"]["neuron"] = {"model": self.network.neuron["model"], **building.fields_of(neuron)}
+        for name, distribution in spec.deviations.items():
+            plain["mismatch"][name] |= building.fields_of(distribution)
+        return dict(plain)
+
+
+def load_experiment(path_or_name: str, overrides: Sequence[str] = ()) -> Experiment:
+    """Return the experiment in a file or shipped config, with ``section.key=value`` overrides.
+
+    Raises:
+        InputError: there is no such config, or the first thing that is wrong with it.
+    """
+    path = find_config(path_or_name)
+    data = with_overrides(read(path), overrides)
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")[:100]
+    return Experiment.from_mapping({"name": stem or "experiment", **data})
+
+
+def _written_out(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Write parts that are given by their name alone as mappings."""
+    raw = dict(data)
+    for section, *rest in BY_NAME:
+        if not rest:
+            if isinstance(raw.get(section), str):
+                raw[section] = {"name": raw[section]}
+            continue
+        inner = raw.get(section)
+        if isinstance(inner, dict) and isinstance(inner.get(rest[0]), str):
+            raw[section] = {**inner, rest[0]: {"name": inner[rest[0]]}}
+    return raw

@@ -1,0 +1,45 @@
+"""Which file a config's name means: a path first, then a config that comes with the package."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from rate_bridge.errors import InputError, nearest
+
+__all__ = ["find_config", "shipped"]
+
+ENDINGS = (".yaml", ".yml")
+
+
+def shipped() -> dict[str, Path]:
+    """Return the shipped configs, by their name within ``configs/`` (``studies/sweep.yaml``)."""
+    root = Path(str(files("configs")))
+    return {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*.yaml"))}
+
+
+def find_config(name: str) -> Path:
+    """Return the file called `name`: a path, or a shipped config with or without folder and ending.
+
+    Raises:
+        InputError: there is neither.
+    """
+    path = Path(name)
+    if path.is_file() or (path.is_dir() and not _matches(name)):
+        return path
+    matches = _matches(name)
+    if len(matches) == 1:
+        return matches[0]
+    known = shipped()
+    stems = [*known, *(Path(key).stem for key in known)]
+    fix = f"which of {len(matches)}? name its folder too" if matches else nearest(Path(name).name, stems)
+    raise InputError("--config", name, f"a YAML file, or a shipped config: {', '.join(known)}", fix)
+
+
+def _matches(name: str) -> list[Path]:
+    """Return the shipped configs that `name` may mean; a full match leaves no doubt."""
+    known = shipped()
+    for ending in ("", *ENDINGS):
+        if name + ending in known:
+            return [known[name + ending]]
+    return [path for path in known.values() if name in (path.name, path.stem)]

@@ -1,0 +1,43 @@
+"""How much memory a run will need, from the sizes alone, before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+__all__ = ["estimate_bytes"]
+
+WEIGHT_COPIES = 10
+"""Programmed, effective, deviation, two optimizer moments, gradient, average, checkpoint, scaled, spare."""
+
+STATE_COPIES = 24
+"""Membranes, shadows, synapses, currents, noise, sums and temporaries of a simulator, per neuron."""
+
+PRESENTATIONS = 2
+"""A rule shows a batch twice side by side (free and controlled)."""
+
+
+def estimate_bytes(
+    layers: Sequence[int], delay_steps: Sequence[int], *, chips: int, batch: int, steps: int, item_bytes: int
+) -> int:
+    r"""Return an estimate of the memory of a run without the data set.
+
+    .. math::
+        M = s\,C\,(10\,\sum_l n_{l-1} n_l + 10\,n_L \sum_l n_l + 48\,B\,\sum_l n_l
+            + 2 B \sum_l d_l n_{l-1}) + 2 B T n_0 (1 + s)
+
+    Args:
+        layers: sizes n_0 to n_L.
+        delay_steps: d_l, per connection.
+        chips: C.
+        batch: B, samples side by side.
+        steps: T, the longest presentation.
+        item_bytes: s, bytes of a number.
+    """
+    neurons = sum(layers[1:])
+    synapses = sum(pre * post for pre, post in pairwise(layers))
+    synapses += layers[-1] * neurons
+    shown = PRESENTATIONS * batch
+    waiting = sum(delay * pre for delay, pre in zip(delay_steps, layers, strict=False))
+    per_chip = WEIGHT_COPIES * synapses + shown * (STATE_COPIES * neurons + waiting)
+    return item_bytes * chips * per_chip + shown * steps * layers[0] * (1 + item_bytes)

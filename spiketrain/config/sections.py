@@ -1,0 +1,236 @@
+"""The sections of a config: what each key is, its type, its default and its range."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rate_bridge.errors import InputError
+from spiking.network import Network
+
+__all__ = [
+    "BridgePart",
+    "LimitsPart",
+    "MismatchPart",
+    "NetworkPart",
+    "Part",
+    "RulePart",
+    "SimulatorPart",
+    "TaskPart",
+    "TrainingPart",
+    "whole_steps",
+]
+
+Positive = Annotated[float, Field(gt=0)]
+Spread = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Rate = Annotated[float, Field(ge=0, le=10)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A section: strict types, no unknown keys, nothing infinite."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Part(Section):
+    """A registered part by its name; the other keys are its own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that belong to the part itself."""
+        return dict(self.model_extra or {})
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The name and the part's own keys."""
+        return {"name": self.name, **self.options}
+
+
+class TaskPart(Part):
+    """What is to be learned."""
+
+
+class RulePart(Part):
+    """How it is learned."""
+
+
+class NetworkPart(Section):
+    """The design of the chip.
+
+    Args:
+        layers: sizes, the input's first.
+        neuron: ``model`` and its nominal parameter values.
+        output_neuron: what is different in the last layer; with a ``model`` of its own, all of it.
+        delay_ms: delay of the connections, one for all or one each; null is one step.
+        weight_gain: standard deviation of the initial weights times √n_pre, one for all connections or
+            one each.
+        bias_spread: standard deviation of the initial biases, one for all hidden layers or one for
+            every layer.
+    """
+
+    layers: Annotated[tuple[Count, ...], Field(min_length=2)]
+    neuron: dict[str, Any]
+    output_neuron: dict[str, Any] | None = None
+    delay_ms: Positive | tuple[Positive, ...] | None = None
+    weight_gain: Spread | tuple[Spread, ...] = 1.0
+    bias_spread: Spread | tuple[Spread, ...] = 0.0
+
+    @property
+    def depth(self) -> int:
+        """Number of layers of neurons."""
+        return len(self.layers) - 1
+
+    def weight_gains(self, network: Network) -> tuple[float, ...]:
+        """Return one gain per connection of `network`."""
+        return _each("network.weight_gain", self.weight_gain, len(network.connections))
+
+    def bias_spreads(self, network: Network) -> tuple[float, ...]:
+        """Return one spread per layer of `network`; a single number is for the hidden layers alone."""
+        if isinstance(self.bias_spread, tuple):
+            return _each("network.bias_spread", self.bias_spread, network.depth)
+        return (self.bias_spread,) * (network.depth - 1) + (0.0,)
+
+    def delay_steps(self, dt_ms: float) -> tuple[int, ...]:
+        """Return one delay per connection, in steps."""
+        delays = _each("network.delay_ms", dt_ms if self.delay_ms is None else self.delay_ms, self.depth)
+        return tuple(whole_steps("network.delay_ms", delay, dt_ms) for delay in delays)
+
+
+class MismatchPart(Section):
+    """The population of chips; every other key is a parameter and how it deviates.
+
+    Args:
+        chips: number of chips.
+        seed: root of the hidden draws.
+        first_chip: index of the first chip.
+        shadow: whether a basal shadow membrane deviates on its own or is an exact twin (an idealisation).
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    chips: Count = 1
+    seed: Seed = 1
+    first_chip: Annotated[int, Field(ge=0)] = 0
+    shadow: Literal["own", "shared"] = "own"
+
+    @property
+    def deviations(self) -> dict[str, Any]:
+        """Parameter name to what the config says about its distribution."""
+        return dict(self.model_extra or {})
+
+
+class BridgePart(Section):
+    """Between values, spikes and rates.
+
+    Args:
+        encoding: how input values become spikes or currents.
+        max_rate_hz: the rate that counts as 1.
+        readout_tau_ms: time constant of the read-out trace; 0 means no filter.
+        window: shape of the averaging window.
+        target_rates: wanted output rates of the wrong classes and of the right one.
+    """
+
+    encoding: Part = Part(name="phase")
+    max_rate_hz: Positive = 100.0
+    readout_tau_ms: Spread = 40.0
+    window: Literal["rectangular", "hann"] = "rectangular"
+    target_rates: tuple[Rate, Rate] = (0.1, 0.8)
+
+
+class SimulatorPart(Part):
+    """The machine that stands for the chips, and its clock; other keys are the machine's own.
+
+    Args:
+        dt_ms: time step.
+        presentation_ms: how long a sample is shown in training.
+        window_ms: averaging window at its end.
+        test_presentation_ms: how long a sample is shown in tests.
+        test_window_ms: averaging window then.
+        dtype: the type it computes with.
+        device: where it computes.
+    """
+
+    dt_ms: Positive = 1.0
+    presentation_ms: Positive = 150.0
+    window_ms: Positive = 75.0
+    test_presentation_ms: Positive = Field(default_factory=lambda data: data["presentation_ms"])
+    test_window_ms: Positive = Field(default_factory=lambda data: data["window_ms"])
+    dtype: Literal["float64", "float32"] = "float64"
+    device: str = "cpu"
+
+    def steps(self, *, test: bool = False) -> tuple[int, int]:
+        """Return the steps of a presentation and of its window.
+
+        Raises:
+            InputError: one is no multiple of the time step, or the window is the longer one.
+        """
+        prefix = "test_" if test else ""
+        length, window = (
+            whole_steps(f"simulator.{prefix}{name}_ms", getattr(self, f"{prefix}{name}_ms"), self.dt_ms)
+            for name in ("presentation", "window")
+        )
+        if window > length:
+            allowed = f"at most the presentation, {length * self.dt_ms:g} ms"
+            raise InputError(f"simulator.{prefix}window_ms", window * self.dt_ms, allowed)
+        return length, window
+
+
+class TrainingPart(Section):
+    """How long and how fast.
+
+    Args:
+        epochs: passes over the training set.
+        batch: samples per update; what is left over at the end of an epoch is not shown.
+        learning_rate: step size in the first epoch.
+        decay: factor of the step size from one epoch to the next.
+        hidden_scale: factor of the step size in hidden layers.
+        average: decay of the running average of the weights that are tested; 0 tests the weights.
+        optimizer: what turns an update into a step.
+        seed: root of all random numbers but the mismatch.
+        arm: what the algorithm may know about the chips.
+        validation: fraction of the training set that is held out.
+    """
+
+    epochs: Count
+    batch: Count
+    learning_rate: Positive
+    decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    hidden_scale: Spread = 1.0
+    average: Fraction = 0.0
+    optimizer: Part = Part(name="sgd")
+    seed: Seed = 0
+    arm: str = "in_loop"
+    validation: Fraction = 0.0
+
+
+class LimitsPart(Section):
+    """What a run may take.
+
+    Args:
+        memory_gb: a run that is estimated to need more is refused.
+    """
+
+    memory_gb: Positive = 8.0
+
+
+def _each(key: str, value: float | tuple[float, ...], count: int) -> tuple[float, ...]:
+    values = value if isinstance(value, tuple) else (value,) * count
+    if len(values) != count:
+        raise InputError(key, list(values), f"one number, or a list of {count}, one per layer of neurons")
+    return values
+
+
+def whole_steps(key: str, time_ms: float, dt_ms: float) -> int:
+    """Return `time_ms` in steps of `dt_ms`; `InputError` naming `key` where it is no multiple."""
+    count = round(time_ms / dt_ms)
+    if count < 1 or abs(count * dt_ms - time_ms) > 1e-9 * time_ms:
+        raise InputError(key, time_ms, f"a multiple of simulator.dt_ms ({dt_ms:g} ms), one step or more")
+    return count

@@ -1,0 +1,191 @@
+"""What a task is: samples in [0, 1] with labels, split for training, validation and test."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Literal, final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from learning.stimulus import Batch
+from rate_bridge.errors import InputError
+from rate_bridge.seeds import SeedTree
+
+__all__ = ["SPLITS", "Split", "Task", "TaskData", "stratified_split"]
+
+Split = Literal["train", "validation", "test"]
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@final
+@dataclass(frozen=True)
+class TaskData:
+    """The samples of a task.
+
+    Args:
+        x_train, x_val, x_test: inputs in [0, 1], float64, ``(samples, inputs)``; without a validation
+            set, `x_val` has no samples.
+        y_train, y_val, y_test: int64 labels ``(samples,)``, or for a regression wanted outputs in
+            [0, 1], float64, ``(samples, outputs)``.
+        classes: number of outputs.
+        kind: whether the y are labels or wanted outputs.
+    """
+
+    x_train: Tensor
+    y_train: Tensor
+    x_test: Tensor
+    y_test: Tensor
+    x_val: Tensor
+    y_val: Tensor
+    classes: int
+    kind: Literal["classification", "regression"] = "classification"
+
+    @classmethod
+    def of_arrays(
+        cls,
+        train: tuple[ArrayLike, ArrayLike],
+        test: tuple[ArrayLike, ArrayLike],
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
+        *,
+        classes: int,
+    ) -> TaskData:
+        """Return a classification task of arrays ``(x, y)``."""
+        x_train, y_train = _tensors(*train)
+        x_test, y_test = _tensors(*test)
+        x_val, y_val = (x_train[:0], y_train[:0]) if validation is None else _tensors(*validation)
+        return cls(x_train, y_train, x_test, y_test, x_val, y_val, classes)
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs."""
+        return int(self.x_train.shape[1])
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is a validation set."""
+        return len(self.x_val) > 0
+
+    def split(self, name: Split) -> tuple[Tensor, Tensor]:
+        """Return the inputs and labels of a part."""
+        parts = {
+            "train": (self.x_train, self.y_train),
+            "validation": (self.x_val, self.y_val),
+            "test": (self.x_test, self.y_test),
+        }
+        return parts[name]
+
+    def hold_out(self, fraction: float, seeds: SeedTree) -> TaskData:
+        """Return the task with a random fraction of the training set as its validation set.
+
+        Labels keep their shares. A fraction of 0 changes nothing.
+        """
+        if fraction == 0.0:
+            return self
+        labels = self.y_train if self.kind == "classification" else torch.zeros(len(self.y_train))
+        keep, held = stratified_split(labels.numpy(), fraction, seeds.generator(), "training.validation")
+        return replace(
+            self,
+            x_train=self.x_train[keep],
+            y_train=self.y_train[keep],
+            x_val=self.x_train[held],
+            y_val=self.y_train[held],
+        )
+
+    def targets(self, y: Tensor, target_rates: tuple[float, float]) -> Tensor:
+        """Return the wanted rates, ``(samples, outputs)``: low for wrong outputs, high for the right one."""
+        low, high = target_rates
+        coded = y if self.kind == "regression" else torch.nn.functional.one_hot(y, self.classes).double()
+        return low + (high - low) * coded
+
+    def train_batches(
+        self, epoch: int, batch_size: int, seeds: SeedTree, target_rates: tuple[float, float]
+    ) -> Iterator[Batch]:
+        """Yield the training set in an order of the epoch's own.
+
+        What is left over after the last whole batch is not shown in this epoch.
+
+        Args:
+            epoch: counted from 0.
+            batch_size: samples per batch.
+            seeds: where the order comes from, by its child ``("shuffle", epoch)``.
+            target_rates: low and high.
+        """
+        order = seeds.child("shuffle", epoch).generator().permutation(len(self.x_train))
+        for index in range(len(order) // batch_size):
+            rows = torch.from_numpy(order[index * batch_size : (index + 1) * batch_size])
+            target = self.targets(self.y_train[rows], target_rates)
+            yield Batch(self.x_train[rows], target, ("train", epoch, index))
+
+    def chunks(
+        self, split: Split, size: int, target_rates: tuple[float, float] = (0.0, 1.0)
+    ) -> Iterator[tuple[Batch, Tensor]]:
+        """Yield a part in its own order, `size` samples at a time, each with its labels."""
+        x, y = self.split(split)
+        for index, (inputs, labels) in enumerate(
+            zip(torch.split(x, size), torch.split(y, size), strict=True)
+        ):
+            if len(inputs):
+                yield Batch(inputs, self.targets(labels, target_rates), (split, index)), labels
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """A source of samples; concrete tasks are frozen dataclasses, their fields are their keys."""
+
+    own_validation: ClassVar[bool] = False
+    """Whether the task brings a validation set, so that none is held out."""
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Number of inputs and of outputs, where they are known before the data are read."""
+        return None
+
+    @abstractmethod
+    def load(self, data_dir: Path | None) -> TaskData:
+        """Return the samples.
+
+        Args:
+            data_dir: folder that relative file names start from; None for the current one.
+
+        Raises:
+            InputError: a file is missing or wrong.
+        """
+
+
+def stratified_split(
+    labels: np.ndarray, fraction: float, generator: np.random.Generator, key: str
+) -> tuple[Tensor, Tensor]:
+    """Return the sorted indices of the samples that stay and of those that are held out.
+
+    Every label is represented in both, by its share.
+
+    Args:
+        labels: ``(samples,)``.
+        fraction: share that is held out.
+        generator: which ones.
+        key: the config key to blame.
+
+    Raises:
+        InputError: a label has too few samples to be in both parts.
+    """
+    held = []
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        count = round(fraction * len(rows))
+        if not 0 < count < len(rows):
+            allowed = f"a fraction that leaves samples of label {label} in both parts ({len(rows)} in all)"
+            raise InputError(key, fraction, allowed)
+        held.append(rows[:count])
+    out = np.sort(np.concatenate(held))
+    return torch.from_numpy(np.setdiff1d(np.arange(len(labels)), out)), torch.from_numpy(out)
+
+
+def _tensors(x: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(np.array(x, dtype=np.float64)), torch.from_numpy(np.array(y, dtype=np.int64))
