@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import numpy as np
@@ -151,11 +151,11 @@ class _Draw:
         distribution = self.spec.deviations.get(name)
         if distribution is None:
             return None
-        draw: Callable[[int], np.ndarray] = lambda chip: distribution.draw(  # noqa: E731
-            SeedTree(self.spec.seed).child("mismatch", chip, name, *place).generator(), shape
-        )
-        first = self.spec.first_chip
-        return torch.from_numpy(np.stack([draw(chip) for chip in range(first, first + self.spec.chips)]))
+        rows = []
+        for chip in range(self.spec.first_chip, self.spec.first_chip + self.spec.chips):
+            node = SeedTree(self.spec.seed).child("mismatch", chip, name)
+            rows.append(distribution.factors(node.child(*place).generator(), node.generator(), shape))
+        return torch.from_numpy(np.stack(rows))
 
 
 def _effective(
