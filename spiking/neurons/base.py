@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError
 from rate_bridge.transfer import Transfer
+from spiking.neurons.equations import Equations
 
 __all__ = ["Neuron", "Parameter", "State", "Values"]
 
@@ -101,3 +102,12 @@ class Neuron(ABC):
         Returns:
             spikes (0 or 1) or the activity, ``(chips, batch, neurons)``, of `current`'s type.
         """
+
+    def equations(self, constants: Container[str]) -> Equations | None:
+        """Return the model as equations, or None where it cannot be written so.
+
+        Args:
+            constants: the names that `constants` returned; an equation may do without an optional one.
+        """
+        del constants
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -12,6 +13,7 @@ from rate_bridge.errors import InputError
 from rate_bridge.filters import decay, steps
 from rate_bridge.transfer import LIFTransfer, Transfer
 from spiking.neurons.base import Neuron, Parameter, State, Values
+from spiking.neurons.equations import Equations
 
 __all__ = ["LIF"]
 
@@ -102,3 +104,21 @@ class LIF(Neuron):
             waiting = state["refractory"].sub_(1).clamp_(min=0)
             torch.where(spikes, held, waiting, out=waiting)
         return spikes.to(v.dtype)
+
+    def equations(self, constants: Container[str]) -> Equations:
+        held = "refractory_steps" in constants
+        return Equations(
+            dynamics="""
+                dv/dt = (current - v)/tau_m : 1
+                tau_m = -dt/log(decay) : second
+                refractory : 1
+            """,
+            after="""
+                v = int(refractory > 0)*reset + int(refractory <= 0)*v
+                refractory = clip(refractory - 1, 0, inf)
+            """
+            if held
+            else "",
+            threshold="v > threshold",
+            reset="v = reset; refractory = refractory_steps" if held else "v = reset",
+        )

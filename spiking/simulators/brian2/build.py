@@ -1,0 +1,65 @@
+"""Turn a shape into a program; run as ``python -m spiking.simulators.brian2.build SHAPE FOLDER``.
+
+Brian2 keeps what it builds in the state of the process, so every build has a process of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import brian2
+
+from spiking.simulators.brian2.model import build_model
+from spiking.simulators.brian2.operators import operators, transfers
+from spiking.simulators.brian2.shape import Shape
+
+__all__ = ["build"]
+
+LANES = 8
+"""Samples of a tile: enough to make light of the cost of a call, few enough to stay in the cache."""
+
+FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-ffp-contract=off", "-std=c++11", "-w"]
+"""Nothing that changes the result of an operation, so that all simulators round alike."""
+
+TILES = """
+exchange::Block &block = exchange::block();
+for (block.chip = 0; block.chip < block.chips; block.chip++)
+    for (block.first = 0; block.first < block.batch; block.first += {lanes}) {{
+        block.lanes = std::min<int64_t>({lanes}, block.batch - block.first);
+        {load}
+        stepclock.dt[0] = block.dt();
+        stepclock.timestep[0] = 0;
+        stepclock.t[0] = {network}.t = 0.0;
+        {network}.run(block.steps * block.dt(), NULL, 10.0);
+        {store}
+    }}
+return 0;  // everything wanted is in the shared memory: Brian2 need not write its arrays
+"""
+
+
+def build(shape: Shape, folder: Path) -> None:
+    """Generate and compile the program ``main`` in `folder`."""
+    brian2.set_device("cpp_standalone", build_on_run=False, directory=str(folder))
+    brian2.prefs.codegen.loop_invariant_optimisations = False
+    brian2.prefs.codegen.cpp.extra_compile_args_gcc = FLAGS
+    brian2.prefs.codegen.cpp.headers = ['"exchange.h"']
+    brian2.prefs.codegen.cpp.include_dirs = [str(Path(__file__).parent)]
+    brian2.prefs.devices.cpp_standalone.extra_make_args_unix = ["-j2"]
+    device = brian2.get_device()
+    model = build_model(shape, LANES, dt_ms=1.0)
+    network = brian2.Network(*model.groups, *operators(model), name="network")
+    device.insert_code("before_start", "exchange::open(std::stoi(args.at(0)), std::stoull(args.at(1)));")
+    device.insert_code("before_start", "args.clear();  // Brian2 would take them for variables")
+    network.run(0 * brian2.second, namespace={})
+    load, store = transfers(model, LANES)
+    newline = "\n        "
+    device.insert_code(
+        "main",
+        TILES.format(lanes=LANES, load=newline.join(load), store=newline.join(store), network="network"),
+    )
+    device.build(directory=str(folder), compile=True, run=False, with_output=False)
+
+
+if __name__ == "__main__":
+    build(Shape.from_json(Path(sys.argv[1]).read_text("utf-8")), Path(sys.argv[2]))

@@ -1,0 +1,167 @@
+"""The numbers of a block as the named arrays of a program, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from rate_bridge.filters import decay
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import State, Values
+from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
+from spiking.simulators.base import Block, Outcome
+from spiking.simulators.brian2.layout import LOCAL, PREFIXES
+from spiking.simulators.brian2.shape import Shape, constants
+
+__all__ = ["arrays", "outcome"]
+
+Arrays = Mapping[str, Tensor]
+
+
+def arrays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> dict[str, Tensor]:
+    """Return the contents of all constants, states and inputs, in shapes that expand to their section's."""
+    data: dict[str, Tensor] = {}
+    for index, population in enumerate(shape.populations):
+        data |= _population(network, hardware, block, index, population.layers)
+        if shape.controller:
+            data[f"feedback{index}"] = _cat(hardware.feedback, population.layers)
+    data |= _readout(network, hardware, block, shape)
+    decays = [
+        layer.neuron.synapse_decay(values, network.dt_ms)
+        for layer, values in zip(network.layers, hardware.neurons, strict=True)
+    ]
+    for index, (connection, weight) in enumerate(zip(network.connections, hardware.weights, strict=True)):
+        # a current that drives directly is neither filtered nor counted in spikes
+        direct = connection.pre == 0 and isinstance(block.drive, CurrentDrive)
+        gain = (1.0 - decays[connection.post - 1]).unsqueeze(1) * network.emission_value(connection.pre)
+        data[f"weights{index}"] = weight if direct else weight * gain
+        if connection.delay_steps > 1:
+            data[f"history{index}"] = block.start.history[index]
+    if isinstance(block.drive, SpikeDrive):
+        data["raster"] = block.drive.spikes.to(torch.uint8)
+    else:
+        values = block.drive.values
+        data["values"] = values.unsqueeze(1) if values.ndim == 2 else values
+    data["window"] = block.window
+    return data
+
+
+def _cat(tensors: Sequence[Tensor], layers: Sequence[int]) -> Tensor:
+    return torch.cat([tensors[i] for i in layers], dim=-1)
+
+
+def _population(
+    network: Network, hardware: Hardware, block: Block, index: int, layers: Sequence[int]
+) -> dict[str, Tensor]:
+    neuron, group = network.layers[layers[0]].neuron, f"population{index}"
+    sources: list[tuple[Sequence[Values], Sequence[State]]] = [(hardware.neurons, block.start.neurons)]
+    if block.shadow:
+        sources.append((hardware.shadows, block.start.shadows))
+    data: dict[str, Tensor] = {}
+    for prefix, (values, states) in zip(PREFIXES, sources, strict=False):
+        made = constants(neuron, [values[i] for i in layers], network.dt_ms)
+        data |= {f"{group}.{prefix}{name}": value for name, value in made.items()}
+        for name in states[layers[0]]:
+            data[f"{group}.{prefix}{name}"] = _cat([state[name] for state in states], layers)
+    bias = _cat([values["bias"] for values in hardware.neurons], layers)
+    data[f"{group}.bias"] = bias
+    if block.shadow:
+        data[f"{group}.bias_change"] = _cat([values["bias"] for values in hardware.shadows], layers) - bias
+    decays = [neuron.synapse_decay(values, network.dt_ms) for values in hardware.neurons]
+    data[f"{group}.synapse_decay"] = _cat(decays, layers)
+    data[f"{group}.synapse"] = _cat(block.start.synapse, layers)
+    if block.currents:
+        data[f"{group}.injected"] = _cat(block.currents, layers)
+    return data
+
+
+def _readout(network: Network, hardware: Hardware, block: Block, shape: Shape) -> dict[str, Tensor]:
+    tau = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
+    last = network.layers[-1].neuron
+    trace_decay = float(decay(tau, network.dt_ms)) if last.emits_spikes else 0.0
+    data = {
+        "readout.trace": block.start.trace,
+        "readout.trace_decay": torch.tensor(trace_decay, dtype=torch.float64),
+        "trace_gain": torch.tensor(
+            (1.0 - trace_decay) * network.emission_value(network.depth), dtype=torch.float64
+        ),
+    }
+    if block.target is None:
+        return data
+    kp, ki, leak, on = (
+        value.view(1, -1, 1) for value in (block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled)
+    )
+    read = {name: value.unsqueeze(1) for name, value in hardware.readout.items()}
+    return data | {
+        "controller.integral": block.start.integral,
+        "controller.target": block.target,
+        "controller.on": on,
+        "controller.kp": kp * read["kp"],
+        "controller.ki_step": ki * read["ki"] * network.dt_ms,
+        "controller.leak_step": leak * network.dt_ms,
+        "controller.gain": hardware.readout["gain"],
+        "controller.offset": hardware.readout["offset"],
+    }
+
+
+def outcome(block: Block, shape: Shape, data: Arrays) -> Outcome:
+    """Return what a block gave.
+
+    Args:
+        block: what was run.
+        shape: its structure.
+        data: states and outputs by section name, the states after the last step.
+    """
+    traces: dict[str, tuple[Tensor, ...]] = {}
+    for name in shape.record:
+        traces[name] = _layers(shape, data, name + "{}") if name in LOCAL else (data[name],)
+    return Outcome(
+        sums=_layers(shape, data, "sums{}"),
+        basal=_layers(shape, data, "basal{}") if shape.shadow else (),
+        control=data["control_sum"] if shape.controller else None,
+        final=_final(block, shape, data),
+        traces=traces,
+    )
+
+
+def _layers(shape: Shape, data: Arrays, pattern: str) -> tuple[Tensor, ...]:
+    """Return a population-wise array layer by layer."""
+    return tuple(
+        part
+        for index, population in enumerate(shape.populations)
+        for part in torch.split(data[pattern.format(index)], list(population.sizes), dim=-1)
+    )
+
+
+def _final(block: Block, shape: Shape, data: Arrays) -> Snapshot:
+    neurons: list[State] = []
+    shadows: list[State] = []
+    for index, population in enumerate(shape.populations):
+        for states, prefix, part in zip((neurons, shadows), PREFIXES, population.parts, strict=False):
+            split = {
+                name: torch.split(data[f"population{index}.{prefix}{name}"], list(population.sizes), dim=-1)
+                for name in part.states
+            }
+            states += [{name: rows[i] for name, rows in split.items()} for i in range(len(population.sizes))]
+    if not shape.shadow:
+        shadows = [{} for _ in neurons]
+    return Snapshot(
+        neurons=tuple(neurons),
+        shadows=tuple(shadows),
+        synapse=_layers(shape, data, "population{}.synapse"),
+        history=tuple(_history(block, data, index) for index in range(len(shape.connections))),
+        trace=data["readout.trace"],
+        integral=data["controller.integral"] if shape.controller else block.start.integral,
+    )
+
+
+def _history(block: Block, data: Arrays, index: int) -> Tensor:
+    """Return what is still under way; the program keeps it in a ring, whose oldest entry moves."""
+    name = f"history{index}"
+    start = block.start.history[index]
+    if name not in data:
+        return start
+    return data[name].roll(-(block.steps % start.shape[2]), dims=2)

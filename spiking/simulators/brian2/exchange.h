@@ -1,0 +1,233 @@
+// What a generated program shares with the process that started it, and the operators that move spikes
+// and currents between groups. One tile is LANES samples of one chip, side by side in every group.
+#ifndef SPIKETRAIN_EXCHANGE_H
+#define SPIKETRAIN_EXCHANGE_H
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace exchange {
+
+// The header of the shared memory: numbers first, then the byte offset of every section.
+struct Block {
+    char *memory;
+    const int64_t *header;
+    int64_t chips, batch, steps, drive_steps;
+    int64_t chip, first, lanes;  // the tile under way: its chip, first sample and number of samples
+
+    template <class T>
+    T *section(int index) const {
+        return reinterpret_cast<T *>(memory + header[5 + index]);
+    }
+    double dt() const { return *reinterpret_cast<const double *>(header + 4); }
+    int64_t sample(int64_t lane) const { return chip * batch + first + lane; }
+};
+
+inline Block &block() {
+    static Block only;
+    return only;
+}
+
+inline void open(int descriptor, size_t bytes) {
+    Block &b = block();
+    void *memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (memory == MAP_FAILED) {
+        std::perror("cannot map the shared memory");
+        std::exit(1);
+    }
+    b.memory = static_cast<char *>(memory);
+    b.header = static_cast<const int64_t *>(memory);
+    b.chips = b.header[0];
+    b.batch = b.header[1];
+    b.steps = b.header[2];
+    b.drive_steps = b.header[3];
+}
+
+// between the shared memory and Brian2's arrays
+
+template <int N, int LANES>
+void load_constant(double *to, int section) {
+    const double *from = block().section<double>(section) + block().chip * N;
+    for (int lane = 0; lane < LANES; lane++) std::copy(from, from + N, to + lane * N);
+}
+
+template <int N, int LANES>
+void load_state(double *to, int section) {
+    const Block &b = block();
+    const double *from = b.section<double>(section) + b.sample(0) * N;
+    std::copy(from, from + b.lanes * N, to);
+    std::fill(to + b.lanes * N, to + LANES * N, 0.0);
+}
+
+template <int N>
+void store_state(const double *from, int section) {
+    const Block &b = block();
+    std::copy(from, from + b.lanes * N, b.section<double>(section) + b.sample(0) * N);
+}
+
+// one row of weights, added to one sample's currents
+
+template <int POST>
+inline void add_row(double *__restrict__ to, const double *__restrict__ row) {
+    for (int j = 0; j < POST; j++) to[j] += row[j];
+}
+
+template <int POST>
+inline void add_row(double *__restrict__ to, const double *__restrict__ row, double factor) {
+    for (int j = 0; j < POST; j++) to[j] += factor * row[j];
+}
+
+// Emissions of a layer: PRE of the TOTAL neurons of a group, from FIRST on.
+
+template <int TOTAL, int FIRST, int PRE>
+struct Spikes {  // of a group that spikes: the indices of the neurons that did, in rising order
+    const int32_t *indices;
+    int32_t count;
+    template <class Visit>
+    void each(Visit visit) const {
+        const Block &b = block();
+        for (int32_t k = 0; k < count; k++) {
+            const int32_t lane = indices[k] / TOTAL, neuron = indices[k] % TOTAL - FIRST;
+            if (lane >= b.lanes) break;
+            if (neuron >= 0 && neuron < PRE) visit(lane, neuron, 1.0);
+        }
+    }
+};
+
+template <int TOTAL, int FIRST, int PRE>
+struct Activity {  // of a group that does not: a value for every neuron
+    const double *values;
+    template <class Visit>
+    void each(Visit visit) const {
+        for (int64_t lane = 0; lane < block().lanes; lane++)
+            for (int i = 0; i < PRE; i++) {
+                const double value = values[lane * TOTAL + FIRST + i];
+                if (value != 0.0) visit(lane, i, value);
+            }
+    }
+};
+
+template <int PRE>
+struct Raster {  // of the input layer: one byte for every neuron and step, mostly zero
+    const uint8_t *bytes;
+    int64_t step;
+    template <class Visit>
+    void each(Visit visit) const {
+        const Block &b = block();
+        for (int64_t lane = 0; lane < b.lanes; lane++) {
+            const uint8_t *row = bytes + ((b.first + lane) * b.steps + step) * PRE;
+            int i = 0;
+            for (; i + 8 <= PRE; i += 8) {
+                uint64_t eight;
+                std::memcpy(&eight, row + i, 8);
+                if (eight)
+                    for (int k = i; k < i + 8; k++)
+                        if (row[k]) visit(lane, k, 1.0);
+            }
+            for (; i < PRE; i++)
+                if (row[i]) visit(lane, i, 1.0);
+        }
+    }
+};
+
+template <int PRE>
+struct Values {  // of the input layer as currents: constant, or a value for every step
+    const double *values;
+    int64_t step;
+    template <class Visit>
+    void each(Visit visit) const {
+        const Block &b = block();
+        for (int64_t lane = 0; lane < b.lanes; lane++) {
+            const double *row = values + ((b.first + lane) * b.drive_steps + step) * PRE;
+            for (int i = 0; i < PRE; i++)
+                if (row[i] != 0.0) visit(lane, i, row[i]);
+        }
+    }
+};
+
+// Add the emissions, through the weights of the tile's chip, to POST of TOTAL currents from FIRST on.
+template <int PRE, int TOTAL, int FIRST, int POST, class Emissions>
+void deliver(const Emissions &emissions, int weights, double *current) {
+    const Block &b = block();
+    const double *w = b.section<double>(weights) + b.chip * PRE * POST;
+    emissions.each([&](int64_t lane, int i, double value) {
+        double *to = current + lane * TOTAL + FIRST;
+        if (value == 1.0)
+            add_row<POST>(to, w + (size_t)i * POST);
+        else
+            add_row<POST>(to, w + (size_t)i * POST, value);
+    });
+}
+
+// The same through a line of SLOTS steps, kept as a ring in the shared memory.
+template <int PRE, int TOTAL, int FIRST, int POST, int SLOTS, class Emissions>
+void deliver_later(const Emissions &emissions, int weights, int history, int64_t step, double *current) {
+    const Block &b = block();
+    const double *w = b.section<double>(weights) + b.chip * PRE * POST;
+    double *ring = b.section<double>(history) + b.sample(0) * SLOTS * PRE + (step % SLOTS) * PRE;
+    for (int64_t lane = 0; lane < b.lanes; lane++) {
+        double *slot = ring + lane * SLOTS * PRE;
+        double *to = current + lane * TOTAL + FIRST;
+        for (int i = 0; i < PRE; i++)
+            if (slot[i] != 0.0) add_row<POST>(to, w + (size_t)i * POST, slot[i]);
+        std::fill(slot, slot + PRE, 0.0);
+    }
+    emissions.each([&](int64_t lane, int i, double value) { ring[lane * SLOTS * PRE + i] = value; });
+}
+
+// The feedback currents u Q of all N neurons of a group.
+template <int K, int N>
+void feed_back(const double *control, int feedback, double *current) {
+    const Block &b = block();
+    const double *q = b.section<double>(feedback) + b.chip * K * N;
+    for (int64_t lane = 0; lane < b.lanes; lane++) {
+        double *to = current + lane * N;
+        std::fill(to, to + N, 0.0);
+        for (int k = 0; k < K; k++) {
+            const double u = control[lane * K + k];
+            if (u != 0.0) add_row<N>(to, q + (size_t)k * N, u);
+        }
+    }
+}
+
+// The read-out trace takes in the last layer's emissions.
+template <int N, class Emissions>
+void read_out(const Emissions &emissions, int gain, double *trace) {
+    const double each = block().section<double>(gain)[0];
+    emissions.each([=](int64_t lane, int i, double value) { trace[lane * N + i] += each * value; });
+}
+
+// Window-weighted sums of the emissions.
+template <int TOTAL, class Emissions>
+void count(const Emissions &emissions, int window, int sums, int64_t step) {
+    const Block &b = block();
+    const double *weight = b.section<double>(window) + b.first * b.steps + step;
+    double *to = b.section<double>(sums) + b.sample(0) * TOTAL;
+    emissions.each([&](int64_t lane, int i, double value) {
+        to[lane * TOTAL + i] += weight[lane * b.steps] * value;
+    });
+}
+
+template <int N>
+void record(const double *values, int trace, int64_t step) {
+    const Block &b = block();
+    for (int64_t lane = 0; lane < b.lanes; lane++)
+        std::copy(values + lane * N, values + (lane + 1) * N,
+                  b.section<double>(trace) + (b.sample(lane) * b.steps + step) * N);
+}
+
+template <int N, class Emissions>
+void record_emissions(const Emissions &emissions, int trace, int64_t step) {
+    const Block &b = block();
+    double *to = b.section<double>(trace) + (b.sample(0) * b.steps + step) * N;
+    emissions.each([&](int64_t lane, int i, double value) { to[lane * b.steps * N + i] = value; });
+}
+
+}  // namespace exchange
+
+#endif

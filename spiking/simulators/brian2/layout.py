@@ -1,0 +1,99 @@
+"""The arrays that pass between the simulator and a generated program, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from spiking.simulators.brian2.shape import Shape
+
+__all__ = ["LOCAL", "PREFIXES", "Section", "layout"]
+
+PREFIXES = ("soma_", "shadow_")
+"""What the names of the neurons' and of the shadows' own variables start with."""
+
+LOCAL = ("spikes", "voltage", "current")
+"""Traces that are recorded per population; the others belong to the read-out."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One array.
+
+    Args:
+        name: how it is called, ``group.variable`` where it is a variable of a Brian2 group.
+        dims: its shape; the names ``chips``, ``batch``, ``steps`` and ``drive_steps`` stand for numbers
+            that differ from block to block.
+        role: ``constant``: given per chip, the same for all samples; ``state``: given per sample and
+            given back; ``input``: read by operators; ``output``: written by operators.
+        dtype: its type.
+    """
+
+    name: str
+    dims: tuple[str | int, ...]
+    role: Literal["constant", "state", "input", "output"]
+    dtype: type[np.float64] | type[np.uint8] = np.float64
+
+    def shape(self, **sizes: int) -> tuple[int, ...]:
+        """Return the numbers that `dims` stands for."""
+        return tuple(sizes[d] if isinstance(d, str) else d for d in self.dims)
+
+
+def layout(shape: Shape) -> tuple[Section, ...]:
+    """Return the arrays of a program, in the order they have in the exchanged memory."""
+    sections: list[Section] = []
+    for index in range(len(shape.populations)):
+        sections += _population(shape, index)
+    sections += _readout(shape)
+    for index, (pre, post, delay) in enumerate(shape.connections):
+        size = shape.inputs if pre == 0 else shape.place(pre)[2]
+        sections.append(Section(f"weights{index}", ("chips", size, shape.place(post)[2]), "input"))
+        if delay > 1:
+            sections.append(Section(f"history{index}", ("chips", "batch", delay - 1, size), "input"))
+    if shape.drive == "spikes":
+        sections.append(Section("raster", ("batch", "steps", shape.inputs), "input", np.uint8))
+    else:
+        sections.append(Section("values", ("batch", "drive_steps", shape.inputs), "input"))
+    sections.append(Section("window", ("batch", "steps"), "input"))
+    return tuple(sections)
+
+
+def _population(shape: Shape, index: int) -> list[Section]:
+    population, group = shape.populations[index], f"population{index}"
+    n = population.size
+    per_chip, per_sample = ("chips", n), ("chips", "batch", n)
+    sections = [Section(f"{group}.{name}", per_chip, "constant") for name in ("synapse_decay", "bias")]
+    if shape.shadow:
+        sections.append(Section(f"{group}.bias_change", per_chip, "constant"))
+    for prefix, part in zip(PREFIXES, population.parts, strict=False):
+        sections += [Section(f"{group}.{prefix}{name}", per_chip, "constant") for name in part.constants]
+        sections += [Section(f"{group}.{prefix}{name}", per_sample, "state") for name in part.states]
+    sections.append(Section(f"{group}.synapse", per_sample, "state"))
+    if shape.injected:
+        sections.append(Section(f"{group}.injected", per_sample, "state"))
+    if shape.controller:
+        sections.append(Section(f"feedback{index}", ("chips", shape.outputs, n), "input"))
+    sections.append(Section(f"sums{index}", per_sample, "output"))
+    if shape.shadow:
+        sections.append(Section(f"basal{index}", per_sample, "output"))
+    traces = [name for name in shape.record if name in LOCAL]
+    return sections + [Section(f"{name}{index}", ("chips", "batch", "steps", n), "output") for name in traces]
+
+
+def _readout(shape: Shape) -> list[Section]:
+    k = shape.outputs
+    per_sample = ("chips", "batch", k)
+    sections = [
+        Section("readout.trace", per_sample, "state"),
+        Section("readout.trace_decay", ("chips", k), "constant"),
+        Section("trace_gain", (1,), "input"),
+    ]
+    if shape.controller:
+        names = ("integral", "target", "on", "kp", "ki_step", "leak_step")
+        sections += [Section(f"controller.{name}", per_sample, "state") for name in names]
+        sections += [Section(f"controller.{name}", ("chips", k), "constant") for name in ("gain", "offset")]
+        sections.append(Section("control_sum", per_sample, "output"))
+    traces = [name for name in shape.record if name not in LOCAL]
+    return sections + [Section(name, ("chips", "batch", "steps", k), "output") for name in traces]

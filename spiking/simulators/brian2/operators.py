@@ -1,0 +1,175 @@
+"""What moves spikes and currents in a compiled program: calls of ``exchange.h``, one object per place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import brian2
+from brian2.devices.device import get_device
+
+from spiking.simulators.brian2.layout import PREFIXES, Section, layout
+from spiking.simulators.brian2.model import EVENTS, Model
+
+__all__ = ["operators", "transfers"]
+
+
+def operators(model: Model) -> list[Any]:
+    """Return the Brian2 objects that connect the groups of `model`."""
+    glue = _Glue(model)
+    places: list[tuple[str, str, int, list[str]]] = [
+        ("drive", "start", 0, list(glue.drive())),
+        ("feed_back", "groups", -1, list(glue.feedback())),
+        ("deliver", "synapses", 0, [*glue.deliver(), *glue.readout(), *glue.count()]),
+        ("record", "end", 0, list(glue.record())),
+    ]
+    return [_operator(model, name, when, order, lines) for name, when, order, lines in places if lines]
+
+
+def _operator(model: Model, name: str, when: str, order: int, lines: Sequence[str]) -> Any:
+    """Return an object that calls a C++ function once per step."""
+    body = "\n    ".join(lines)
+    step = _array(model.clock.variables["timestep"])
+    code = f"double {name}(double called) {{ const int64_t step = {step}[0];\n    {body}\n    return step; }}"
+    function = brian2.Function(lambda called: called, arg_units=[1], return_unit=1, stateless=False)
+    function.implementations.add_implementation("cpp", code, name=name)
+    group = brian2.NeuronGroup(
+        1, "called : 1", clock=model.clock, name=f"operator_{name}", namespace={name: function}
+    )
+    group.run_regularly(f"called = {name}(called)", clock=model.clock, when=when, order=order)
+    return group
+
+
+def transfers(model: Model, lanes: int) -> tuple[list[str], list[str]]:
+    """Return the statements that load a tile into Brian2's arrays, and those that store it."""
+    load, store = [], []
+    for index, section in enumerate(layout(model.shape)):
+        if section.role not in {"constant", "state"}:
+            continue
+        array, n = _array(model.variable(section.name)), section.dims[-1]
+        kind = section.role
+        load.append(f"exchange::load_{kind}<{n}, {lanes}>({array}, {index});")
+        if kind == "state" and not model.variable(section.name).constant:
+            store.append(f"exchange::store_state<{n}>({array}, {index});")
+    return load, store
+
+
+def _array(variable: Any) -> str:
+    return f"brian::{get_device().get_array_name(variable, access_data=True)}"
+
+
+class _Glue:
+    """Writes the calls; what is known of the structure becomes template arguments."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.shape = model, model.shape
+        sections: tuple[Section, ...] = layout(model.shape)
+        self.number = {section.name: index for index, section in enumerate(sections)}
+
+    def _variable(self, population: int, name: str) -> str:
+        return _array(self.model.populations[population].variables[name])
+
+    def _emissions(self, population: int, first: int, size: int, kind: int = 0) -> str:
+        """Return the expression for what a stretch of a population emits."""
+        part = self.shape.populations[population]
+        arguments = f"<{part.size}, {first}, {size}>"
+        if not part.spikes:
+            variable = PREFIXES[kind] + part.parts[kind].equations.emission
+            return f"exchange::Activity{arguments}{{{self._variable(population, variable)}}}"
+        spikes = self._variable(population, f"_{EVENTS[kind]}space")
+        return f"exchange::Spikes{arguments}{{{spikes}, {spikes}[{self.model.samples * part.size}]}}"
+
+    def _target(self, post: int, variable: str) -> tuple[str, str]:
+        population, first, size = self.shape.place(post)
+        arguments = f"{self.shape.populations[population].size}, {first}, {size}"
+        return arguments, self._variable(population, variable)
+
+    def drive(self) -> Iterator[str]:
+        """A current that drives the first layer, in its own step; set once where it is constant."""
+        if self.shape.drive != "currents":
+            return
+        population = next(i for i, p in enumerate(self.shape.populations) if 0 in p.layers)
+        size = self.model.samples * self.shape.populations[population].size
+        arguments, external = self._target(1, "external")
+        source = f"exchange::block().section<double>({self.number['values']})"
+        yield "const bool constant = exchange::block().drive_steps == 1;"
+        yield "if (step == 0 || !constant) {"
+        yield f"    std::fill({external}, {external} + {size}, 0.0);"
+        yield f"    const exchange::Values<{self.shape.inputs}> values{{{source}, constant ? 0 : step}};"
+        yield (
+            f"    exchange::deliver<{self.shape.inputs}, {arguments}>"
+            f"(values, {self.number['weights0']}, {external});"
+        )
+        yield "}"
+
+    def feedback(self) -> Iterator[str]:
+        if self.model.controller is None:
+            return
+        control = _array(self.model.controller.variables["control"])
+        for index, population in enumerate(self.shape.populations):
+            yield (
+                f"exchange::feed_back<{self.shape.outputs}, {population.size}>"
+                f"({control}, {self.number[f'feedback{index}']}, {self._variable(index, 'feedback')});"
+            )
+
+    def deliver(self) -> Iterator[str]:
+        for index, (pre, post, delay) in enumerate(self.shape.connections):
+            if pre == 0 and self.shape.drive == "currents":
+                continue
+            arguments, synapse = self._target(post, "synapse")
+            if pre == 0:
+                size = self.shape.inputs
+                source = f"exchange::block().section<uint8_t>({self.number['raster']})"
+                emissions = f"exchange::Raster<{size}>{{{source}, step}}"
+            else:
+                population, first, size = self.shape.place(pre)
+                emissions = self._emissions(population, first, size)
+            weights = self.number[f"weights{index}"]
+            if delay == 1:
+                yield f"exchange::deliver<{size}, {arguments}>({emissions}, {weights}, {synapse});"
+            else:
+                yield (
+                    f"exchange::deliver_later<{size}, {arguments}, {delay - 1}>"
+                    f"({emissions}, {weights}, {self.number[f'history{index}']}, step, {synapse});"
+                )
+
+    def readout(self) -> Iterator[str]:
+        """The output trace takes in the last layer's emissions."""
+        population, first, size = self.shape.place(self.shape.depth)
+        emissions = self._emissions(population, first, size)
+        trace = _array(self.model.readout.variables["trace"])
+        yield f"exchange::read_out<{size}>({emissions}, {self.number['trace_gain']}, {trace});"
+
+    def count(self) -> Iterator[str]:
+        window = self.number["window"]
+        for index, population in enumerate(self.shape.populations):
+            for kind, name in enumerate(("sums", "basal")[: len(population.parts)]):
+                emissions = self._emissions(index, 0, population.size, kind)
+                sums = self.number[f"{name}{index}"]
+                yield f"exchange::count<{population.size}>({emissions}, {window}, {sums}, step);"
+        if self.model.controller is not None:
+            k, control = self.shape.outputs, _array(self.model.controller.variables["control"])
+            emissions = f"exchange::Activity<{k}, 0, {k}>{{{control}}}"
+            yield f"exchange::count<{k}>({emissions}, {window}, {self.number['control_sum']}, step);"
+
+    def record(self) -> Iterator[str]:
+        for name in self.shape.record:
+            if name in {"control", "readout"}:
+                yield from self._record_readout(name)
+                continue
+            for index, population in enumerate(self.shape.populations):
+                number = self.number[f"{name}{index}"]
+                if name == "spikes":
+                    emissions = self._emissions(index, 0, population.size)
+                    yield f"exchange::record_emissions<{population.size}>({emissions}, {number}, step);"
+                else:
+                    variable = self._variable(
+                        index, {"voltage": f"{PREFIXES[0]}v", "current": "synapse"}[name]
+                    )
+                    yield f"exchange::record<{population.size}>({variable}, {number}, step);"
+
+    def _record_readout(self, name: str) -> Iterator[str]:
+        group = self.model.controller if name == "control" else self.model.readout
+        if group is not None:
+            variable = _array(group.variables["control" if name == "control" else "trace"])
+            yield f"exchange::record<{self.shape.outputs}>({variable}, {self.number[name]}, step);"

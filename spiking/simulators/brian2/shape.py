@@ -1,0 +1,181 @@
+"""What a generated program depends on: the structure of a block, without its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+import torch
+
+from rate_bridge.errors import UnsupportedError
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import Neuron, State, Values
+from spiking.neurons.equations import Equations
+from spiking.presentation import SpikeDrive
+from spiking.simulators.base import Block
+
+__all__ = ["Part", "Population", "Shape", "constants", "shape_of"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of membrane: the neurons themselves, or their basal shadows.
+
+    Args:
+        equations: the neuron model.
+        constants: names of its discrete constants.
+        states: names of its state variables.
+    """
+
+    equations: Equations
+    constants: tuple[str, ...]
+    states: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Population:
+    """Consecutive layers of one neuron model, side by side along the neuron axis.
+
+    Args:
+        layers: their indices in ``network.layers``.
+        sizes: their sizes.
+        parts: the neurons, and the shadows where they run.
+        spikes: whether the neurons spike.
+    """
+
+    layers: tuple[int, ...]
+    sizes: tuple[int, ...]
+    parts: tuple[Part, ...]
+    spikes: bool
+
+    @property
+    def size(self) -> int:
+        """Number of neurons of one sample."""
+        return sum(self.sizes)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The structure of a block. Chips, batch, steps and dt are data, so one program serves them all.
+
+    Args:
+        inputs: size of the input layer.
+        populations: the neurons.
+        connections: ``(pre, post, delay_steps)`` of every connection.
+        drive: how the input acts.
+        controller: whether the loop is closed.
+        injected: whether there are injected currents.
+        record: names of the traces to be recorded.
+    """
+
+    inputs: int
+    populations: tuple[Population, ...]
+    connections: tuple[tuple[int, int, int], ...]
+    drive: Literal["spikes", "currents"]
+    controller: bool
+    injected: bool
+    record: tuple[str, ...]
+
+    @property
+    def shadow(self) -> bool:
+        """Whether the basal shadows run."""
+        return len(self.populations[0].parts) > 1
+
+    @property
+    def outputs(self) -> int:
+        """Size of the last layer."""
+        return self.populations[-1].sizes[-1]
+
+    @property
+    def depth(self) -> int:
+        """Number of layers of neurons."""
+        return sum(len(population.layers) for population in self.populations)
+
+    def place(self, layer: int) -> tuple[int, int, int]:
+        """Return the population of layer 1 to L, the layer's first neuron in it, and its size."""
+        for index, population in enumerate(self.populations):
+            if layer - 1 in population.layers:
+                local = population.layers.index(layer - 1)
+                return index, sum(population.sizes[:local]), population.sizes[local]
+        raise LookupError(layer)
+
+    def digest(self, *more: str) -> str:
+        """Return a hash of the structure and of `more` (versions)."""
+        text = json.dumps([asdict(self), *more], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def to_json(self) -> str:
+        """Return the shape as text that `from_json` reads."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Shape:
+        """Read what `to_json` wrote."""
+        data: dict[str, Any] = json.loads(text)
+        populations = tuple(
+            Population(
+                layers=tuple(p["layers"]),
+                sizes=tuple(p["sizes"]),
+                parts=tuple(
+                    Part(Equations(**q["equations"]), tuple(q["constants"]), tuple(q["states"]))
+                    for q in p["parts"]
+                ),
+                spikes=p["spikes"],
+            )
+            for p in data.pop("populations")
+        )
+        connections = tuple((pre, post, delay) for pre, post, delay in data.pop("connections"))
+        record = tuple(data.pop("record"))
+        return cls(populations=populations, connections=connections, record=record, **data)
+
+
+def constants(neuron: Neuron, values: Sequence[Values], dt_ms: float) -> State:
+    """Return the discrete constants of layers side by side, each ``(chips, neurons)``, float64."""
+    joined = {name: torch.cat([v[name] for v in values], dim=-1) for name in values[0]}
+    made = neuron.constants(joined, dt_ms)
+    return {name: value.squeeze(1).to("cpu", torch.float64) for name, value in made.items()}
+
+
+def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
+    """Return the structure of a block.
+
+    Raises:
+        UnsupportedError: a neuron model is not written as equations.
+    """
+    populations = []
+    numbered = enumerate(network.layers)
+    for _, group in groupby(numbered, key=lambda item: item[1].neuron.options):
+        members = list(group)
+        layers, neuron = [index for index, _ in members], members[0][1].neuron
+        sources = [(hardware.neurons, block.start.neurons)]
+        if block.shadow:
+            sources.append((hardware.shadows, block.start.shadows))
+        parts = tuple(
+            _part(neuron, constants(neuron, [values[i] for i in layers], network.dt_ms), states[layers[0]])
+            for values, states in sources
+        )
+        sizes = tuple(layer.size for _, layer in members)
+        populations.append(Population(tuple(layers), sizes, parts, neuron.emits_spikes))
+    return Shape(
+        inputs=network.inputs,
+        populations=tuple(populations),
+        connections=tuple((c.pre, c.post, c.delay_steps) for c in network.connections),
+        drive="spikes" if isinstance(block.drive, SpikeDrive) else "currents",
+        controller=block.target is not None,
+        injected=bool(block.currents),
+        record=tuple(sorted(block.record)),
+    )
+
+
+def _part(neuron: Neuron, values: State, states: State) -> Part:
+    equations = neuron.equations(values)
+    if equations is None:
+        raise UnsupportedError(
+            "network.neuron.model", neuron.model, "a model written as equations", "use simulator.name=torch"
+        )
+    return Part(equations, tuple(sorted(values)), tuple(sorted(states)))
