@@ -1,0 +1,220 @@
+"""The command ``spiketrain``: parses, calls, prints.
+
+Exit codes: 0 done; 1 the run failed; 2 the user's input is wrong; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from click.core import ParameterSource
+
+from rate_bridge.errors import InputError, SpiketrainError
+
+__all__ = ["app", "main"]
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    str | None,
+    typer.Option("--config", "-c", metavar="FILE", help="A YAML file, or the name of a shipped config."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Override section.key=value; may be repeated."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", envvar="SPIKETRAIN_DATA", help="Folder that data files are looked for in."),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what goes wrong into one message on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, debug: bool = False, **options: Any) -> None:
+        try:
+            command(*args, debug=debug, **options)
+        except (typer.Exit, BrokenPipeError):
+            raise
+        except InputError as error:
+            _fail(f"{error}", WRONG_INPUT, debug)
+        except KeyboardInterrupt:
+            _fail("interrupted; go on with --resume", INTERRUPTED, debug)
+        except SpiketrainError as error:
+            _fail(f"{error}", FAILED, debug)
+        except Exception as error:
+            _fail(f"{type(error).__name__}: {error} (--debug shows where)", FAILED, debug)
+
+    return run
+
+
+def _fail(message: str, code: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"spiketrain: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        typer.echo(f"spiketrain {version('spiketrain')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+@_guarded
+def train(
+    context: typer.Context,
+    *,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the run; by default runs/NAME-TIME.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    data_dir: DataOption = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where to compute; the same as simulator.device.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    debug: DebugOption = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train mismatched spiking and rate chips: spiketrain --config dfc_lif.yaml."""
+    if context.invoked_subcommand is not None:
+        _refuse_options(context)
+        return
+    from spiketrain.config import load_experiment  # noqa: PLC0415 (a usage error needs no libraries)
+
+    if resume and output is None:
+        raise InputError("--resume", "no --output", "--output DIR, the folder of the run to go on with")
+    if config is None and resume and output is not None:
+        config = str(output / "config.yaml")
+    chosen = [*(overrides or []), *([f"simulator.device={device}"] if device else [])]
+    experiment = load_experiment(_required(config), chosen)
+    _check_folder(data_dir)
+    from spiketrain.experiment import run  # noqa: PLC0415
+
+    result = run(experiment, output, resume=resume, data_dir=data_dir, quiet=quiet)
+    if not quiet:
+        from spiketrain.outcome import show  # noqa: PLC0415
+
+        show(result.directory, result.summary)
+
+
+@app.command()
+@_guarded
+def validate(
+    name: Annotated[str | None, typer.Argument(metavar="[CONFIG]", help="The same as --config.")] = None,
+    *,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    data_dir: DataOption = None,
+    data: Annotated[bool, typer.Option("--data", help="Read the task's data too.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Check a config and print it with every default written out."""
+    from spiketrain.config import dump_yaml, load_experiment  # noqa: PLC0415
+
+    if name is not None and config is not None:
+        raise InputError("--config", config, "one config", f"{name} was given too")
+    experiment = load_experiment(_required(config or name), overrides or [])
+    _check_folder(data_dir)
+    if data:
+        experiment.load_data(data_dir)
+    typer.echo(dump_yaml(experiment.resolved()), nl=False)
+
+
+@app.command()
+@_guarded
+def schema(debug: DebugOption = False) -> None:
+    """Print the JSON schema of a config, with the keys of every installed part."""
+    from spiketrain.config import json_schema  # noqa: PLC0415
+
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+@_guarded
+def doctor(debug: DebugOption = False) -> None:
+    """Say what is installed, which simulators work, and what to do where one does not."""
+    from spiketrain.doctor import examine  # noqa: PLC0415
+
+    findings = examine()
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        typer.echo(f"{'ok ' if finding.works else 'NO '} {finding.name:<{width}}  {finding.text}")
+
+
+@app.command()
+@_guarded
+def configs(debug: DebugOption = False) -> None:
+    """List the configs that come with the package."""
+    from spiketrain.config import shipped  # noqa: PLC0415
+
+    known = shipped()
+    width = max(len(name) for name in known)
+    for name, path in known.items():
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+        typer.echo(
+            f"{name:<{width}}  {first.removeprefix('#').strip() if first.startswith('#') else ''}".rstrip()
+        )
+
+
+def _refuse_options(context: typer.Context) -> None:
+    """Refuse options before a command's name: they would do nothing."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and name != "debug":
+            allowed = (
+                f"options after the command: spiketrain {context.invoked_subcommand} {parameter.opts[0]} ..."
+            )
+            raise InputError(parameter.opts[0], context.params[name], allowed)
+
+
+def _required(config: str | None) -> str:
+    if not config:
+        fix = "spiketrain configs lists the shipped ones"
+        raise InputError(
+            "--config", "nothing" if config is None else config, "a file or a shipped config", fix
+        )
+    return config
+
+
+def _check_folder(data_dir: Path | None) -> None:
+    if data_dir is not None and not data_dir.is_dir():
+        raise InputError("--data-dir", str(data_dir), "an existing folder")
+
+
+def main() -> None:
+    """Run the command line; the console script."""
+    try:
+        app()
+    except BrokenPipeError:  # the reader of our output has had enough
+        sys.stderr.close()
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()
