@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -14,7 +15,21 @@ from rate_bridge.transfer import Transfer
 from spiking.network import Network
 from spiking.presentation import Weights
 
-__all__ = ["Model"]
+__all__ = ["Model", "Truth"]
+
+
+@final
+@dataclass(frozen=True)
+class Truth:
+    """What only an oracle tells: the chips' own parameters instead of the design's.
+
+    Args:
+        weights: effective weights per connection, ``(chips, n_pre, n_post)``.
+        transfers: the true curves of layers 1 to L.
+    """
+
+    weights: tuple[Tensor, ...]
+    transfers: tuple[Transfer, ...]
 
 
 @final
@@ -44,6 +59,7 @@ class Model(nn.Module):
         self.network, self.stimulus, self.chips, self.seeds = network, stimulus, chips, seeds
         self.feedback: tuple[Tensor, ...] = ()
         self.memory: dict[str, Tensor] = {}
+        self.truth: Truth | None = None
         sizes = network.sizes
         self.forward_weights = nn.ParameterList(
             self._parameter(
@@ -65,14 +81,28 @@ class Model(nn.Module):
         return nn.Parameter(value.expand(self.chips, *shape).clone(), requires_grad=False)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        dtype: torch.dtype = self.forward_weights[0].dtype
+        return dtype
+
+    @property
     def chain_weights(self) -> list[Tensor]:
-        """The programmed weights of the chain 0 → 1 → … → L."""
-        return [self.forward_weights[index] for index in range(self.network.depth)]
+        """The weights of the chain 0 → 1 → … → L: as programmed, or as an oracle told them."""
+        known = self.forward_weights if self.truth is None else self.truth.weights
+        return [known[index] for index in range(self.network.depth)]
 
     def transfer(self, index: int) -> Transfer:
-        """Return the nominal curve of layer ``index + 1``."""
+        """Return the curve of layer ``index + 1``: the nominal one, or the one an oracle told."""
+        if self.truth is not None:
+            return self.truth.transfers[index]
         network = self.network
         return network.layers[index].neuron.transfer(network.max_rate_hz, network.dt_ms)
+
+    def slope(self, index: int, rate: Tensor) -> Tensor:
+        """Return the slope of layer ``index + 1`` where its curve gives `rate`, ``(chips, batch, n)``."""
+        transfer = self.transfer(index)
+        return transfer.slope(transfer.inverse(rate)).to(rate)
 
     def remember(self, feedback: tuple[Tensor, ...] | None, memory: Mapping[str, Tensor]) -> None:
         """Keep what an update says about the feedback weights and the rule's memory."""

@@ -1,0 +1,43 @@
+"""Direct feedback alignment: the output's error reaches every layer through a random matrix of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.error_feedback import ErrorFeedback, random_matrices
+from learning.model import Model
+from rate_bridge.errors import InputError
+
+__all__ = ["DirectFeedbackAlignment"]
+
+
+@final
+@dataclass(frozen=True)
+class DirectFeedbackAlignment(ErrorFeedback):
+    r"""Direct feedback alignment: :math:`a_l = \delta_L B_l` with fixed random :math:`B_l`, ``(n_out, n_l)``.
+
+    Source: Nøkland 2016, arXiv 1609.01596.
+
+    Args:
+        scale: standard deviation of :math:`B_l` times :math:`\sqrt{n_l}`.
+    """
+
+    scale: float = 1.0
+
+    name: ClassVar[str] = "direct_feedback_alignment"
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise InputError("rule.scale", self.scale, "a number > 0")
+
+    def start(self, model: Model) -> None:
+        network = model.network
+        sizes = [(network.outputs, hidden) for hidden in network.sizes[1:-1]]
+        model.memory |= random_matrices(model, sizes, self.scale)
+
+    def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
+        return torch.matmul(output, model.memory[f"backward.{layer}"])

@@ -1,0 +1,34 @@
+"""Sign symmetry: feedback that shares the signs of the forward weights, but not their sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.error_feedback import ErrorFeedback
+from learning.model import Model
+
+__all__ = ["SignSymmetry"]
+
+
+@final
+@dataclass(frozen=True)
+class SignSymmetry(ErrorFeedback):
+    r"""Uniform sign-concordant feedback (uSF).
+
+    .. math:: a_l = \delta_{l+1}\, \sigma_{l+1}\,\mathrm{sign}(W_{l+1})^\top
+
+    :math:`\sigma_{l+1}` is the root mean square of :math:`W_{l+1}`, so that errors keep their size.
+
+    Source: Liao, Leibo & Poggio 2016, arXiv 1510.05067.
+    """
+
+    name: ClassVar[str] = "sign_symmetry"
+
+    def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
+        weight = model.chain_weights[layer + 1]
+        size = weight.square().mean(dim=(1, 2), keepdim=True).sqrt()
+        return torch.matmul(above, (size * weight.sign()).transpose(1, 2))
