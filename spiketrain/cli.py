@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from click.core import ParameterSource
 
 from rate_bridge.errors import InputError, SpiketrainError
 
@@ -186,7 +185,8 @@ def _refuse_options(context: typer.Context) -> None:
     """Refuse options before a command's name: they would do nothing."""
     for parameter in context.command.params:
         name = parameter.name or ""
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and name != "debug":
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and name != "debug":
             allowed = (
                 f"options after the command: spiketrain {context.invoked_subcommand} {parameter.opts[0]} ..."
             )
