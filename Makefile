@@ -1,0 +1,45 @@
+# Everything works from nothing: the environment is made where it is missing, and again where
+# pyproject.toml has changed. Another place for it: make VENV=elsewhere/venv test
+
+VENV ?= .venv
+ARGS ?=
+
+# The first interpreter that runs and has a version this project supports; or say PYTHON=...
+PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1 \
+	&& { echo $$python; break; }; done)
+
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+
+.PHONY: setup run test check format clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed; name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# Train the main experiment, print a table and where the report is.
+run: $(STAMP)
+	$(BIN)/spiketrain --config dfc_lif.yaml $(ARGS)
+
+# The whole test suite; one test alone: make test ARGS='tests/spiketrain -k config'
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+
+# Format, lint, types, import contracts.
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
