@@ -75,8 +75,10 @@ class PhaseEncoding(Encoding):
         \varphi_t = \varphi_0 + (t + 1)\, x\, r_{max}\, dt, \qquad
         s_t = \lfloor \varphi_t \rfloor - \lfloor \varphi_{t-1} \rfloor
 
-    The count in any window of n steps differs by less than 1 from :math:`n\,x\,r_{max}\,dt`, and with a
-    random start its mean is that exactly: the least noisy spike code of a rate.
+    that is, the k-th spike in the step where the phase reaches k; only the spikes are computed, not the
+    steps between them. The count in any window of n steps differs by less than 1 from
+    :math:`n\,x\,r_{max}\,dt`, and with a random start its mean is that exactly: the least noisy spike code
+    of a rate.
 
     Args:
         start: initial phases, ``"random"`` (uniform in [0, 1), new for every input and sample) or ``"zero"``
@@ -92,12 +94,16 @@ class PhaseEncoding(Encoding):
             raise InputError("start", self.start, "random, zero")
 
     def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
-        time = torch.arange(steps + 1, dtype=torch.float64, device=x.device).view(1, -1, 1)
-        phase = time * (x * expected).unsqueeze(1)
+        per_step = (x * expected).unsqueeze(1)
+        start = torch.full_like(per_step, ROUNDING)
         if self.start == "random":
-            phase += _uniform(generator, tuple(x.shape), x).unsqueeze(1)
-        phase.add_(ROUNDING).floor_()
-        return phase[:, 1:] > phase[:, :-1]
+            start += _uniform(generator, tuple(x.shape), x).unsqueeze(1)
+        most = math.ceil(steps * float(per_step.max())) + 1
+        numbers = torch.arange(1, most + 1, dtype=torch.float64, device=x.device).view(1, -1, 1)
+        when = ((numbers - start) / per_step).ceil_().sub_(1.0).clamp_(0, steps)
+        when = torch.where(per_step > 0, when, steps).to(torch.int64)
+        spikes = torch.zeros(x.shape[0], steps + 1, x.shape[1], dtype=torch.bool, device=x.device)
+        return spikes.scatter_(1, when, True)[:, :steps]
 
 
 @final
@@ -105,15 +111,17 @@ class PhaseEncoding(Encoding):
 class PoissonEncoding(Encoding):
     r"""Independent random spikes: in every step one with probability :math:`x\, r_{max}\, dt`.
 
-    The Bernoulli approximation of a Poisson process; the count in n steps is binomial. The variance
-    over the mean is :math:`1 - x\, r_{max}\, dt`, 1 in the limit of short steps.
+    The Bernoulli approximation of a Poisson process, drawn with 24 random bits a step; the count in n
+    steps is binomial. The variance over the mean is :math:`1 - x\, r_{max}\, dt`, 1 in the limit of short
+    steps.
     """
 
     kind: ClassVar[Literal["spikes", "current"]] = "spikes"
 
     def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
         batch, inputs = x.shape
-        return _uniform(generator, (batch, steps, inputs), x) < (x * expected).unsqueeze(1)
+        drawn = torch.from_numpy(generator.random((batch, steps, inputs), dtype=np.float32))
+        return drawn.to(x.device) < (x * expected).to(torch.float32).unsqueeze(1)
 
 
 @final
