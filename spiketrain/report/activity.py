@@ -1,0 +1,237 @@
+"""Figures of one sample on one chip: spikes, output, control signal, rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spiketrain.report.drawing import Drawing, Omitted
+from spiketrain.report.run_files import RunFiles
+from spiketrain.report.samples import Samples
+from spiketrain.report.style import MUTED, blank, colour
+
+__all__ = ["control", "outputs", "raster", "rate_histogram"]
+
+FEW = 4
+"""Up to so many outputs have a colour each; of more, only the wanted one has."""
+
+NO_SAMPLE = "No sample was recorded step by step."
+
+
+def raster(run: RunFiles) -> Drawing | Omitted:
+    """Spikes (or activities) of all layers, a column per phase."""
+    title = "One sample, neuron by neuron"
+    samples = run.samples
+    phases = _with(samples, "spikes")
+    if samples is None or not phases:
+        return Omitted(title, NO_SAMPLE)
+    layers = samples.traces[phases[0]]["spikes"]
+    heights = [1.0 + min(t.shape[1], 200) / 40 for t in layers]
+    figure, axes = blank(
+        len(layers),
+        len(phases),
+        0.8 + 0.75 * sum(heights),
+        sharex=True,
+        sharey="row",
+        height_ratios=heights[::-1],
+    )
+    data, counts = [], []
+    for column, phase in enumerate(phases):
+        for index, trace in enumerate(samples.traces[phase]["spikes"]):
+            ax = axes[len(layers) - 1 - index][column]
+            data.append(_events(trace, samples.dt_ms).assign(phase=phase, layer=index + 1))
+            counts.append(f"{phase} layer {index + 1}: {_amount(trace)}")
+            _draw_events(ax, trace, samples.dt_ms, index)
+            if column == 0:
+                called = "output" if index == len(layers) - 1 else f"layer {index + 1}"
+                ax.set_ylabel(f"{called}\nneuron")
+        axes[0][column].set_title(f"{phase} phase")
+        axes[-1][column].set_xlabel("time (ms)")
+    spiking = all(_is_spiking(t) for t in layers)
+    caption = "Every mark is a spike." if spiking else "Spikes as marks, activities as shades."
+    return Drawing(
+        "raster",
+        title,
+        f"Activity of chip 0 for one sample; {'; '.join(counts)}.",
+        f"{caption} Chip 0, the same sample in every phase.",
+        figure,
+        pd.concat(data)[["phase", "layer", "neuron", "time_ms", "value"]],
+    )
+
+
+def outputs(run: RunFiles) -> Drawing | Omitted:
+    """The read-out trace and its targets."""
+    title = "Output traces and targets"
+    samples = run.samples
+    phases = _with(samples, "readout")
+    if samples is None or not phases:
+        return Omitted(title, NO_SAMPLE)
+    scale = samples.max_rate_hz
+    targets = samples.target * scale
+    figure, axes = blank(1, len(phases), 3.2, sharey=True)
+    ends = []
+    for ax, phase in zip(axes[0], phases, strict=True):
+        trace = samples.traces[phase]["readout"][0] * scale
+        _draw_outputs(ax, trace, samples, targets)
+        ax.set_title(f"{phase} phase")
+        wanted = int(targets.argmax())
+        ends.append(
+            f"{phase}: output {wanted} ends at {trace[-1, wanted]:.3g} Hz (target {targets[wanted]:.3g} Hz)"
+        )
+    axes[0][0].set_ylabel("read-out trace (Hz)")
+    axes[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return Drawing(
+        "outputs",
+        title,
+        f"Read-out traces of chip 0 for one sample. {'; '.join(ends)}.",
+        "Solid: the low-pass filtered output rates; dashed: their targets.",
+        figure,
+        _tidy(samples, phases, "readout", scale, "rate_hz").assign(
+            target_hz=lambda table: targets.numpy()[table["output"]]
+        ),
+    )
+
+
+def control(run: RunFiles) -> Drawing | Omitted:
+    """The control signal u(t)."""
+    title = "Control signal u(t)"
+    samples = run.samples
+    phases = _with(samples, "control")
+    if samples is None or not phases:
+        return Omitted(title, "This rule uses no controller, so there is no control signal u(t) to show.")
+    figure, axes = blank(1, len(phases), 3.0, sharey=True)
+    for ax, phase in zip(axes[0], phases, strict=True):
+        _draw_outputs(ax, samples.traces[phase]["control"][0], samples, None)
+        ax.axhline(0.0, color=MUTED, linewidth=0.8)
+        ax.set_title(f"{phase} phase")
+    axes[0][0].set_ylabel("control signal u (1 = maximal rate)")
+    axes[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    largest = max(float(samples.traces[phase]["control"][0].abs().max()) for phase in phases)
+    return Drawing(
+        "control",
+        title,
+        f"Control signal of chip 0 for one sample; its largest absolute value is {largest:.3g}.",
+        "What the controller adds to push each output to its target.",
+        figure,
+        _tidy(samples, phases, "control", 1.0, "u"),
+    )
+
+
+def rate_histogram(run: RunFiles) -> Drawing | Omitted:
+    """How rates are distributed over the neurons of each layer."""
+    title = "Rates of the neurons"
+    samples = run.samples
+    phases = _with(samples, "spikes")
+    if samples is None or not phases:
+        return Omitted(title, NO_SAMPLE)
+    layers = len(samples.traces[phases[0]]["spikes"])
+    figure, axes = blank(1, layers, 3.0)
+    data, silent = [], []
+    for index, ax in enumerate(axes[0]):
+        rates = {phase: _rates(samples.traces[phase]["spikes"][index], samples) for phase in phases}
+        edges = np.histogram_bin_edges(np.concatenate(list(rates.values())), bins=20)
+        for place, (phase, values) in enumerate(rates.items()):
+            ax.hist(values, bins=edges.tolist(), histtype="stepfilled", alpha=0.25, color=colour(place))
+            ax.hist(
+                values, bins=edges.tolist(), histtype="step", color=colour(place), linewidth=1.5, label=phase
+            )
+            data.append(pd.DataFrame({"phase": phase, "layer": index + 1, "rate_hz": values}))
+            quiet = f"median {np.median(values):.3g} Hz, {(values == 0).mean():.0%} silent"
+            silent.append(f"{phase} layer {index + 1}: {quiet}")
+        ax.set_title("output layer" if index == layers - 1 else f"layer {index + 1}")
+        ax.set_xlabel("mean rate (Hz)")
+    axes[0][0].set_ylabel("number of neurons")
+    axes[0][-1].legend(title="phase")
+    return Drawing(
+        "rate_histogram",
+        title,
+        f"Histograms of the neurons' rates over one presentation; {'; '.join(silent)}.",
+        "Mean over the whole presentation of the sample shown above, on chip 0.",
+        figure,
+        pd.concat(data),
+    )
+
+
+def _with(samples: Samples | None, trace: str) -> list[str]:
+    """Return the phases that have a trace of this name."""
+    return [] if samples is None else [phase for phase, traces in samples.traces.items() if traces.get(trace)]
+
+
+def _is_spiking(trace: Tensor) -> bool:
+    return bool(((trace == 0) | (trace == 1)).all())
+
+
+def _amount(trace: Tensor) -> str:
+    return f"{int(trace.sum())} spikes" if _is_spiking(trace) else f"mean activity {float(trace.mean()):.3g}"
+
+
+def _events(trace: Tensor, dt_ms: float) -> pd.DataFrame:
+    steps, neurons = trace.nonzero(as_tuple=True)
+    values = trace[steps, neurons].to(torch.float64)
+    return pd.DataFrame(
+        {"neuron": neurons.numpy(), "time_ms": steps.numpy() * dt_ms, "value": values.numpy()}
+    )
+
+
+def _draw_events(ax: Axes, trace: Tensor, dt_ms: float, layer: int) -> None:
+    size = trace.shape[1]
+    ax.grid(False)
+    if _is_spiking(trace):
+        events = _events(trace, dt_ms)
+        # One path with gaps instead of a mark per spike: a tenth of the file.
+        half = max(0.4, size / 250)
+        x = np.repeat(events["time_ms"].to_numpy(float), 3)
+        y = np.repeat(events["neuron"].to_numpy(float), 3) + np.tile([-half, half, np.nan], len(events))
+        ax.plot(x, y, color=colour(layer), linewidth=1.1, rasterized=len(events) > 20_000)
+    else:
+        extent = (0.0, trace.shape[0] * dt_ms, -0.5, size - 0.5)
+        ax.imshow(trace.T.numpy(), aspect="auto", origin="lower", extent=extent, cmap="viridis")
+    ax.set_ylim(-0.5 - size / 50, size - 0.5 + size / 50)
+    ax.set_xlim(0.0, trace.shape[0] * dt_ms)
+    ax.set_yticks([0, size - 1] if size > 1 else [0])
+
+
+def _draw_outputs(ax: Axes, trace: Tensor, samples: Samples, targets: Tensor | None) -> None:
+    time = np.arange(1, trace.shape[0] + 1) * samples.dt_ms
+    wanted, count = int(samples.target.argmax()), trace.shape[1]
+    for index in sorted(range(count), key=lambda output: output == wanted):
+        if count <= FEW:
+            style: dict[str, Any] = {"color": colour(index), "label": f"output {index}"}
+        elif index == wanted:
+            style = {"color": colour(1), "label": f"output {index} (wanted)", "linewidth": 2.2}
+        else:
+            first = index == (0 if wanted else 1)
+            style = {
+                "color": MUTED,
+                "linewidth": 1.0,
+                "alpha": 0.8,
+                "label": "other outputs" if first else None,
+            }
+        ax.plot(time, trace[:, index].numpy(), **style)
+        if targets is not None:
+            ax.axhline(float(targets[index]), color=style["color"], linestyle=(0, (5, 3)), linewidth=1.2)
+    ax.set_xlim(0.0, float(time[-1]))
+    ax.set_xlabel("time (ms)")
+
+
+def _rates(trace: Tensor, samples: Samples) -> NDArray[np.float64]:
+    """Return mean rates in Hz; an activity of 1 is the maximal rate."""
+    unit = 1000.0 / samples.dt_ms if _is_spiking(trace) else samples.max_rate_hz
+    return np.asarray((trace.to(torch.float64).mean(0) * unit).numpy())
+
+
+def _tidy(samples: Samples, phases: list[str], trace: str, scale: float, name: str) -> pd.DataFrame:
+    tables = []
+    for phase in phases:
+        values = samples.traces[phase][trace][0].to(torch.float64).numpy() * scale
+        steps, count = values.shape
+        time = np.repeat(np.arange(1, steps + 1) * samples.dt_ms, count)
+        output = np.tile(np.arange(count), steps)
+        tables.append(pd.DataFrame({"phase": phase, "output": output, "time_ms": time, name: values.ravel()}))
+    return pd.concat(tables)

@@ -1,0 +1,174 @@
+"""Figures over epochs: accuracy, error and control effort, rates, further measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from spiketrain.report.drawing import Drawing, Omitted
+from spiketrain.report.run_files import RunFiles
+from spiketrain.report.style import CYCLE, INK, MUTED, blank, colour
+
+__all__ = ["effort", "learning", "measures", "rates"]
+
+_BOOKKEEPING = {"epoch", "chip", "seconds", "learning_rate", "output_error", "control_effort"}
+
+
+def learning(run: RunFiles) -> Drawing | Omitted:
+    """Accuracy against epochs, a line per chip."""
+    title = "Learning curves"
+    names = run.accuracies()
+    if not names:
+        return Omitted(title, "No accuracy was measured during training.")
+    figure, axes = blank(1, len(names), 3.3, sharey=True)
+    for ax, name in zip(axes[0], names, strict=True):
+        _lines(ax, run, name, 100.0)
+        ax.set_title(_words(name))
+    axes[0][0].set_ylabel("accuracy (%)")
+    _legend(axes[0][-1], run)
+    last = run.metrics[run.metrics["epoch"] == run.metrics["epoch"].max()]
+    ends = "; ".join(f"{_words(n)} ends between {_range(last[n] * 100)} %" for n in names)
+    return Drawing(
+        "learning_curves",
+        title,
+        f"Accuracy of {len(run.chips)} chips against {run.metrics['epoch'].max()} epochs: {ends}.",
+        "One line per chip; the thick line is the mean over the chips.",
+        figure,
+        run.metrics[["epoch", "chip", *names]],
+    )
+
+
+def effort(run: RunFiles) -> Drawing | Omitted:
+    """Output error and control effort against epochs."""
+    title = "Error and control effort"
+    labels = {"output_error": "mean |error| (rate)", "control_effort": "control effort, rms u"}
+    names = [name for name in labels if name in run.measured()]
+    if not names:
+        return Omitted(title, "Neither an output error nor a control signal was recorded.")
+    figure, axes = blank(1, len(names), 3.0)
+    for ax, name in zip(axes[0], names, strict=True):
+        _lines(ax, run, name)
+        ax.set_title(_words(name))
+        ax.set_ylabel(labels[name])
+        ax.set_ylim(bottom=0)
+    _legend(axes[0][-1], run)
+    missing = (
+        "" if "control_effort" in names else " This rule uses no controller, so there is no control effort."
+    )
+    falls = "; ".join(f"{_words(name)} {_trend(run, name)}" for name in names)
+    return Drawing(
+        "effort",
+        title,
+        f"Means over the training batches of each epoch, per chip: {falls}.",
+        f"What is left to learn, and how hard the controller pushes; 1 is the maximal rate.{missing}",
+        figure,
+        run.metrics[["epoch", "chip", *names]],
+    )
+
+
+def rates(run: RunFiles) -> Drawing | Omitted:
+    """Mean rate per layer and phase against epochs, mean over the chips."""
+    title = "Mean rates during training"
+    columns = [name for name in run.measured() if name.startswith("rate_") and name.endswith("_hz")]
+    if not columns:
+        return Omitted(title, "No rates were recorded during training.")
+    keys = [tuple(name.removeprefix("rate_").removesuffix("_hz").rsplit("_", 1)) for name in columns]
+    phases = list(dict.fromkeys(phase for phase, _ in keys))
+    figure, axes = blank(1, len(phases), 3.0, sharey=True)
+    means = run.metrics.groupby("epoch")[columns].mean()
+    for name, (phase, layer) in zip(columns, keys, strict=True):
+        ax = axes[0][phases.index(phase)]
+        _line(ax, means[name], color=colour(int(layer)), label="input" if layer == "0" else f"layer {layer}")
+        ax.set_title(f"{phase} phase")
+        _epochs(ax)
+    axes[0][0].set_ylabel("mean rate (Hz)")
+    axes[0][0].set_ylim(bottom=0)
+    axes[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    last = ", ".join(
+        f"{p} layer {n} {means[c].iloc[-1]:.3g} Hz" for c, (p, n) in zip(columns, keys, strict=True)
+    )
+    return Drawing(
+        "rates_over_training",
+        title,
+        f"Mean rate of each layer against epochs; at the end: {last}.",
+        "Mean over the neurons, the samples of an epoch, and the chips.",
+        figure,
+        run.metrics[["epoch", "chip", *columns]],
+    )
+
+
+def measures(run: RunFiles) -> Drawing | Omitted:
+    """Whatever else the rule recorded, against epochs."""
+    title = "Further measures"
+    known = _BOOKKEEPING | set(run.accuracies())
+    names = [name for name in run.measured() if name not in known and not name.startswith("rate_")]
+    if not names:
+        return Omitted(title, "The rule recorded no further measures.")
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = blank(rows, columns, 0.4 + 2.5 * rows)
+    places = [ax for row in axes for ax in row]
+    for ax, name in zip(places, names, strict=False):
+        _lines(ax, run, name)
+        ax.set_title(_words(name))
+    for ax in places[len(names) :]:
+        ax.set_axis_off()
+    _legend(axes[0][-1], run)
+    trends = "; ".join(f"{_words(name)} {_trend(run, name)}" for name in names)
+    return Drawing(
+        "measures",
+        title,
+        f"What the rule measured, against epochs, per chip: {trends}.",
+        "Means over the training batches of each epoch; one line per chip, the thick line is their mean.",
+        figure,
+        run.metrics[["epoch", "chip", *names]],
+    )
+
+
+def _lines(ax: Axes, run: RunFiles, name: str, scale: float = 1.0) -> None:
+    """Draw a line per chip and their mean; many chips share one colour."""
+    few = len(run.chips) <= len(CYCLE)
+    table = run.metrics.pivot_table(index="epoch", columns="chip", values=name, dropna=False) * scale
+    for chip in run.chips:
+        thin = {"linewidth": 1.0} if len(run.chips) > 1 else {}
+        _line(ax, table[chip], color=colour(chip) if few else MUTED, alpha=1.0 if few else 0.5, **thin)
+    if len(run.chips) > 1:
+        _line(ax, table.mean(axis=1), color=INK, linewidth=2.2)
+    _epochs(ax)
+
+
+def _line(ax: Axes, values: pd.Series[float], **style: object) -> None:
+    values = values.dropna()
+    marker = "o" if len(values) < 3 else None
+    ax.plot(values.index, values, marker=marker, markersize=4, **style)  # type: ignore[arg-type]
+
+
+def _epochs(ax: Axes) -> None:
+    ax.set_xlabel("epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+
+def _legend(ax: Axes, run: RunFiles) -> None:
+    if len(run.chips) == 1:
+        return
+    few = len(run.chips) <= len(CYCLE)
+    chips = [(colour(c), 1.0, run.called(c)) for c in run.chips] if few else [(MUTED, 1.0, "each chip")]
+    handles = [ax.plot([], [], color=c, linewidth=w, label=label)[0] for c, w, label in chips]
+    handles += ax.plot([], [], color=INK, linewidth=2.2, label="mean")
+    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _range(values: Sequence[float] | pd.Series[float]) -> str:
+    return f"{min(values):.1f} and {max(values):.1f}"
+
+
+def _trend(run: RunFiles, name: str) -> str:
+    means = run.metrics.groupby("epoch")[name].mean().dropna()
+    return f"goes from {means.iloc[0]:.3g} to {means.iloc[-1]:.3g}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

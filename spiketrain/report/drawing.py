@@ -1,0 +1,80 @@
+"""A figure with everything that belongs to it: title, words for those who cannot see it, and its data."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from spiketrain.record.files import write_bytes, write_text
+from spiketrain.report.style import THEMED
+
+__all__ = ["Drawing", "Omitted"]
+
+
+@final
+@dataclass(frozen=True)
+class Omitted:
+    """A figure that does not apply to this run.
+
+    Args:
+        title: what would have been shown.
+        reason: why it is not, a sentence.
+    """
+
+    title: str
+    reason: str
+
+
+@final
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the report.
+
+    Args:
+        name: its file name without the ending.
+        title: its heading.
+        alt: what it shows, for those who cannot see it.
+        caption: how to read it.
+        figure: the drawing.
+        data: its numbers, tidy: one observation a row.
+    """
+
+    name: str
+    title: str
+    alt: str
+    caption: str
+    figure: Figure
+    data: pd.DataFrame
+
+    def svg(self) -> str:
+        """Return the figure as a file's content; the same figure always gives the same text."""
+        text = io.StringIO()
+        self.figure.savefig(text, format="svg", metadata={"Date": None})
+        return text.getvalue()
+
+    def save(self, folder: Path, svg: str) -> None:
+        """Write SVG, PNG and CSV into `folder`."""
+        png = io.BytesIO()
+        self.figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
+        write_text(folder / f"{self.name}.svg", svg)
+        write_bytes(folder / f"{self.name}.png", png.getvalue())
+        write_text(folder / f"{self.name}.csv", self.data.to_csv(index=False))
+
+    def inline(self, svg: str) -> str:
+        """Return `svg` as an element of the page: themed, with names of its own, nothing external."""
+        body = svg[svg.index("<svg") :]
+        body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+        body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body).replace("xlink:href", "href")
+        body = re.sub(r'\bid="([^"]+)"', rf'id="{self.name}-\1"', body)
+        body = re.sub(r'href="#([^"]+)"', rf'href="#{self.name}-\1"', body)
+        body = re.sub(r"url\(#([^)]+)\)", rf"url(#{self.name}-\1)", body)
+        for plain, themed in THEMED.items():
+            body = body.replace(plain, themed)
+        described = f'<svg role="img" aria-labelledby="{self.name}-title" aria-describedby="{self.name}-alt"'
+        return body.replace("<svg", described, 1)

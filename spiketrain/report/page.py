@@ -1,0 +1,106 @@
+"""The page: read from a run directory alone, written into it, complete without network or scripts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from spiketrain.record.files import write_text
+from spiketrain.report import activity, curves
+from spiketrain.report.drawing import Drawing, Omitted
+from spiketrain.report.run_files import RunFiles
+from spiketrain.report.style import RC
+from spiketrain.report.weights import weights
+
+__all__ = ["FIGURES", "write"]
+
+FIGURES: tuple[Callable[[RunFiles], Drawing | Omitted], ...] = (
+    curves.learning,
+    curves.effort,
+    activity.raster,
+    activity.outputs,
+    activity.control,
+    activity.rate_histogram,
+    curves.rates,
+    weights,
+    curves.measures,
+)
+"""What is drawn, in the order of the page."""
+
+
+def write(directory: Path) -> Path:
+    """Draw the figures of a finished run and write ``report.html`` and ``figures/``.
+
+    Args:
+        directory: of a run, with its ``summary.json``.
+
+    Returns:
+        the path of the page.
+
+    Raises:
+        InputError: the directory does not hold a finished run.
+    """
+    run = RunFiles.load(directory)
+    folder = directory / "figures"
+    folder.mkdir(exist_ok=True)
+    shown, omitted = [], []
+    with mpl.rc_context():
+        mpl.rcdefaults()  # the user's own settings must not change the figures
+        mpl.rcParams.update(RC)
+        for draw in FIGURES:
+            drawing = draw(run)
+            if isinstance(drawing, Omitted):
+                omitted.append(drawing)
+                continue
+            svg = drawing.svg()
+            drawing.save(folder, svg)
+            shown.append({"drawing": drawing, "svg": drawing.inline(svg)})
+    page = directory / "report.html"
+    write_text(page, _render(run, shown, omitted))
+    return page
+
+
+def _render(run: RunFiles, shown: list[dict[str, Any]], omitted: list[Omitted]) -> str:
+    environment = Environment(
+        loader=PackageLoader("spiketrain", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "words": lambda name: str(name).replace("_", " ")}
+    return environment.get_template("page.html").render(
+        run=run,
+        summary=run.summary,
+        chips=_results(run),
+        shown=shown,
+        omitted=omitted,
+        selected="validation" if "validation_accuracy" in run.accuracies() else "test",
+    )
+
+
+def _results(run: RunFiles) -> list[dict[str, Any]]:
+    """Return a row per chip: what it ends with, and how far that is below its best epoch."""
+    names = run.accuracies()
+    column = "validation_accuracy" if "validation_accuracy" in names else "test_accuracy"
+    rows = []
+    for chip in run.chips:
+        history = run.metrics[run.metrics["chip"] == chip].set_index("epoch")
+        row: dict[str, Any] = {"chip": chip, "test": run.summary["test_accuracy"][chip]}
+        row["reason"] = run.summary["diverged_chips"].get(str(chip), "")
+        if column in names:
+            scores = history[column]
+            best, last = float(scores.max()), float(scores.iloc[-1])
+            epoch = scores.idxmax() if scores.notna().any() else None
+            row |= {"last": last, "best": best, "best_epoch": epoch, "fall": best - last}
+        rows.append(row)
+    return rows
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"

@@ -1,0 +1,278 @@
+"""The page stands alone, every figure can be read without eyes, and nothing is drawn that is not there."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from rate_bridge.errors import InputError
+from spiketrain.record import RunRecord
+from spiketrain.report import Samples, write
+from spiking.hardware import Hardware
+from spiking.network import Network, chain
+from spiking.neurons.lif import LIF
+from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, Recording
+from spiking.simulators.base import initial_snapshot
+from spiking.simulators.torch import TorchSimulator
+
+SIZES = (6, 20, 5)
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+def observed(chips: int, controller: bool, network: Network, steps: int = 120) -> dict[str, Recording]:
+    """What real chips show: a free and, where asked for, a controlled phase of three samples."""
+    numbers = np.random.default_rng(0)
+
+    def drawn(*shape: int, scale: float = 1.0) -> Tensor:
+        return torch.from_numpy(numbers.normal(scale=scale, size=(chips, *shape)))
+
+    neurons = tuple(
+        {
+            p.field: torch.full((chips, n), float(getattr(LIF(), p.field)), dtype=torch.float64)
+            for p in LIF.parameters
+        }
+        | {"bias": 1.0 + 0.4 * drawn(n).abs()}
+        for n in SIZES[1:]
+    )
+    weights = tuple(drawn(a, b, scale=a**-0.5) for a, b in itertools.pairwise(SIZES))
+    feedback = tuple(drawn(SIZES[-1], n, scale=0.3) for n in SIZES[1:])
+    one = torch.ones(chips, SIZES[-1], dtype=torch.float64)
+    hardware = Hardware(
+        neurons, neurons, weights, feedback, {"gain": one, "offset": 0 * one, "kp": one, "ki": one}
+    )
+    drive = CurrentDrive(torch.from_numpy(numbers.random((3, SIZES[0]))))
+    window = torch.ones(steps, dtype=torch.float64)
+    phases = [Phase("free", drive, window, record=TRACES)]
+    if controller:
+        loop = Controller(target(), kp=0.5, ki_per_ms=0.01)
+        phases.append(Phase("controlled", drive, window, controller=loop, record=TRACES))
+    starts = {
+        p.name: initial_snapshot(
+            network, hardware, [torch.from_numpy(numbers.random((chips, 3, n))) for n in SIZES[1:]], False
+        )
+        for p in phases
+    }
+    return TorchSimulator().run(network, hardware, phases, starts)
+
+
+def target() -> Tensor:
+    return torch.tensor([0.1, 0.8, 0.1, 0.1, 0.1], dtype=torch.float64).expand(3, -1)
+
+
+def finished(
+    directory: Path,
+    *,
+    chips: int = 3,
+    controller: bool = True,
+    epochs: int = 8,
+    diverged: dict[str, str] | None = None,
+    task: str = "digits",
+) -> Path:
+    """Write the directory of a run; the figures' numbers are real recordings, its accuracies are not."""
+    network = chain(SIZES, LIF(), max_rate_hz=100.0)
+    config = {"task": {"name": task}, "bridge": {"max_rate_hz": 100.0}, "training": {"epochs": epochs}}
+    identity = {
+        "task": task,
+        "rule": "dfc" if controller else "readout_only",
+        "arm": "in_the_loop",
+        "simulator": "torch",
+        "neuron": "lif",
+        "layers": list(SIZES),
+        "chips": chips,
+        "mismatch": {},
+        "seed": 0,
+        "epochs": epochs,
+    }
+    observation = observed(chips, controller, network)
+    numbers = np.random.default_rng(1)
+    weights = {f"forward.{i}": torch.from_numpy(numbers.normal(size=(chips, 20, 20))) for i in (1, 2)}
+    with RunRecord.create(directory, config, identity) as record:
+        record.initial_weights({name: 0.5 * value for name, value in weights.items()})
+        for epoch in range(epochs + 1):
+            accuracy = 0.95 - 0.85 * np.exp(-epoch / 2) + numbers.normal(scale=0.01, size=chips)
+            scores = {
+                "test_accuracy": torch.from_numpy(accuracy),
+                "validation_accuracy": torch.from_numpy(accuracy),
+            }
+            if epoch:
+                error = 0.3 / epoch * (1 + 0.2 * torch.arange(chips))
+                record.batch(error, {"alignment_degrees": 60 + error} if controller else {}, observation)
+            record.epoch(epoch, scores | {"learning_rate": 0.1})
+        record.finish(
+            {
+                "test_accuracy": accuracy.tolist(),
+                "diverged_chips": diverged or {},
+                "train_samples_per_second": 1234.5,
+                "seconds": 12.0,
+            },
+            weights,
+            {},
+            Samples.of(observation, target(), network.dt_ms, network.max_rate_hz),
+        )
+    return directory
+
+
+class Page(HTMLParser):
+    """Checks that tags match, and keeps what the tests ask about."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, str] = {}
+        self._inside: list[str | None] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        if "id" in attributes:
+            self.ids.append(str(attributes["id"]))
+        if tag not in VOID:
+            self.open.append(tag)
+            self._inside.append(attributes.get("id"))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        self._inside.pop()
+
+    def handle_data(self, data: str) -> None:
+        for name in filter(None, self._inside):
+            self.text[name] = self.text.get(name, "") + data
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished(
+        tmp_path_factory.mktemp("run"), diverged={"1": "the output layer is silent on every sample"}
+    )
+
+
+@pytest.fixture(scope="module")
+def text(run: Path) -> str:
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_its_links_work(run: Path, text: str) -> None:
+    page = Page(text)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    for _, attributes in page.tags:
+        for name in ("href", "aria-labelledby", "aria-describedby"):
+            link = attributes.get(name) or ""
+            if name != "href" or link.startswith("#"):
+                assert not link or link.removeprefix("#") in page.ids
+            elif not link.startswith("data:"):
+                assert (run / link).is_file()
+    for reference in re.findall(r"url\(([^)]*)\)", text):
+        assert reference.removeprefix("#") in page.ids
+
+
+def test_every_figure_has_words(text: str) -> None:
+    page = Page(text)
+    figures = [a for tag, a in page.tags if tag == "svg"]
+    assert len(figures) == 9
+    for attributes in figures:
+        assert attributes["role"] == "img"
+        assert len(page.text[str(attributes["aria-labelledby"])]) > 5
+        assert len(page.text[str(attributes["aria-describedby"])]) > 40
+
+
+def test_nothing_comes_from_outside(text: str) -> None:
+    assert "http" not in text
+    assert "<script" not in text
+    assert "@import" not in text
+
+
+def test_the_page_follows_the_readers_colours(text: str) -> None:
+    assert "@media (prefers-color-scheme: dark)" in text
+    assert "@media print" in text
+    svg = text[text.index("<svg") :]
+    assert "var(--ink)" in svg
+    assert not re.search(r"(fill|stroke): ?#(000000|ffffff)", svg)
+
+
+def test_figures_lie_beside_their_data(run: Path) -> None:
+    names = {p.stem for p in (run / "figures").iterdir()}
+    assert names >= {"learning_curves", "raster", "outputs", "control", "weights", "effort"}
+    for name in names:
+        ET.parse(run / "figures" / f"{name}.svg")
+        assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert len(pd.read_csv(run / "figures" / f"{name}.csv")) > 0
+
+
+def test_the_data_are_what_was_recorded(run: Path) -> None:
+    samples = Samples.load(run)
+    assert samples is not None
+    assert list(samples.traces) == ["free", "controlled"]
+    spikes = pd.read_csv(run / "figures" / "raster.csv")
+    for phase, traces in samples.traces.items():
+        for layer, trace in enumerate(traces["spikes"], start=1):
+            here = spikes[(spikes["phase"] == phase) & (spikes["layer"] == layer)]
+            assert len(here) == int(trace.sum()) > 0
+            seen = torch.zeros_like(trace)
+            seen[torch.tensor(here["time_ms"].to_numpy(int)), torch.tensor(here["neuron"].to_numpy())] = 1
+            assert torch.equal(seen, trace)
+    rates = pd.read_csv(run / "figures" / "rate_histogram.csv")
+    first = rates[(rates["phase"] == "free") & (rates["layer"] == 1)]["rate_hz"].to_numpy()
+    assert first == pytest.approx(samples.traces["free"]["spikes"][0].sum(0).numpy() / 0.120)
+    outputs = pd.read_csv(run / "figures" / "outputs.csv")
+    assert outputs["target_hz"].max() == pytest.approx(80.0)
+
+
+def test_a_diverged_chip_is_named(text: str) -> None:
+    assert "the output layer is silent on every sample" in text
+    assert "1 of 3" in text
+
+
+def test_a_run_can_be_reported_again_from_its_files(run: Path, text: str) -> None:
+    before = {p.name: p.read_bytes() for p in (run / "figures").iterdir() if p.suffix != ".png"}
+    write(run)
+    assert (run / "report.html").read_text(encoding="utf-8") == text
+    assert before == {name: (run / "figures" / name).read_bytes() for name in before}
+
+
+def test_without_a_controller_the_page_says_so(tmp_path: Path) -> None:
+    finished(tmp_path, controller=False, chips=1, epochs=1)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "no control signal u(t) to show" in text
+    assert not (tmp_path / "figures" / "control.svg").exists()
+    assert Page(text).open == []
+
+
+def test_many_chips_and_lost_numbers_are_drawn(tmp_path: Path) -> None:
+    finished(tmp_path, chips=12, epochs=2)
+    metrics = pd.read_csv(tmp_path / "metrics.csv")
+    metrics.loc[metrics["chip"] == 4, "validation_accuracy"] = float("nan")
+    metrics.to_csv(tmp_path / "metrics.csv", index=False)
+    (tmp_path / "samples.safetensors").unlink()
+    text = write(tmp_path).read_text(encoding="utf-8")
+    assert "No sample was recorded step by step." in text
+    assert Page(text).open == []
+
+
+def test_text_from_a_configuration_is_escaped(tmp_path: Path) -> None:
+    finished(tmp_path, task="<script>alert(1)</script>", chips=1, epochs=1)
+    assert "<script" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="finished run"):
+        write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
