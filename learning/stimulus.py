@@ -12,7 +12,7 @@ from rate_bridge.encodings import Encoding
 from rate_bridge.filters import window
 from rate_bridge.seeds import SeedTree
 from spiking.network import Network
-from spiking.presentation import Controller, CurrentDrive, Drive, Phase, SpikeDrive
+from spiking.presentation import Controller, CurrentDrive, Drive, Noise, Phase, SpikeDrive
 
 __all__ = ["Batch", "Stimulus"]
 
@@ -66,6 +66,7 @@ class Stimulus:
         currents: tuple[Tensor | None, ...] = (),
         start: str | None = None,
         after: str | None = None,
+        noise: Noise | None = None,
         shared_input: bool = False,
     ) -> Phase:
         """Return a phase that shows `batch`.
@@ -78,6 +79,7 @@ class Stimulus:
             currents: constant injected currents per layer; see `Phase`.
             start: name of the random initial state, to be shared between phases.
             after: name of the earlier phase that this one goes on from.
+            noise: noise in the feedback compartments.
             shared_input: use the same input spikes as every other phase of this batch that says so,
                 instead of spikes of its own.
         """
@@ -90,6 +92,7 @@ class Stimulus:
             currents=currents,
             start=start,
             after=after,
+            noise=noise,
             record=self.record,
         )
 

@@ -15,6 +15,7 @@ __all__ = [
     "Controller",
     "CurrentDrive",
     "Drive",
+    "Noise",
     "Observation",
     "Phase",
     "Recording",
@@ -77,7 +78,13 @@ class Controller:
         e = r^* - r_{out}, \qquad u_{int} \leftarrow u_{int} + dt\,(k_i e - \alpha u_{int}), \qquad
         u = k_p e + u_{int}, \qquad I_{fb,l} = u\, Q_l
 
-    Source: Meulemans et al. 2021, arXiv 2106.07887, with the leak on the integral.
+    The target may be relative to what the chip does by itself, :math:`r_{out}^-` in the phase
+    `nudge_from`:
+
+    .. math:: r^* = r_{out}^- + \lambda\,(target - r_{out}^-)
+
+    Source: Meulemans et al. 2021, arXiv 2106.07887, with the leak on the integral; the soft-max is
+    that of Strong-DFC, Meulemans et al. 2022, arXiv 2204.07249.
 
     Args:
         target: r*, ``(batch, n_out)`` or, where it differs between chips, ``(chips, batch, n_out)``.
@@ -86,6 +93,10 @@ class Controller:
         leak_per_ms: leak α of the integral.
         trace_at_target: start the read-out trace at the target instead of at 0, so that the
             controller does not push while the trace fills.
+        softmax: compare the target with the soft-max of the output; with `nudge_from` this is done
+            once, with the free output, and the loop itself stays linear.
+        nudge_from: name of an earlier phase of the same samples, or None for an absolute target.
+        nudge: λ in [0, 1], with `nudge_from`; 0 holds the output where it was.
     """
 
     target: Tensor
@@ -93,6 +104,40 @@ class Controller:
     ki_per_ms: float = 0.01
     leak_per_ms: float = 0.0
     trace_at_target: bool = False
+    softmax: bool = False
+    nudge_from: str | None = None
+    nudge: float = 1.0
+
+    @property
+    def softmax_in_loop(self) -> bool:
+        """Whether the loop compares the target with the soft-max of the output."""
+        return self.softmax and self.nudge_from is None
+
+
+@dataclass(frozen=True)
+class Noise:
+    r"""Known noise currents in the feedback compartments, and what the feedback synapses make of them.
+
+    The currents are an Ornstein-Uhlenbeck process :math:`\xi` of standard deviation σ, the same on every
+    chip. Every feedback synapse correlates, over the window, its own current with what is fast in
+    the control signal:
+
+    .. math:: C_l = \left\langle (u - \bar u)^\top (u\, Q_l + \xi_l) \right\rangle, \qquad
+        \tau_f\, \dot{\bar u} = u - \bar u
+
+    Source: Meulemans et al. 2021, arXiv 2106.07887, section 4; 2022, arXiv 2204.07249 (high-pass).
+
+    Args:
+        sigma: standard deviation of the currents.
+        tau_ms: their correlation time, 0 for white noise.
+        highpass_ms: time constant :math:`\tau_f`; 0 for none, :math:`\bar u = 0`.
+        seed: of the noise.
+    """
+
+    sigma: float
+    tau_ms: float
+    highpass_ms: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -109,6 +154,7 @@ class Phase:
             ``(chips, batch, n)``, or None; empty for none at all.
         start: name of the random initial state; phases that share it start from the same state.
         after: name of an earlier phase whose final state this one goes on from, instead of `start`.
+        noise: noise in the feedback compartments, or None.
         record: names from `TRACES` to be recorded in every step.
     """
 
@@ -120,6 +166,7 @@ class Phase:
     currents: tuple[Tensor | None, ...] = ()
     start: str | None = None
     after: str | None = None
+    noise: Noise | None = None
     record: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -130,6 +177,12 @@ class Phase:
     def steps(self) -> int:
         """Length of the phase in steps."""
         return int(self.window.shape[0])
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What not every machine can do: ``"noise"``, ``"softmax"``."""
+        softmax = self.controller is not None and self.controller.softmax_in_loop
+        return frozenset({"noise"} if self.noise else ()) | frozenset({"softmax"} if softmax else ())
 
     @property
     def batch(self) -> int:
@@ -171,6 +224,8 @@ class Recording:
         basal: the shadows' rates per layer 1 to L, or empty.
         control: mean control signal u over the window, ``(chips, batch, n_out)``, or None.
         readout: the read-out trace at the end, ``(chips, batch, n_out)``.
+        correlation: with `Phase.noise`, per layer 1 to L, the mean of C over samples and window,
+            ``(chips, n_out, n)``; see `Noise`.
         traces: what was asked for in `Phase.record`, by name: ``spikes`` and ``voltage`` and
             ``current`` per layer 1 to L, ``control`` and ``readout`` once,
             each ``(chips, batch, time, n)``.
@@ -180,6 +235,7 @@ class Recording:
     basal: tuple[Tensor, ...]
     control: Tensor | None
     readout: Tensor
+    correlation: tuple[Tensor, ...] = ()
     traces: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)
 
 

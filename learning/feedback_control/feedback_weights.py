@@ -15,8 +15,9 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
-from spiking.presentation import Observation, Phase
+from rate_bridge.errors import InputError
+from spiking.network import Network
+from spiking.presentation import Noise, Observation, Phase
 
 __all__ = [
     "Estimate",
@@ -46,20 +47,24 @@ class Estimate:
 
 @dataclass(frozen=True)
 class FeedbackWeights(ABC):
-    """An origin of feedback weights Q_l, ``(chips, n_out, n_l)``; the last is always the identity.
+    """An origin of feedback weights Q_l, ``(chips, n_out, n_l)``; the last is or starts as the identity.
 
     Args:
-        scale: root mean square of every hidden layer's feedback weights.
+        scale: root mean square of every hidden layer's feedback weights, or None to leave them as
+            large as they come out.
     """
 
-    scale: float = 0.1
+    scale: float | None = 0.1
 
     plugin_group: ClassVar[str] = "feedback"
     origin: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise InputError("rule.feedback.scale", self.scale, "a number > 0")
+        if self.scale is not None and not self.scale > 0:
+            raise InputError("rule.feedback.scale", self.scale, "a number > 0, or none")
+
+    def check(self, network: Network) -> None:  # noqa: B027 (most origins suit every network)
+        """Raise `UnsupportedError` where these weights cannot be had for `network`."""
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
         """Return the weights before the first batch."""
@@ -75,8 +80,12 @@ class FeedbackWeights(ABC):
         return 0
 
     def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        """Return the phases of a warm-up batch."""
-        raise UnsupportedError("rule.feedback", self.origin, "feedback weights with a warm-up")
+        """Return the phases of a warm-up batch; none means the rule's own presentation."""
+        return ()
+
+    def noise(self, batch: Batch, model: Model) -> Noise | None:
+        """Return noise that the rule's controlled presentation should have."""
+        return None
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         """Return what a training batch must show beside the rule's own phases."""
@@ -93,13 +102,15 @@ def identity(model: Model) -> Tensor:
     return eye.expand(model.chips, -1, -1).clone()
 
 
-def scaled(weights: Tensor, scale: float) -> Tensor:
-    """Return `weights` with the root mean square `scale`, chip by chip."""
+def scaled(weights: Tensor, scale: float | None) -> Tensor:
+    """Return `weights` with the root mean square `scale`, chip by chip; with None as they are."""
+    if scale is None:
+        return weights
     size = weights.square().mean(dim=(1, 2), keepdim=True).sqrt()
     return weights * (scale / size.clamp(min=1e-9))
 
 
-def random_weights(model: Model, scale: float) -> list[Tensor]:
+def random_weights(model: Model, scale: float | None) -> list[Tensor]:
     """Return normal weights for every hidden layer, drawn once and the same on every chip."""
     layers = []
     for index, layer in enumerate(model.network.layers[:-1]):

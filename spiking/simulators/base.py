@@ -17,7 +17,16 @@ from torch import Tensor
 from rate_bridge.errors import UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.presentation import CurrentDrive, Drive, Phase, Recording, Snapshot, SpikeDrive
+from spiking.presentation import (
+    Controller,
+    CurrentDrive,
+    Drive,
+    Noise,
+    Phase,
+    Recording,
+    Snapshot,
+    SpikeDrive,
+)
 
 __all__ = ["Block", "Outcome", "Simulator"]
 
@@ -32,9 +41,11 @@ class Block:
         start: where every sample starts from.
         target: the controller's target, ``(chips or 1, batch, n_out)``, or None for no controller.
         controlled: 1 where the loop is closed, ``(batch,)``.
+        softmax: 1 where the loop compares the soft-max of the output, ``(batch,)``.
         kp, ki_per_ms, leak_per_ms: the controller's gains, ``(batch,)``.
         currents: injected currents per layer, ``(chips or 1, batch, n)``, or empty.
         shadow: whether the basal shadows run.
+        noise: noise in the feedback compartments of all samples, or None.
         record: what is recorded in every step.
     """
 
@@ -43,11 +54,13 @@ class Block:
     start: Snapshot
     target: Tensor | None
     controlled: Tensor
+    softmax: Tensor
     kp: Tensor
     ki_per_ms: Tensor
     leak_per_ms: Tensor
     currents: tuple[Tensor, ...]
     shadow: bool
+    noise: Noise | None
     record: frozenset[str]
 
     @property
@@ -71,6 +84,7 @@ class Outcome:
         control: window-weighted sum of u, or None.
         final: the state after the last step.
         traces: recorded traces.
+        correlation: with noise, per layer, the sums of C over samples and window, or empty.
     """
 
     sums: tuple[Tensor, ...]
@@ -78,6 +92,7 @@ class Outcome:
     control: Tensor | None
     final: Snapshot
     traces: Mapping[str, tuple[Tensor, ...]]
+    correlation: tuple[Tensor, ...] = ()
 
 
 class Simulator(ABC):
@@ -89,12 +104,27 @@ class Simulator(ABC):
     """
 
     name: ClassVar[str]
+    abilities: ClassVar[frozenset[str]] = frozenset()
+    """What it can do of what `Phase.needs` may name."""
 
     def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float64) -> None:
         self.device, self.dtype = torch.device(device), dtype
 
+    @classmethod
+    def status(cls) -> tuple[bool, str]:
+        """Return whether this machine works here, and what to know or to do about it."""
+        return True, "ready"
+
     def check(self, network: Network) -> None:  # noqa: B027 (most machines run every network)
         """Raise `UnsupportedError` where this machine cannot express `network`."""
+
+    @final
+    def check_phases(self, phases: Sequence[Phase]) -> None:
+        """Raise `UnsupportedError` where this machine cannot run one of `phases`."""
+        for phase in phases:
+            if missing := phase.needs - self.abilities:
+                allowed = f"a simulator with {', '.join(sorted(missing))} (torch)"
+                raise UnsupportedError("simulator.name", self.name, allowed)
 
     @abstractmethod
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
@@ -121,10 +151,11 @@ class Simulator(ABC):
             SimulationError: the machine failed.
         """
         self.check(network)
+        self.check_phases(phases)
         recordings: dict[str, Recording] = {}
         finals: dict[str, Snapshot] = dict(starts)
         for group in _groups(phases):
-            block = _stack(network, hardware, group, [finals[p.after or p.name] for p in group])
+            block = _stack(network, hardware, group, [finals[p.after or p.name] for p in group], recordings)
             outcome = self.run_block(network, hardware, block)
             first = 0
             for phase in group:
@@ -141,9 +172,11 @@ def _groups(phases: Sequence[Phase]) -> list[list[Phase]]:
     level: dict[str, int] = {}
     slots: dict[tuple[object, ...], int] = {}
     for phase in phases:
-        level[phase.name] = level[phase.after] + 1 if phase.after else 0
+        earlier = [phase.after, phase.controller.nudge_from if phase.controller else None]
+        level[phase.name] = max((level[name] + 1 for name in earlier if name), default=0)
         constant = isinstance(phase.drive, CurrentDrive) and phase.drive.values.ndim == 2
-        kind = (level[phase.name], phase.steps, type(phase.drive), constant, phase.record)
+        alone = phase.name if phase.noise else None
+        kind = (level[phase.name], phase.steps, type(phase.drive), constant, alone, phase.record)
         if kind not in slots:
             slots[kind] = len(groups)
             groups.append([])
@@ -151,24 +184,35 @@ def _groups(phases: Sequence[Phase]) -> list[list[Phase]]:
     return sorted(groups, key=lambda group: level[group[0].name])
 
 
-def _stack(network: Network, hardware: Hardware, group: list[Phase], starts: list[Snapshot]) -> Block:
+def _stack(
+    network: Network,
+    hardware: Hardware,
+    group: list[Phase],
+    starts: list[Snapshot],
+    seen: Mapping[str, Recording],
+) -> Block:
     start = join(starts)
+    targets = _targets(network, group, seen)
     controlled = [phase.controller is not None for phase in group]
     if any(controlled):
         if not hardware.feedback:
             raise UnsupportedError("phase.controller", "a controller", "feedback weights programmed first")
-        start = _preset_trace(network, group, start)
+        start = _preset_trace(group, targets, start)
     return Block(
         drive=_drive(group),
         window=torch.cat([p.window.expand(p.batch, -1) for p in group]),
         start=start,
-        target=_targets(network, group) if any(controlled) else None,
+        target=targets if any(controlled) else None,
         controlled=_per_sample(group, [float(on) for on in controlled]),
+        softmax=_per_sample(
+            group, [float(bool(p.controller and p.controller.softmax_in_loop)) for p in group]
+        ),
         kp=_per_sample(group, [p.controller.kp if p.controller else 0.0 for p in group]),
         ki_per_ms=_per_sample(group, [p.controller.ki_per_ms if p.controller else 0.0 for p in group]),
         leak_per_ms=_per_sample(group, [p.controller.leak_per_ms if p.controller else 0.0 for p in group]),
         currents=_currents(network, group),
         shadow=any(phase.shadow for phase in group),
+        noise=group[0].noise,
         record=group[0].record,
     )
 
@@ -190,23 +234,33 @@ def _along_batch(parts: list[Tensor]) -> Tensor:
     return torch.cat([part.expand(chips, -1, -1) for part in parts], dim=1)
 
 
-def _targets(network: Network, group: list[Phase]) -> Tensor:
-    parts = []
-    for phase in group:
-        if phase.controller is None:
-            parts.append(torch.zeros(1, phase.batch, network.outputs, dtype=torch.float64))
-        else:
-            target = phase.controller.target
-            parts.append(target if target.ndim == 3 else target.unsqueeze(0))
-    return _along_batch(parts)
+def _targets(network: Network, group: list[Phase], seen: Mapping[str, Recording]) -> Tensor:
+    return _along_batch(
+        [
+            torch.zeros(1, phase.batch, network.outputs, dtype=torch.float64)
+            if phase.controller is None
+            else _target(phase.controller, seen)
+            for phase in group
+        ]
+    )
 
 
-def _preset_trace(network: Network, group: list[Phase], start: Snapshot) -> Snapshot:
+def _target(controller: Controller, seen: Mapping[str, Recording]) -> Tensor:
+    """Return the absolute target, ``(chips or 1, batch, n_out)``."""
+    wanted = controller.target if controller.target.ndim == 3 else controller.target.unsqueeze(0)
+    if controller.nudge_from is None:
+        return wanted
+    free = seen[controller.nudge_from].rates[-1].to(wanted)
+    reached = torch.softmax(free, -1) if controller.softmax else free
+    return free + controller.nudge * (wanted - reached)
+
+
+def _preset_trace(group: list[Phase], targets: Tensor, start: Snapshot) -> Snapshot:
     if not any(p.controller and p.controller.trace_at_target for p in group):
         return start
     preset = _per_sample(group, [float(bool(p.controller and p.controller.trace_at_target)) for p in group])
     mask = preset.to(start.trace.device).view(1, -1, 1) > 0
-    return replace(start, trace=torch.where(mask, _targets(network, group).to(start.trace), start.trace))
+    return replace(start, trace=torch.where(mask, targets.to(start.trace), start.trace))
 
 
 def _currents(network: Network, group: list[Phase]) -> tuple[Tensor, ...]:
@@ -281,6 +335,7 @@ def _recording(network: Network, phase: Phase, block: Block, outcome: Outcome, p
         basal=rates(outcome.basal) if phase.shadow else (),
         control=control,
         readout=outcome.final.trace[:, part],
+        correlation=tuple(c / (total.to(c) * phase.batch) for c in outcome.correlation),
         traces=traces,
     )
 

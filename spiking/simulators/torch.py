@@ -18,6 +18,7 @@ from spiking.hardware import Hardware
 from spiking.network import Connection, Network
 from spiking.neurons.base import Neuron, State, Values
 from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
+from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Block, Outcome, Simulator
 
 __all__ = ["TorchSimulator"]
@@ -31,6 +32,7 @@ class TorchSimulator(Simulator):
     """Runs every network; the reference that the others are compared with (in float64, on the CPU)."""
 
     name: ClassVar[str] = "torch"
+    abilities: ClassVar[frozenset[str]] = frozenset({"noise", "softmax"})
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         with torch.no_grad():
@@ -67,6 +69,10 @@ class _Run:
         self._membranes(network, hardware, block)
         self._synapses(network, hardware, block)
         self._controller(network, hardware, block)
+        self.apical = None
+        if block.noise is not None:
+            shape = (block.batch, sum(sizes))
+            self.apical = ApicalNoise(block.noise, shape, network.dt_ms, device, dtype)
         self.window = self.to(block.window).t().reshape(block.steps, 1, self.batch, 1)
         self.counted = (block.window != 0).any(0).tolist()
         self.sums = torch.zeros_like(self.synapse)
@@ -145,6 +151,7 @@ class _Run:
             return
         self.target = self.to(block.target)
         self.feedback = self._cat(hardware.feedback)
+        self.softmax = self.to(block.softmax).view(1, -1, 1) > 0 if bool(block.softmax.any()) else None
         per_sample = [block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled]
         kp, ki, leak, on = (self.to(value).view(1, -1, 1) for value in per_sample)
         read = {name: self.to(value).unsqueeze(1) for name, value in hardware.readout.items()}
@@ -166,7 +173,10 @@ class _Run:
         self._record(signal)
 
     def _control(self) -> Tensor:
-        error = self.target - (self.gain * self.trace + self.offset)
+        seen = self.gain * self.trace + self.offset
+        if self.softmax is not None:
+            seen = torch.where(self.softmax, torch.softmax(seen, -1), seen)
+        error = self.target - seen
         self.integral += self.ki * error - self.leak * self.integral
         return (self.kp * error + self.integral) * self.on
 
@@ -183,8 +193,11 @@ class _Run:
             for part in self.populations:
                 emitted = part.neuron.step(part.shadow, basal[..., part.columns], part.shadow_constants)
                 self.shadow_emitted[..., part.columns] = emitted
-        if signal is not None:
-            current = current + torch.matmul(signal, self.feedback)
+        apical = torch.matmul(signal, self.feedback) if signal is not None else None
+        if self.apical is not None:
+            apical = self.apical.step(apical, signal, self.window[t] if self.counted[t] else None)
+        if apical is not None:
+            current = current + apical
         for part in self.populations:
             emitted = part.neuron.step(part.state, current[..., part.columns], part.constants)
             self.emitted[..., part.columns] = emitted
@@ -264,7 +277,13 @@ class _Run:
             control=self.control,
             final=self._final(),
             traces=traces,
+            correlation=self._correlation(),
         )
+
+    def _correlation(self) -> tuple[Tensor, ...]:
+        if self.apical is None or self.apical.correlation is None:
+            return ()
+        return self._split(self.apical.correlation)
 
     def _final(self) -> Snapshot:
         neurons: list[State] = []

@@ -1,0 +1,93 @@
+"""Deep Feedback Control where the controlled steady state is computed instead of simulated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.feedback_control.feedback_weights import FeedbackWeights, WeightProduct
+from learning.feedback_control.gains import ControllerGains
+from learning.feedback_control.jacobian import jacobian, solve_control
+from learning.model import Model
+from learning.rule import LearningRule, Outer, Update
+from learning.stimulus import Batch
+from rate_bridge.errors import UnsupportedError
+from spiking.network import Network
+from spiking.presentation import Observation, Phase
+
+__all__ = ["ClosedFormDFC"]
+
+
+@final
+@dataclass(frozen=True)
+class ClosedFormDFC(LearningRule):
+    r"""The linear closed form of DFC (there: SSA), the limit of small nudges.
+
+    .. math::
+        u = (J Q + \alpha I)^{-1} (r^* - r_L), \qquad
+        \Delta W_l \propto r_{l-1}^\top (u\, Q_l \odot \phi'_l)
+
+    A free presentation gives the rates. J is that of the network as the rule knows it; only with the true
+    one is this what a controller on the chip would do, so it belongs to the arm ``oracle``, and otherwise
+    to chips without mismatch and to tests.
+
+    Source: Meulemans et al. 2021, arXiv 2106.07887, lemma 1 and section 4.
+
+    Args:
+        controller: its gains; only α counts, see `ControllerGains.alpha`.
+        feedback: where the feedback weights come from.
+    """
+
+    controller: ControllerGains = field(default_factory=ControllerGains)
+    feedback: FeedbackWeights = field(default_factory=lambda: WeightProduct(None))
+
+    name: ClassVar[str] = "dfc_closed_form"
+
+    @property
+    def warmup_batches(self) -> int:
+        return self.feedback.warmup_batches
+
+    def check(self, network: Network) -> None:
+        if len(network.connections) != network.depth:
+            raise UnsupportedError("rule.name", self.name, "a rule for networks with backward connections")
+        self.feedback.check(network)
+
+    def start(self, model: Model) -> None:
+        model.feedback = self.feedback.start(model)
+
+    def feedback_weights(self, model: Model) -> tuple[Tensor, ...]:
+        return self.feedback.current(model)
+
+    def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        return self.feedback.warmup_phases(batch, model) or self.presentation(batch, model)
+
+    def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        learned = self.feedback.estimate(batch, observation, model)
+        nothing = (None,) * len(model.network.connections)
+        return Update(nothing, learned.feedback, learned.memory)
+
+    def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        free = model.stimulus.phase("free", batch)
+        return (free, *self.feedback.phases(batch, model))
+
+    def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        rates = [rate.to(model.dtype) for rate in observation["free"].rates]
+        slopes = [model.slope(index, rate) for index, rate in enumerate(rates[1:])]
+        wanted = batch.target.to(rates[-1]) - rates[-1]
+        response = jacobian(model.chain_weights, slopes)
+        control = solve_control(response, model.feedback, self.controller.alpha, wanted)
+        connections = tuple(
+            Outer(pre, torch.matmul(control, q.to(control)) * slope)
+            for pre, q, slope in zip(rates[:-1], model.feedback, slopes, strict=True)
+        )
+        learned = self.feedback.estimate(batch, observation, model)
+        return Update(
+            connections=connections,
+            feedback=learned.feedback,
+            memory=learned.memory,
+            residual=wanted.abs().mean(dim=(1, 2)),
+            measures={"control_effort": control.square().mean(dim=(1, 2)).sqrt()},
+        )

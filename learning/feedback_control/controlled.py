@@ -1,0 +1,133 @@
+"""What all rules with a controller in the loop share: phases, and the local plasticity of the nudge."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from learning.feedback_control.feedback_weights import FeedbackWeights, WeightProduct
+from learning.feedback_control.gains import ControllerGains
+from learning.feedback_control.prediction import Prediction, TwoPhase
+from learning.model import Model
+from learning.rule import LearningRule, Outer, Update
+from learning.stimulus import Batch
+from rate_bridge.errors import InputError, UnsupportedError
+from spiking.network import Network
+from spiking.presentation import Controller, Observation, Phase
+
+__all__ = ["ControlledRule"]
+
+
+@dataclass(frozen=True)
+class ControlledRule(LearningRule):
+    r"""The controller pushes the chip's output to a target by feedback currents into every layer.
+
+    What this changes in a neuron, beyond what its own feedforward input predicts, is its error:
+
+    .. math::
+        \Delta W_l \propto r_{l-1}^\top\, (r_l^{controlled} - \hat r_l)
+
+    Args:
+        controller: its gains.
+        prediction: what the feedforward input alone would have given (``two_phase``, ``basal``,
+            ``nominal``).
+        feedback: where the feedback weights come from (``weight_product``, ``random``, ``given``,
+            ``identified``, ``learned``, ``online``).
+        presynaptic: ``controlled``: the rate under control; ``predicted``: for the synapses of hidden
+            layers' neurons onto the next layer, the predicted rate, which cannot leak the label.
+        readout: which rates are compared: ``average`` over the window, or ``last``, those of the
+            last step, for networks that settle.
+    """
+
+    controller: ControllerGains = field(default_factory=ControllerGains)
+    prediction: Prediction = field(default_factory=TwoPhase)
+    feedback: FeedbackWeights = field(default_factory=WeightProduct)
+    presynaptic: str = "controlled"
+    readout: str = "average"
+
+    uses_feedback: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.presynaptic not in ("controlled", "predicted"):
+            raise InputError("rule.presynaptic", self.presynaptic, "controlled, predicted")
+        if self.readout not in ("average", "last"):
+            raise InputError("rule.readout", self.readout, "average, last")
+
+    @property
+    def uses_shadow(self) -> bool:
+        return self.prediction.needs_shadow
+
+    @property
+    def warmup_batches(self) -> int:
+        return self.feedback.warmup_batches
+
+    def check(self, network: Network) -> None:
+        spiking = any(layer.neuron.emits_spikes for layer in network.layers)
+        if self.readout == "last" and spiking:
+            raise UnsupportedError("rule.readout", "last", "average, for spiking neurons")
+        self.feedback.check(network)
+
+    def start(self, model: Model) -> None:
+        model.feedback = self.feedback.start(model)
+
+    def feedback_weights(self, model: Model) -> tuple[Tensor, ...]:
+        return self.feedback.current(model)
+
+    def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        return self.feedback.warmup_phases(batch, model) or self.presentation(batch, model)
+
+    def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        learned = self.feedback.estimate(batch, observation, model)
+        nothing = (None,) * len(model.network.connections)
+        return Update(nothing, learned.feedback, learned.memory)
+
+    @abstractmethod
+    def target(self, batch: Batch) -> Controller:
+        """Return the controller that this rule closes the loop with."""
+
+    def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        controller, shadow = self.target(batch), self.prediction.needs_shadow
+        predicting = self.prediction.phases(batch, model)
+        if controller.nudge_from and not predicting:
+            predicting = (model.stimulus.phase(controller.nudge_from, batch, shadow=shadow),)
+        controlled = model.stimulus.phase(
+            "controlled",
+            batch,
+            controller=controller,
+            shadow=shadow,
+            after=controller.nudge_from,
+            noise=self.feedback.noise(batch, model),
+        )
+        own = tuple(self._windowed(phase) for phase in (*predicting, controlled))
+        return (*own, *self.feedback.phases(batch, model))
+
+    def _windowed(self, phase: Phase) -> Phase:
+        if self.readout == "average":
+            return phase
+        last = torch.zeros_like(phase.window)
+        last[-1] = 1.0
+        return replace(phase, window=last)
+
+    def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        controlled = observation["controlled"]
+        predicted = self.prediction.rates(observation, model)
+        presynaptic = controlled.rates[:-1]
+        if self.presynaptic == "predicted":
+            presynaptic = (controlled.rates[0], *predicted[:-1])
+        connections = tuple(
+            Outer(pre, rate - expected)
+            for pre, rate, expected in zip(presynaptic, controlled.rates[1:], predicted, strict=True)
+        )
+        assert controlled.control is not None
+        learned = self.feedback.estimate(batch, observation, model)
+        return Update(
+            connections=connections,
+            feedback=learned.feedback,
+            memory=learned.memory,
+            residual=(batch.target - predicted[-1]).abs().mean(dim=(1, 2)),
+            measures={"control_effort": controlled.control.square().mean(dim=(1, 2)).sqrt()},
+        )

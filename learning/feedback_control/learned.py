@@ -1,0 +1,79 @@
+"""Feedback weights learnt from noise, in presentations of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.feedback_control.feedback_weights import Estimate
+from learning.feedback_control.gains import ControllerGains
+from learning.feedback_control.noise_learning import NoiseLearning
+from learning.model import Model
+from learning.stimulus import Batch
+from rate_bridge.errors import InputError
+from spiking.presentation import Observation, Phase
+
+__all__ = ["LearnedFeedback"]
+
+FREE, COUNT = "feedback_free", "feedback.count"
+
+
+@final
+@dataclass(frozen=True)
+class LearnedFeedback(NoiseLearning):
+    """The controller holds the output where the chip puts it by itself, and so fights the noise alone.
+
+    The presentation goes on from a free one, whose output is the target. See `NoiseLearning` for the
+    learning rule.
+
+    Source: Meulemans et al. 2021, arXiv 2106.07887, section 4.
+
+    Args:
+        controller: gains in these presentations; strong enough a leak keeps the loop stable when the
+            weights are still random.
+        every: one in how many training batches is also used; 0 for none.
+    """
+
+    controller: ControllerGains = field(default_factory=lambda: ControllerGains(0.5, 0.01, 0.01))
+    every: int = 1
+
+    origin: ClassVar[str] = "learned"
+    phase_name: ClassVar[str] = "feedback_noisy"
+
+    def __post_init__(self) -> None:
+        NoiseLearning.__post_init__(self)
+        if self.every < 0:
+            raise InputError("rule.feedback.every", self.every, "0 or more")
+        if self.warmup == self.every == 0:
+            raise InputError("rule.feedback.every", 0, "1 or more, or a warmup", "nothing is ever learnt")
+
+    def highpass_ms(self) -> float:
+        return 0.0
+
+    def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        hold = self.controller.towards(batch.target, nudge_from=FREE, nudge=0.0)
+        return (
+            model.stimulus.phase(FREE, batch),
+            model.stimulus.phase(
+                self.phase_name,
+                batch,
+                controller=hold,
+                after=FREE,
+                noise=self.make_noise(batch, model),
+            ),
+        )
+
+    def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        shown = int(model.memory[COUNT])
+        return self.warmup_phases(batch, model) if self.every and shown % self.every == 0 else ()
+
+    def start(self, model: Model) -> tuple[Tensor, ...]:
+        model.memory |= {COUNT: torch.zeros((), dtype=torch.int64)}
+        return NoiseLearning.start(self, model)
+
+    def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
+        learned = NoiseLearning.estimate(self, batch, observation, model)
+        return replace(learned, memory={COUNT: model.memory[COUNT] + 1})
