@@ -25,6 +25,10 @@ class ReadoutOnly(LearningRule):
 
     name: ClassVar[str] = "readout_only"
 
+    @property
+    def uses_model(self) -> bool:
+        return False
+
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         return (model.stimulus.phase("free", batch),)
 

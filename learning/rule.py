@@ -95,6 +95,14 @@ class LearningRule(ABC):
     uses_feedback: ClassVar[bool] = False
     """Whether feedback weights are programmed, so that their mismatch has an effect."""
 
+    needs_truth: ClassVar[bool] = False
+    """Whether the rule computes with the chips' true parameters: an upper bound, for the oracle arm alone."""
+
+    @property
+    def uses_model(self) -> bool:
+        """Whether the model's weights or curves enter an update, so that knowing the true ones matters."""
+        return True
+
     @property
     def uses_shadow(self) -> bool:
         """Whether the basal shadows run, so that their mismatch has an effect."""

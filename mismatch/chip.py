@@ -47,6 +47,10 @@ class ChipPopulation:
         """Number of chips."""
         return self.spec.chips
 
+    def sibling(self, spec: MismatchSpec) -> ChipPopulation:
+        """Return other chips of the same design on the same machine."""
+        return ChipPopulation(self.network, spec, self._simulator, self._seeds)
+
     def program(self, weights: Weights) -> None:
         """Write weights; what the chips make of them stays inside."""
         self._hardware = self._draw.hardware(weights)

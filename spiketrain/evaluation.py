@@ -36,7 +36,7 @@ def evaluate(parts: Parts, split: Split) -> Tensor:
 
     The averaged weights are programmed; the states drawn are the same at every call.
     """
-    parts.chips.program(parts.average.weights())
+    parts.chips.program(parts.deployed())
     network = parts.model.network
     size = max(1, TEST_ELEMENTS // (parts.chips.chips * sum(network.sizes)))
     decisions, wanted = [], []
@@ -65,7 +65,7 @@ def look_at_a_sample(parts: Parts) -> Samples:
     """Present one training sample with everything recorded, for the figures of the report."""
     batch = next(iter(parts.batches(0)))
     one = Batch(batch.x[:1], batch.target[:1], ("look",))
-    parts.chips.program(parts.average.weights())
+    parts.chips.program(parts.deployed())
     phases = [replace(p, record=TRACES) for p in parts.rule.presentation(one, parts.model)]
     recordings = parts.chips.present(phases, *one.key)
     network = parts.model.network

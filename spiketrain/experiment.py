@@ -74,10 +74,11 @@ def run(
 
 
 def _train(parts: Parts, record: RunRecord, progress: Progress) -> dict[str, float]:
-    rule, model, chips = parts.rule, parts.model, parts.chips
+    rule, model = parts.rule, parts.model
     clock, shown = time.perf_counter(), 0
     while parts.epoch < parts.experiment.training.epochs:
         for batch in parts.batches(parts.epoch):
+            chips = parts.population(batch)
             model.feedback = rule.feedback_weights(model)
             chips.program(model.weights())
             observation = chips.present(rule.presentation(batch, model), *batch.key)
@@ -96,8 +97,9 @@ def _train(parts: Parts, record: RunRecord, progress: Progress) -> dict[str, flo
 
 def _warm_up(parts: Parts, record: RunRecord) -> None:
     """Let the rule identify the chips, where it wants to, and record where training starts from."""
-    rule, model, chips = parts.rule, parts.model, parts.chips
+    rule, model = parts.rule, parts.model
     for batch in parts.warmup_batches():
+        chips = parts.population(batch)
         model.feedback = rule.feedback_weights(model)
         chips.program(model.weights())
         update = rule.identify(batch, chips.present(rule.warmup(batch, model), *batch.key), model)
@@ -135,8 +137,8 @@ def _restore(parts: Parts, record: RunRecord) -> None:
 def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: bool) -> dict[str, Any]:
     accuracy = evaluate(parts, "test")
     return record.finish(
-        {"test_accuracy": accuracy.tolist(), "diverged_chips": parts.watch.reasons, **pace},
-        named(parts.average.weights()),
+        {"test_accuracy": accuracy.tolist(), "diverged_chips": parts.diverged(), **pace},
+        named(parts.deployed()),
         oracle.flatten(oracle.reveal(parts.chips)),
         look_at_a_sample(parts),
         report=report,

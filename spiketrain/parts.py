@@ -15,9 +15,11 @@ from learning.rule import LearningRule
 from learning.stimulus import Batch, Stimulus
 from mismatch.chip import ChipPopulation
 from rate_bridge.seeds import SeedTree
+from spiketrain.arms.base import Arm
 from spiketrain.config import Experiment
 from spiketrain.divergence import Watch
 from spiketrain.tasks.base import TaskData
+from spiking.presentation import Weights
 
 __all__ = ["Parts", "build"]
 
@@ -30,11 +32,12 @@ class Parts:
     Args:
         experiment: the configuration.
         data: the task's samples.
-        chips: the population that is trained and tested.
+        chips: the population that is tested, and trained where the arm says so.
         rule: how it learns.
         model: what the rule knows.
         optimizer: how updates become weights.
         average: the weights that are tested.
+        arm: which chips the rule is trained on, and what it is told about them.
         test_stimulus: how test samples are shown.
         seeds: the run's seed tree (not the mismatch's).
         watch: notices chips that diverge.
@@ -48,6 +51,7 @@ class Parts:
     model: Model
     optimizer: Stepper
     average: WeightAverage
+    arm: Arm
     test_stimulus: Stimulus
     seeds: SeedTree
     watch: Watch
@@ -68,6 +72,21 @@ class Parts:
         """Return the training batches of an epoch, in its order."""
         size, rates = self.experiment.training.batch, self.experiment.bridge.target_rates
         return self.data.train_batches(epoch, size, self.seeds, rates)
+
+    def population(self, batch: Batch) -> ChipPopulation:
+        """Return the chips that a batch is to be learnt on."""
+        return self.arm.population(self.chips, batch, self.model, self.seeds.child("arm"))
+
+    def deployed(self) -> Weights:
+        """Return the averaged weights as they are written to the tested chips."""
+        return self.arm.deployed(self.average.weights(), self.chips.spec)
+
+    def diverged(self) -> dict[str, str]:
+        """Return the chips that are lost and why; a model that all chips share loses them all."""
+        reasons = self.watch.reasons
+        if self.arm.one_model and reasons:
+            return {str(chip): next(iter(reasons.values())) for chip in range(self.chips.chips)}
+        return reasons
 
     def warmup_batches(self) -> Iterator[Batch]:
         """Return the batches shown before training: as many as the rule asks for."""
@@ -105,6 +124,7 @@ def build(experiment: Experiment, data_dir: Path | None) -> Parts:
     rule = experiment.build_rule()
     rule.check(network)
     seeds = SeedTree(experiment.training.seed)
+    arm = experiment.build_arm()
     chips = ChipPopulation(
         network, experiment.build_mismatch(), experiment.build_simulator(), seeds.child("chips")
     )
@@ -112,7 +132,7 @@ def build(experiment: Experiment, data_dir: Path | None) -> Parts:
     model = Model(
         network,
         experiment.build_stimulus(shown),
-        chips.chips,
+        arm.models(chips.spec),
         seeds.child("rule"),
         weight_gain=experiment.network.weight_gains(network),
         bias_spread=experiment.network.bias_spreads(network),
@@ -129,6 +149,7 @@ def build(experiment: Experiment, data_dir: Path | None) -> Parts:
         model=model,
         optimizer=experiment.build_optimizer().bind(model, scales),
         average=WeightAverage(model, experiment.training.average),
+        arm=arm,
         test_stimulus=experiment.build_stimulus(shown, test=True),
         seeds=seeds,
         watch=Watch(network),

@@ -9,8 +9,7 @@ import torch
 
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError, nearest
-from rate_bridge.plugins import available
+from rate_bridge.errors import InputError
 
 if TYPE_CHECKING:
     from spiketrain.config.experiment import Experiment
@@ -25,7 +24,6 @@ def check(experiment: Experiment) -> None:
     """Raise `InputError` for the first thing about `experiment` that cannot be or does nothing."""
     experiment.simulator.steps()
     experiment.simulator.steps(test=True)
-    _check_arm(experiment)
     _check_targets(experiment)
     _check_device(experiment.simulator.device)
     task = experiment.build_task()
@@ -49,6 +47,7 @@ def check(experiment: Experiment) -> None:
     for key, part in parts.items():
         _check_part(key, part)
     _check_mismatch(spec, rule)
+    experiment.build_arm().check(rule, spec)
 
 
 def check_fit(experiment: Experiment, inputs: int, outputs: int) -> None:
@@ -59,12 +58,6 @@ def check_fit(experiment: Experiment, inputs: int, outputs: int) -> None:
         raise InputError("network.layers", layers, f"{inputs} first: the task {name} has {inputs} inputs")
     if layers[-1] != outputs:
         raise InputError("network.layers", layers, f"{outputs} last: the task {name} has {outputs} outputs")
-
-
-def _check_arm(experiment: Experiment) -> None:
-    arm, known = experiment.training.arm, available("arms") or ["in_loop"]
-    if arm not in known:
-        raise InputError("training.arm", arm, ", ".join(known), nearest(arm, known))
 
 
 def _check_targets(experiment: Experiment) -> None:

@@ -17,6 +17,7 @@ from mismatch.spec import MismatchSpec, deviating
 from rate_bridge.encodings import Encoding
 from rate_bridge.errors import InputError
 from rate_bridge.seeds import SeedTree
+from spiketrain.arms.base import Arm
 from spiketrain.config import building, checks
 from spiketrain.config.finding import find_config
 from spiketrain.config.memory import estimate_bytes
@@ -149,6 +150,11 @@ class Experiment(Section):
         """Return the learning rule."""
         rule: LearningRule = building.build("rules", self.rule.keys, "rule")
         return rule
+
+    def build_arm(self) -> Arm:
+        """Return which chips are trained on, and what the rule is told about them."""
+        arm: Arm = building.build("arms", {"name": self.training.arm}, "training.arm")
+        return arm
 
     def build_simulator(self) -> Simulator:
         """Return the machine that stands for the chips."""

@@ -1,0 +1,43 @@
+"""Training on the design with random mismatch injected, deployment onto chips never seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+from learning.model import Model
+from learning.rule import LearningRule
+from learning.stimulus import Batch
+from mismatch.chip import ChipPopulation
+from mismatch.spec import MismatchSpec
+from rate_bridge.seeds import SeedTree
+from spiketrain.arms.base import Arm
+
+__all__ = ["Aware"]
+
+
+@final
+@dataclass(frozen=True)
+class Aware(Arm):
+    """One model is trained on a different random chip in every batch; its weights go to all chips.
+
+    The random chips are drawn from the distributions of the reported ones, with seeds of their own, so
+    training learns to live with mismatch in general and nothing about any chip that is reported.
+
+    Source: Büchel et al. 2022, doi:10.1038/s42256-021-00446-1 lists the variants; Murray & Edwards 1994,
+    doi:10.1109/72.317730 (synaptic noise in training).
+    """
+
+    name: ClassVar[str] = "aware"
+    one_model: ClassVar[bool] = True
+
+    def check(self, rule: LearningRule, spec: MismatchSpec) -> None:
+        Arm.check(self, rule, spec)
+        if not spec.deviations:
+            self.refuse("offline or in_loop: no parameter deviates, so there is no mismatch to inject")
+
+    def population(
+        self, chips: ChipPopulation, batch: Batch, model: Model, seeds: SeedTree
+    ) -> ChipPopulation:
+        seed = int(seeds.child("draw", *batch.key).generator().integers(2**63))
+        return chips.sibling(replace(chips.spec, chips=1, first_chip=0, seed=seed))

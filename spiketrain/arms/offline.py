@@ -1,0 +1,28 @@
+"""Training on the ideal design, deployment onto chips never seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from learning.model import Model
+from learning.stimulus import Batch
+from mismatch.chip import ChipPopulation
+from rate_bridge.seeds import SeedTree
+from spiketrain.arms.base import Arm, without_deviations
+
+__all__ = ["Offline"]
+
+
+@final
+@dataclass(frozen=True)
+class Offline(Arm):
+    """One model is trained on the design without any deviation; its weights are written to all chips."""
+
+    name: ClassVar[str] = "offline"
+    one_model: ClassVar[bool] = True
+
+    def population(
+        self, chips: ChipPopulation, batch: Batch, model: Model, seeds: SeedTree
+    ) -> ChipPopulation:
+        return chips.sibling(without_deviations(chips.spec))
