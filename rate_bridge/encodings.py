@@ -174,9 +174,24 @@ class LatencyEncoding(Encoding):
 @final
 @dataclass(frozen=True)
 class CurrentEncoding(Encoding):
-    """The values themselves, held as currents: no spikes, no noise, no synaptic filter."""
+    """The values themselves, held as currents: no spikes, no noise, no synaptic filter.
+
+    Args:
+        low: the current that 0 stands for.
+        high: the current that 1 stands for; values between are linear.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
 
     kind: ClassVar[Literal["spikes", "current"]] = "current"
 
+    def __post_init__(self) -> None:
+        for key in ("low", "high"):
+            if not math.isfinite(getattr(self, key)):
+                raise InputError(f"bridge.encoding.{key}", getattr(self, key), "a finite number")
+        if self.low == self.high:
+            raise InputError("bridge.encoding.high", self.high, "a number other than low")
+
     def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
-        return x
+        return x if (self.low, self.high) == (0.0, 1.0) else self.low + (self.high - self.low) * x
