@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -110,7 +111,7 @@ def control(run: RunFiles) -> Drawing | Omitted:
         _draw_outputs(ax, samples.traces[phase]["control"][0], samples, None)
         ax.axhline(0.0, color=MUTED, linewidth=0.8)
         ax.set_title(f"{phase} phase")
-    axes[0][0].set_ylabel("control signal u (1 = maximal rate)")
+    axes[0][0].set_ylabel("u (1 = maximal rate)")
     axes[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     largest = max(float(samples.traces[phase]["control"][0].abs().max()) for phase in phases)
     return Drawing(
@@ -146,6 +147,7 @@ def rate_histogram(run: RunFiles) -> Drawing | Omitted:
             silent.append(f"{phase} layer {index + 1}: {quiet}")
         ax.set_title("output layer" if index == layers - 1 else f"layer {index + 1}")
         ax.set_xlabel("mean rate (Hz)")
+        ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[0][0].set_ylabel("number of neurons")
     axes[0][-1].legend(title="phase")
     return Drawing(
@@ -200,6 +202,7 @@ def _draw_events(ax: Axes, trace: Tensor, dt_ms: float, layer: int) -> None:
 def _draw_outputs(ax: Axes, trace: Tensor, samples: Samples, targets: Tensor | None) -> None:
     time = np.arange(1, trace.shape[0] + 1) * samples.dt_ms
     wanted, count = int(samples.target.argmax()), trace.shape[1]
+    drawn = set()
     for index in sorted(range(count), key=lambda output: output == wanted):
         if count <= FEW:
             style: dict[str, Any] = {"color": colour(index), "label": f"output {index}"}
@@ -214,7 +217,8 @@ def _draw_outputs(ax: Axes, trace: Tensor, samples: Samples, targets: Tensor | N
                 "label": "other outputs" if first else None,
             }
         ax.plot(time, trace[:, index].numpy(), **style)
-        if targets is not None:
+        if targets is not None and (key := (float(targets[index]), style["color"])) not in drawn:
+            drawn.add(key)
             ax.axhline(float(targets[index]), color=style["color"], linestyle=(0, (5, 3)), linewidth=1.2)
     ax.set_xlim(0.0, float(time[-1]))
     ax.set_xlabel("time (ms)")

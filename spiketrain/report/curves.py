@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -35,7 +36,7 @@ def learning(run: RunFiles) -> Drawing | Omitted:
         "learning_curves",
         title,
         f"Accuracy of {len(run.chips)} chips against {run.metrics['epoch'].max()} epochs: {ends}.",
-        "One line per chip; the thick line is the mean over the chips.",
+        "One line per chip; the broad one is the mean over the chips.",
         figure,
         run.metrics[["epoch", "chip", *names]],
     )
@@ -122,7 +123,7 @@ def measures(run: RunFiles) -> Drawing | Omitted:
         "measures",
         title,
         f"What the rule measured, against epochs, per chip: {trends}.",
-        "Means over the training batches of each epoch; one line per chip, the thick line is their mean.",
+        "Means over the training batches of each epoch; one line per chip, the broad one is their mean.",
         figure,
         run.metrics[["epoch", "chip", *names]],
     )
@@ -136,7 +137,7 @@ def _lines(ax: Axes, run: RunFiles, name: str, scale: float = 1.0) -> None:
         thin = {"linewidth": 1.0} if len(run.chips) > 1 else {}
         _line(ax, table[chip], color=colour(chip) if few else MUTED, alpha=1.0 if few else 0.5, **thin)
     if len(run.chips) > 1:
-        _line(ax, table.mean(axis=1), color=INK, linewidth=2.2)
+        _line(ax, table.mean(axis=1), **_mean_style(run))
     _epochs(ax)
 
 
@@ -157,8 +158,18 @@ def _legend(ax: Axes, run: RunFiles) -> None:
     few = len(run.chips) <= len(CYCLE)
     chips = [(colour(c), 1.0, run.called(c)) for c in run.chips] if few else [(MUTED, 1.0, "each chip")]
     handles = [ax.plot([], [], color=c, linewidth=w, label=label)[0] for c, w, label in chips]
-    handles += ax.plot([], [], color=INK, linewidth=2.2, label="mean")
+    handles += ax.plot([], [], label="mean", **_mean_style(run))
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _mean_style(run: RunFiles) -> dict[str, Any]:
+    """Return a broad band under a few lines, or a line on top of many."""
+    few = len(run.chips) <= len(CYCLE)
+    return (
+        {"color": INK, "linewidth": 6.0, "alpha": 0.2, "zorder": 1}
+        if few
+        else {"color": INK, "linewidth": 2.2}
+    )
 
 
 def _range(values: Sequence[float] | pd.Series[float]) -> str:

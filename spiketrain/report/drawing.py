@@ -56,6 +56,7 @@ class Drawing:
         """Return the figure as a file's content; the same figure always gives the same text."""
         text = io.StringIO()
         self.figure.savefig(text, format="svg", metadata={"Date": None})
+        self.figure.set_layout_engine("none")  # laid out now: to do it again for the PNG takes seconds
         return text.getvalue()
 
     def save(self, folder: Path, svg: str) -> None:

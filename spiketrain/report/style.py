@@ -19,6 +19,7 @@ CYCLE = ("#0a7abf", "#d55e00", "#009e73", "#cc6fa3", "#d79a00", "#45a5dd", "#8a6
 """After Okabe and Ito, "Color Universal Design" (2008), moved towards equal contrast on white and black."""
 
 RC: dict[str, Any] = {
+    "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
     "axes.facecolor": "none",
     "axes.grid": True,
