@@ -1,0 +1,228 @@
+"""The client: Lava's runtime as a child process that can always be ended.
+
+The child has a process group of its own and a token that begins the names of all its shared-memory
+segments, so that whatever happens to it, everything it made can be found and removed from here. It in
+turn notices at once when the client is gone, for whatever reason, and removes everything itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from numpy.typing import NDArray
+
+from rate_bridge.errors import SimulationError
+from spiking.simulators.lava.environment import Environment
+from spiking.simulators.lava.runtime import bundle
+
+__all__ = ["Client"]
+
+START_S = 120.0
+"""Longest time for the child to import Lava."""
+
+GRACE_S = 70.0
+"""How much later than the runtime's own limit the client gives up: compiling comes on top."""
+
+CLOSE_S = 10.0
+"""Longest time for the child to end by itself."""
+
+TAIL_LINES = 15
+
+logger = logging.getLogger("spiketrain.lava")
+
+
+class Client:
+    """A runtime, started when it is first needed and ended with this object or this process.
+
+    Args:
+        environment: where Lava is installed.
+        limit_s: longest time in which no process of the simulated network may finish a step.
+        command: what to start instead of the runtime, in the environment's interpreter; it is given the
+            token as its last argument.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        limit_s: float = 60.0,
+        command: Sequence[str] = ("-m", "runtime"),
+    ) -> None:
+        self.environment, self.limit_s, self.command = environment, limit_s, tuple(command)
+        self._child: _Child | None = None
+
+    def run(
+        self,
+        header: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        report: Callable[[int, int], None] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Run one bundle.
+
+        Args:
+            header: what the network is; see `runtime.network`.
+            arrays: its numbers.
+            report: told now and then how many of how many steps are done.
+
+        Raises:
+            SimulationError: the runtime failed or did not answer in time; nothing of it is left.
+        """
+        child = self._child
+        if child is None or not child.alive:
+            child = self._child = _Child(self.environment, self.command)
+        try:
+            return child.run(header, arrays, self.limit_s, report or _log)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the runtime."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+
+def _log(done: int, steps: int) -> None:
+    logger.info("step %d of %d", done, steps)
+
+
+class _Child:
+    """The child process, its folder and its pipes."""
+
+    def __init__(self, environment: Environment, command: Sequence[str]) -> None:
+        self.token = f"spiketrain-{secrets.token_hex(6)}"
+        self.folder = Path(tempfile.mkdtemp(prefix="spiketrain-lava-"))
+        self.errors: IO[bytes] = (self.folder / "stderr.txt").open("wb")
+        self.process = subprocess.Popen(
+            [str(environment.python), *command, self.token],
+            cwd=self.folder,
+            env=_variables(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            start_new_session=True,
+        )
+        self.pending = b""
+        self.end = weakref.finalize(
+            self, _end, os.getpid(), self.process, self.folder, self.token, self.errors
+        )
+        try:
+            self._answer("ready", START_S, lambda done, steps: None)
+        except BaseException:
+            self.end()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def run(
+        self,
+        header: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        limit_s: float,
+        report: Callable[[int, int], None],
+    ) -> dict[str, NDArray[Any]]:
+        given, result = self.folder / "in.npz", self.folder / "out.npz"
+        try:
+            bundle.write(given, header, arrays)
+        except OSError as error:
+            raise SimulationError(
+                f"lava: the bundle could not be written to {self.folder}: {error}"
+            ) from None
+        self._ask({"run": given.name, "to": result.name, "limit_s": limit_s})
+        self._answer("done", limit_s + GRACE_S, report)
+        try:
+            return bundle.read(result)[1]
+        except bundle.BundleError as error:
+            raise SimulationError(f"lava: the runtime's answer cannot be read: {error}") from None
+
+    def _ask(self, request: Mapping[str, Any]) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            raise self._death() from None
+
+    def _answer(self, wanted: str, limit_s: float, report: Callable[[int, int], None]) -> Any:
+        """Wait for the answer called `wanted`; progress makes the limit begin again."""
+        deadline, before = time.monotonic() + limit_s, -1
+        while True:
+            answer = self._line(deadline, limit_s)
+            if wanted in answer:
+                return answer[wanted]
+            if "error" in answer:
+                raise SimulationError(f"lava: {answer['error']}")
+            done, steps = answer["progress"]
+            report(done, steps)
+            if done > before:
+                deadline, before = time.monotonic() + limit_s, done
+
+    def _line(self, deadline: float, limit_s: float) -> Any:
+        assert self.process.stdout is not None
+        while b"\n" not in self.pending:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise SimulationError(f"lava: the runtime gave no answer within {limit_s:g} s")
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                raise self._death()
+            self.pending += data
+        line, self.pending = self.pending.split(b"\n", 1)
+        return json.loads(line)
+
+    def _death(self) -> SimulationError:
+        try:
+            code = self.process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        lines = (self.folder / "stderr.txt").read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        how = (
+            f"by signal {signal.Signals(-code).name}"
+            if code is not None and code < 0
+            else f"with code {code}"
+        )
+        said = "\n" + "\n".join(lines) if lines else ""
+        return SimulationError(f"lava: the runtime ended {how}{said}")
+
+
+def _variables() -> dict[str, str]:
+    """Return the child's environment: its own packages only, and one thread for each process."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    here = str(Path(__file__).parent)
+    return {**kept, **single, "PYTHONPATH": here, "PYTHONNOUSERSITE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _end(owner: int, process: subprocess.Popen[bytes], folder: Path, token: str, errors: IO[bytes]) -> None:
+    """End the child and everything it started, remove its folder and its shared memory."""
+    if os.getpid() != owner:
+        return  # a fork of the client: the child is not its own
+    errors.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(CLOSE_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for segment in Path("/dev/shm").glob(f"{token}_*"):
+        segment.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,164 @@
+"""A block as named arrays for the runtime, and the runtime's arrays as an outcome, in floating point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rate_bridge.filters import decay
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import Neuron, State
+from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
+from spiking.simulators.base import Block, Outcome
+
+__all__ = ["arrays", "header", "outcome"]
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def header(network: Network, hardware: Hardware, block: Block, arithmetic: str) -> dict[str, Any]:
+    """Return what the runtime needs to know to build the network's processes."""
+    return {
+        "arithmetic": arithmetic,
+        "sizes": list(network.sizes),
+        "chips": hardware.chips,
+        "batch": block.batch,
+        "steps": block.steps,
+        "drive": "spikes" if isinstance(block.drive, SpikeDrive) else "values",
+        "connections": [[c.pre, c.post, c.delay_steps] for c in network.connections],
+        "layers": [
+            {"model": layer.neuron.model, "options": _options(layer.neuron)} for layer in network.layers
+        ],
+        "shadow": block.shadow,
+        "closed": block.target is not None,
+        "record": sorted(block.record),
+    }
+
+
+def _options(neuron: Neuron) -> dict[str, Any]:
+    """Return what tells models of one class apart beyond numbers."""
+    numbers = {parameter.field for parameter in type(neuron).parameters}
+    return {f.name: getattr(neuron, f.name) for f in fields(neuron) if f.name not in numbers}
+
+
+def numpy(tensor: Tensor) -> NDArray[Any]:
+    """Return a tensor as a float64 array."""
+    return tensor.detach().to("cpu", torch.float64).numpy()
+
+
+def arrays(network: Network, hardware: Hardware, block: Block) -> Arrays:
+    """Return all numbers of a block; the names are those of `runtime.processes`."""
+    data: dict[str, Tensor] = {"window": block.window}
+    for index, layer in enumerate(network.layers):
+        values = hardware.neurons[index]
+        data |= _named(f"layer.{index}.state.", block.start.neurons[index])
+        data |= _named(f"layer.{index}.constant.", layer.neuron.constants(values, network.dt_ms))
+        data[f"layer.{index}.state.synapse"] = block.start.synapse[index]
+        synapse_decay = layer.neuron.synapse_decay(values, network.dt_ms).unsqueeze(1)
+        data[f"layer.{index}.constant.synapse_decay"] = synapse_decay
+        data[f"layer.{index}.bias"] = values["bias"].unsqueeze(1)
+        if block.currents:
+            data[f"layer.{index}.injected"] = block.currents[index]
+        if block.shadow:
+            own = hardware.shadows[index]
+            data |= _named(f"shadow.{index}.state.", block.start.shadows[index])
+            data |= _named(f"shadow.{index}.constant.", layer.neuron.constants(own, network.dt_ms))
+            data[f"shadow.{index}.extra_bias"] = (own["bias"] - values["bias"]).unsqueeze(1)
+    data |= _synapses(network, hardware, block)
+    data |= _controller(network, hardware, block)
+    return {name: numpy(tensor) for name, tensor in data.items()} | {"drive": _drive(block)}
+
+
+def _named(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def _drive(block: Block) -> NDArray[Any]:
+    if isinstance(block.drive, SpikeDrive):
+        return block.drive.spikes.cpu().numpy().astype(np.uint8)
+    return numpy(block.drive.values)
+
+
+def _synapses(network: Network, hardware: Hardware, block: Block) -> dict[str, Tensor]:
+    data = {}
+    for index, (connection, weight) in enumerate(zip(network.connections, hardware.weights, strict=True)):
+        if connection.pre == 0 and isinstance(block.drive, CurrentDrive):
+            data[f"weight.{index}"] = weight
+        else:
+            neuron, values = network.layers[connection.post - 1].neuron, hardware.neurons[connection.post - 1]
+            gain = (1.0 - neuron.synapse_decay(values, network.dt_ms)).unsqueeze(1)
+            data[f"weight.{index}"] = weight * (gain * network.emission_value(connection.pre))
+        if connection.delay_steps > 1:
+            history = block.start.history[index]
+            data[f"history.{index}"] = history[:1] if connection.pre == 0 else history
+    return data
+
+
+def _controller(network: Network, hardware: Hardware, block: Block) -> dict[str, Tensor]:
+    start = block.start
+    data = {"trace": start.trace, "integral": start.integral}
+    last = network.layers[-1].neuron
+    tau = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
+    trace_decay = decay(tau, network.dt_ms) if last.emits_spikes else torch.zeros((), dtype=torch.float64)
+    data["controller.trace_decay"] = trace_decay
+    data["controller.trace_gain"] = (1.0 - trace_decay) * network.emission_value(network.depth)
+    if block.target is None:
+        return data
+    kp, ki, leak, on = (
+        v.view(1, -1, 1) for v in (block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled)
+    )
+    read = {name: value.unsqueeze(1) for name, value in hardware.readout.items()}
+    data["controller.target"] = block.target
+    data["controller.kp"], data["controller.ki"] = kp * read["kp"], ki * read["ki"] * network.dt_ms
+    data["controller.leak"], data["controller.on"] = leak * network.dt_ms, on
+    data["controller.gain"], data["controller.offset"] = read["gain"], read["offset"]
+    return data | {f"feedback.{index}": weight for index, weight in enumerate(hardware.feedback)}
+
+
+def outcome(network: Network, block: Block, results: Mapping[str, NDArray[Any]]) -> Outcome:
+    """Return what came out; see `Outcome`."""
+    found = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in results.items()}
+    layers = range(network.depth)
+    traces = {}
+    for name in block.record:
+        one = (found[f"record.{name}"],) if f"record.{name}" in found else ()
+        traces[name] = one or tuple(found[f"record.{name}.{index}"] for index in layers)
+    return Outcome(
+        sums=tuple(found[f"sum.{index}"] for index in layers),
+        basal=tuple(found[f"sum.shadow.{index}"] for index in layers) if block.shadow else (),
+        control=found["sum.control"] if block.target is not None else None,
+        final=_final(network, block, found),
+        traces=traces,
+    )
+
+
+def _final(network: Network, block: Block, found: Mapping[str, Tensor]) -> Snapshot:
+    neurons = tuple(_state(found, f"layer.{index}.state.") for index in range(network.depth))
+    return Snapshot(
+        neurons=neurons,
+        shadows=tuple(_state(found, f"shadow.{index}.state.") for index in range(network.depth)),
+        synapse=tuple(state.pop("synapse") for state in neurons),
+        history=tuple(_history(network, block, found, index) for index in range(len(network.connections))),
+        trace=found["trace"],
+        integral=found["integral"],
+    )
+
+
+def _state(found: Mapping[str, Tensor], prefix: str) -> State:
+    return {name[len(prefix) :]: value for name, value in found.items() if name.startswith(prefix)}
+
+
+def _history(network: Network, block: Block, found: Mapping[str, Tensor], index: int) -> Tensor:
+    """Return what is under way, oldest first: the runtime keeps it as a ring."""
+    connection, start = network.connections[index], block.start.history[index]
+    if connection.delay_steps == 1 or (connection.pre == 0 and isinstance(block.drive, CurrentDrive)):
+        return start
+    ring = found[f"history.{index}"]
+    return torch.roll(ring, -(block.steps % ring.shape[2]), dims=2).expand(start.shape)

@@ -1,0 +1,205 @@
+"""From a bundle to a running Lava network: which processes there are and who sends to whom.
+
+Within a step every process that is part of a loop sends before it receives, so that nobody waits for
+somebody who waits for him:
+
+    controller --u--> feedback --I_fb--> neurons --spikes--> dense --arriving--> neurons
+        ^                                  |  `--current--> shadow
+        '------------- spikes -------------'
+
+What arrives in a step is added to the synaptic current at its end and reaches the membrane in the next
+one, so that a step of Lava is exactly a step of ``docs/model.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Arrays
+from .processes.controller import Controller
+from .processes.dense import Dense
+from .processes.population import Population
+from .processes.shadow import Shadow
+from .processes.source import Source
+from .session import Session
+from .shared import share
+from .supervisor import Supervisor
+
+__all__ = ["Networks"]
+
+COMPILE_S = 60.0
+"""Longest time that compiling and starting a network may take."""
+
+
+class Networks:
+    """Keeps the last compiled network: the next bundle usually fits it.
+
+    Args:
+        supervisor: guards every network.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self.current: _Compiled | None = None
+
+    def run(
+        self, header: dict[str, Any], arrays: Arrays, limit_s: float, report: Callable[[int], None]
+    ) -> Arrays:
+        """Run what a bundle describes and return the final state and the sums, by name."""
+        key = _key(header, arrays)
+        if self.current is None or self.current.key != key:
+            self._stop()
+            self.current = _Compiled(header, arrays, key, self.supervisor, limit_s)
+        return self.current.run(header, arrays, limit_s, report)
+
+    def _stop(self) -> None:
+        if self.current is not None:
+            self.current.session.stop()
+            self.current = None
+
+
+def _key(header: dict[str, Any], arrays: Arrays) -> str:
+    """What a compiled network was made for."""
+    return json.dumps([header, sorted((k, a.shape, a.dtype.str) for k, a in arrays.items())], sort_keys=True)
+
+
+class _Compiled:
+    def __init__(
+        self, header: dict[str, Any], arrays: Arrays, key: str, supervisor: Supervisor, limit_s: float
+    ) -> None:
+        self.key, self.supervisor = key, supervisor
+        self.inputs = share(arrays)
+        self.outputs = share(_outputs(header))
+        builder = _Builder(header, {**self.inputs, **self.outputs})
+        self.names = tuple(builder.names)
+        self.clock, self.progress = builder.clock["start"], builder.clock["progress"]
+        actors = _future_actors()
+        supervisor.watch(actors, self.names, self.progress, max(COMPILE_S, limit_s))
+        self.session = Session(builder.root, self.progress, header["arithmetic"])
+        supervisor.relax()
+        self.actors = actors
+
+    def run(
+        self, header: dict[str, Any], arrays: Arrays, limit_s: float, report: Callable[[int], None]
+    ) -> Arrays:
+        for name, array in arrays.items():
+            self.inputs[name][...] = array
+        for array in self.outputs.values():
+            array[...] = 0
+        self.clock[...] = self.session.steps
+        self.supervisor.watch(self.actors, self.names, self.progress, limit_s)
+        self.session.run(header["steps"], report)
+        self.supervisor.relax()
+        state = {name: array for name, array in self.inputs.items() if _is_state(name)}
+        return {**state, **self.outputs}
+
+
+def _future_actors() -> list[Any]:
+    """Return the list that the next network's operating-system processes will be appended to."""
+    from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing  # noqa: PLC0415
+
+    actors: list[Any] = []
+    original = MultiProcessing.__init__
+
+    def begin(self: Any) -> None:
+        original(self)
+        self._actors = actors
+        MultiProcessing.__init__ = original
+
+    MultiProcessing.__init__ = begin
+    return actors
+
+
+def _is_state(name: str) -> bool:
+    return ".state." in name or name.split(".", maxsplit=1)[0] == "history" or name in {"trace", "integral"}
+
+
+def _outputs(header: dict[str, Any]) -> Arrays:
+    """Return zeros for everything that is measured."""
+    chips, batch, steps, sizes = (header[key] for key in ("chips", "batch", "steps", "sizes"))
+
+    def zeros(*shape: int) -> NDArray[Any]:
+        return np.zeros((chips, batch, *shape))
+
+    outputs = {"sum.control": zeros(sizes[-1])}
+    for layer, size in enumerate(sizes[1:]):
+        outputs[f"sum.{layer}"] = zeros(size)
+        if header["shadow"]:
+            outputs[f"sum.shadow.{layer}"] = zeros(size)
+        for name in {"spikes", "voltage", "current"} & set(header["record"]):
+            outputs[f"record.{name}.{layer}"] = zeros(steps, size)
+    for name in {"control", "readout"} & set(header["record"]):
+        outputs[f"record.{name}"] = zeros(steps, sizes[-1])
+    return outputs
+
+
+class _Builder:
+    """Makes the processes and connects them."""
+
+    def __init__(self, header: dict[str, Any], arrays: Arrays) -> None:
+        self.header, self.arrays = header, arrays
+        self.names: list[str] = []
+        count = 64 + 2 * len(header["connections"]) + 4 * len(header["sizes"])
+        self.clock = share({"start": np.zeros(1, np.int64), "progress": np.zeros(count, np.int64)})
+        progress = self.clock["progress"]
+        self.root = self._build()
+        self.clock["progress"] = progress[: len(self.names)]
+
+    def _make(self, kind: Any, name: str, **options: Any) -> Any:
+        options = {"arrays": self.arrays, "clock": self.clock, "slot": len(self.names), **options}
+        self.names.append(name)
+        return kind(name=name, **options)
+
+    def _build(self) -> Any:
+        header = self.header
+        chips, batch, sizes = header["chips"], header["batch"], header["sizes"]
+
+        def shape(size: int) -> tuple[int, int, int]:
+            return chips, batch, size
+
+        source = self._make(Source, "source", shape=(1, batch, sizes[0]))
+        layers = [
+            self._make(Population, f"layer {index + 1}", shape=shape(size), layer=index, **described)
+            for index, (size, described) in enumerate(zip(sizes[1:], header["layers"], strict=True))
+        ]
+        controller = self._make(Controller, "controller", shape=shape(sizes[-1]), closed=header["closed"])
+        layers[-1].out.connect(controller.spikes)
+        for index, (pre, post, delay) in enumerate(header["connections"]):
+            dense = self._make(
+                Dense,
+                f"connection {pre}-{post}",
+                pre_shape=(1 if pre == 0 else chips, batch, sizes[pre]),
+                post_shape=shape(sizes[post]),
+                weight=f"weight.{index}",
+                history=f"history.{index}"
+                if delay > 1 and not (pre == 0 and header["drive"] != "spikes")
+                else "",
+            )
+            (source if pre == 0 else layers[pre - 1]).out.connect(dense.pre)
+            target = layers[post - 1]
+            direct = pre == 0 and header["drive"] != "spikes"
+            dense.post.connect(target.external if direct else target.arriving)
+        for index, (layer, size) in enumerate(zip(layers, sizes[1:], strict=True)):
+            if header["closed"]:
+                feedback = self._make(
+                    Dense,
+                    f"feedback {index + 1}",
+                    pre_shape=shape(sizes[-1]),
+                    post_shape=shape(size),
+                    weight=f"feedback.{index}",
+                    history="",
+                )
+                controller.out.connect(feedback.pre)
+                feedback.post.connect(layer.feedback)
+            if header["shadow"]:
+                described = header["layers"][index]
+                shadow = self._make(
+                    Shadow, f"shadow {index + 1}", shape=shape(size), layer=index, **described
+                )
+                layer.current.connect(shadow.current)
+        return controller

@@ -1,0 +1,91 @@
+"""One step of every neuron model, in floating point and in integers.
+
+The names of states and constants are those that the project's ``spiking.neurons`` uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .bundle import Arrays
+from .loihi import decayed, saturated
+
+__all__ = ["FIXED", "FLOAT", "part"]
+
+Step = Callable[[Arrays, Any, Arrays], Any]
+
+
+def part(arrays: Arrays, prefix: str) -> Arrays:
+    """Return the arrays whose names begin with `prefix`, without it."""
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _lif(state: Arrays, current: Any, constants: Arrays) -> Any:
+    v = state["v"]
+    v -= current
+    v *= constants["decay"]
+    v += current
+    held = constants.get("refractory_steps")
+    if held is not None:
+        np.copyto(v, np.broadcast_to(constants["reset"], v.shape), where=state["refractory"] > 0)
+    spikes = v > constants["threshold"]
+    np.copyto(v, np.broadcast_to(constants["reset"], v.shape), where=spikes)
+    if held is not None:
+        state["refractory"][...] = np.where(spikes, held, np.maximum(state["refractory"] - 1, 0))
+    return spikes.astype(v.dtype)
+
+
+def _lif_fixed(state: Arrays, current: Any, constants: Arrays) -> Any:
+    v = saturated(decayed(state["v"], constants["dv"]) + current, 24)
+    held = constants["refractory_steps"]
+    v = np.where(state["refractory"] > 0, 0, v)
+    spikes = v > (constants["vth"] << 6)
+    state["v"][...] = np.where(spikes, 0, v)
+    state["refractory"][...] = np.where(spikes, held, np.maximum(state["refractory"] - 1, 0))
+    return spikes.astype(np.int64)
+
+
+class _Rate:
+    """The leaky rate neuron; its emission is an activity, sent as a graded message."""
+
+    def __init__(self, activation: str) -> None:
+        self.value = _ACTIVATIONS[activation]
+
+    def __call__(self, state: Arrays, current: Any, constants: Arrays) -> Any:
+        v = state["v"]
+        v -= current
+        v *= constants["decay"]
+        v += current
+        x = v - constants["offset"] if "offset" in constants else v
+        activity = self.value(x, constants.get("saturation"))
+        return activity * constants["gain"] if "gain" in constants else activity.copy()
+
+
+def _plateau(curve: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda x, s: curve(x) if s is None else s * curve(x / s)
+
+
+def _clipped(curve: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda x, s: curve(x) if s is None else np.clip(curve(x), -s, s)
+
+
+_ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "tanh": _plateau(np.tanh),
+    "sigmoid": _plateau(lambda x: 1 / (1 + np.exp(-x))),
+    "relu": _clipped(lambda x: np.maximum(x, 0)),
+    "softplus": _clipped(lambda x: np.logaddexp(0, x)),
+    "linear": _clipped(lambda x: x + 0),
+}
+
+
+FLOAT: dict[str, Callable[[dict[str, Any]], Step]] = {
+    "lif": lambda options: _lif,
+    "rate": lambda options: _Rate(options["activation"]),
+}
+"""Models in floating point: options to step."""
+
+FIXED: dict[str, Callable[[dict[str, Any]], Step]] = {"lif": lambda options: _lif_fixed}
+"""Models in integers."""

@@ -1,0 +1,97 @@
+"""The read-out trace, and the controller that closes the loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from numpy.typing import NDArray
+
+from ..loihi import decayed, saturated, shifted
+from ..neurons import part
+from .base import Model
+
+__all__ = ["Controller"]
+
+
+class Controller(AbstractProcess):
+    """Receives the last layer's emissions and, where ``closed``, sends the control signal.
+
+    It sends first: the signal of a step depends on the trace of the step before.
+    """
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.spikes, self.out = InPort(parameters["shape"]), OutPort(parameters["shape"])
+
+
+class _ControllerModel(Model):
+    def prepare(self, parameters: Any) -> None:
+        self.closed = parameters["closed"]
+        self.trace, self.integral = self.arrays["trace"], self.arrays["integral"]
+        self.p = part(self.arrays, "controller.")
+        self.window, self.sum = self.arrays["window"], self.arrays["sum.control"]
+        self.record_control = self.arrays.get("record.control")
+        self.record_readout = self.arrays.get("record.readout")
+
+    def step(self, t: int) -> None:
+        if self.closed:
+            control = self.control()
+            self.out.send(control)
+            weight = self.window[:, t]
+            if weight.any():
+                self.sum += weight[:, None] * control
+            if self.record_control is not None:
+                self.record_control[:, :, t] = control
+        self.follow(self.spikes.recv())
+        if self.record_readout is not None:
+            self.record_readout[:, :, t] = self.trace
+
+
+@implements(proc=Controller, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class ControllerFloat(_ControllerModel):
+    """Floating point; see `spiking.presentation.Controller`."""
+
+    spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+    def control(self) -> Any:
+        p = self.p
+        error = p["target"] - (p["gain"] * self.trace + p["offset"])
+        self.integral += p["ki"] * error - p["leak"] * self.integral
+        return (p["kp"] * error + self.integral) * p["on"]
+
+    def follow(self, emitted: NDArray[Any]) -> None:
+        self.trace *= self.p["trace_decay"]
+        self.trace += self.p["trace_gain"] * emitted
+
+
+@implements(proc=Controller, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class ControllerFixed(_ControllerModel):
+    """Integers: rates with 16 binary digits, the integral with 24; see ``spiking.fixed_point.control``."""
+
+    spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+
+    def control(self) -> Any:
+        p = self.p
+        error = p["target"] - (shifted(p["gain"] * self.trace, 12) + p["offset"])
+        self.integral += shifted(p["ki"] * error, 12) - shifted(p["leak"] * self.integral, 20)
+        self.integral[...] = saturated(self.integral, 32)
+        return saturated(shifted(p["kp"] * error, 12) + shifted(self.integral, 8), 24) * p["on"]
+
+    def follow(self, emitted: NDArray[Any]) -> None:
+        self.trace[...] = saturated(
+            decayed(self.trace, self.p["trace_decay"]) + self.p["trace_gain"] * emitted, 24
+        )

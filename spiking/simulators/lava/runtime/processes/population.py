@@ -1,0 +1,117 @@
+"""A layer of neurons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from numpy.typing import NDArray
+
+from ..loihi import decayed, wrapped
+from ..neurons import FIXED, FLOAT, part
+from .base import Model
+
+__all__ = ["Population"]
+
+
+class Population(AbstractProcess):
+    """Neurons of one model, each with its own parameters.
+
+    Ports, each ``(chips, batch, neurons)``: ``feedback`` and ``external`` act in this step, ``arriving``
+    through the synapse from the next step on; ``out`` carries what is emitted, ``current`` all currents
+    but the feedback, for the shadow.
+    """
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        shape = parameters["shape"]
+        self.feedback, self.external, self.arriving = InPort(shape), InPort(shape), InPort(shape)
+        self.out, self.current = OutPort(shape), OutPort(shape)
+
+
+class _PopulationModel(Model):
+    models: Any
+
+    def prepare(self, parameters: Any) -> None:
+        layer = parameters["layer"]
+        prefix = f"layer.{layer}"
+        self.advance = self.models[parameters["model"]](parameters["options"])
+        self.state, self.constants = (
+            part(self.arrays, f"{prefix}.state."),
+            part(self.arrays, f"{prefix}.constant."),
+        )
+        self.synapse = self.state.pop("synapse")
+        self.synapse_decay = self.constants.pop("synapse_decay")
+        self.bias = self.arrays[f"{prefix}.bias"]
+        self.injected = self.arrays.get(f"{prefix}.injected")
+        self.window, self.sum = self.arrays["window"], self.arrays[f"sum.{layer}"]
+        self.records = {
+            name: self.arrays[key]
+            for name in ("spikes", "voltage", "current")
+            if (key := f"record.{name}.{layer}") in self.arrays
+        }
+
+    def step(self, t: int) -> None:
+        current = self.synapse + self.bias
+        if self.external.csp_ports:
+            current += self.external.recv()
+        if self.injected is not None:
+            current += self.injected
+        self.current.send(current)
+        if self.feedback.csp_ports:
+            current = current + self.feedback.recv()
+        emitted = self.advance(self.state, current, self.constants)
+        self.out.send(emitted)
+        self.receive()
+        weight = self.window[:, t]
+        if weight.any():
+            self.sum += weight[:, None] * emitted
+        now = {"spikes": emitted, "voltage": self.state["v"], "current": self.synapse}
+        for name, rows in self.records.items():
+            rows[:, :, t] = now[name]
+
+    def _arrived(self) -> NDArray[Any] | int:
+        return self.arriving.recv() if self.arriving.csp_ports else 0
+
+
+@implements(proc=Population, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PopulationFloat(_PopulationModel):
+    """Floating point."""
+
+    feedback: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    external: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    arriving: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    models = FLOAT
+
+    def receive(self) -> None:
+        self.synapse *= self.synapse_decay
+        self.synapse += self._arrived()
+
+
+@implements(proc=Population, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PopulationFixed(_PopulationModel):
+    """Loihi's integers."""
+
+    feedback: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    external: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    arriving: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    models = FIXED
+
+    def receive(self) -> None:
+        """Decay the current, add what arrived (aligned by 6 bits), wrap at 24 bits."""
+        self.synapse[...] = wrapped(decayed(self.synapse, self.synapse_decay) + (self._arrived() << 6))

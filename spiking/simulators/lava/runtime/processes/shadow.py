@@ -1,0 +1,68 @@
+"""Basal shadow membranes: the same currents as their neurons', but for the feedback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.ports import PyInPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from ..neurons import FIXED, FLOAT, part
+from .base import Model
+
+__all__ = ["Shadow"]
+
+
+class Shadow(AbstractProcess):
+    """Receives the current of a population and counts what its shadow would emit."""
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.current = InPort(parameters["shape"])
+
+
+class _ShadowModel(Model):
+    models: Any
+
+    def prepare(self, parameters: Any) -> None:
+        layer = parameters["layer"]
+        prefix = f"shadow.{layer}"
+        self.advance = self.models[parameters["model"]](parameters["options"])
+        self.state, self.constants = (
+            part(self.arrays, f"{prefix}.state."),
+            part(self.arrays, f"{prefix}.constant."),
+        )
+        self.extra_bias = self.arrays[f"{prefix}.extra_bias"]
+        self.window, self.sum = self.arrays["window"], self.arrays[f"sum.{prefix}"]
+
+    def step(self, t: int) -> None:
+        emitted = self.advance(self.state, self.current.recv() + self.extra_bias, self.constants)
+        weight = self.window[:, t]
+        if weight.any():
+            self.sum += weight[:, None] * emitted
+
+
+@implements(proc=Shadow, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class ShadowFloat(_ShadowModel):
+    """Floating point."""
+
+    current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    models = FLOAT
+
+
+@implements(proc=Shadow, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class ShadowFixed(_ShadowModel):
+    """Loihi's integers."""
+
+    current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    models = FIXED

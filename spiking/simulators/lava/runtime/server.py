@@ -1,0 +1,69 @@
+"""The loop of the runtime: a bundle in, a bundle out, the compiled network kept for the next one."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from . import bundle
+from .compatibility import prepare
+from .supervisor import Supervisor
+
+__all__ = ["main"]
+
+
+def main(token: str) -> int:
+    """Answer requests until standard input ends.
+
+    Requests and answers are lines of JSON. A request ``{"run": IN, "to": OUT, "limit_s": S}`` is
+    answered with any number of ``{"progress": [done, steps]}`` and then ``{"done": OUT}``, or with
+    ``{"error": MESSAGE}``, after which the runtime ends.
+    """
+    channel = os.dup(1)
+    os.dup2(2, 1)  # whatever else prints goes where it cannot be taken for an answer
+
+    def tell(answer: dict[str, Any]) -> None:
+        try:
+            os.write(channel, json.dumps(answer).encode() + b"\n")
+        except OSError:
+            return  # the client is gone; the supervisor sees that too
+
+    supervisor = Supervisor(token, tell)
+    try:
+        prepare(token)
+        import lava  # noqa: PLC0415
+
+        from .network import Networks  # noqa: PLC0415 (imports Lava, patched just now)
+
+        del lava
+        networks = Networks(supervisor)
+        tell({"ready": {"python": platform.python_version(), "bundle": bundle.VERSION}})
+        while True:
+            _serve(json.loads(supervisor.requests.get()), networks, tell)
+    except Exception as error:
+        supervisor.fail(_words(error))
+    return 1
+
+
+def _serve(request: dict[str, Any], networks: Any, tell: Any) -> None:
+    started = time.perf_counter()
+    header, arrays = bundle.read(Path(request["run"]))
+    results = networks.run(
+        header, arrays, float(request["limit_s"]), lambda done: tell({"progress": [done, header["steps"]]})
+    )
+    bundle.write(Path(request["to"]), {"seconds": time.perf_counter() - started}, results)
+    tell({"done": request["to"]})
+
+
+def _words(error: BaseException) -> str:
+    """Return what happened: one line where the user can act, else the traceback."""
+    if isinstance(error, (bundle.BundleError, OSError)):
+        return f"{type(error).__name__}: {error}"
+    sys.stderr.flush()
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__)).strip()
