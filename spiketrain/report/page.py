@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -51,7 +51,7 @@ def write(directory: Path) -> Path:
     shown, omitted = [], []
     with mpl.rc_context():
         mpl.rcdefaults()  # the user's own settings must not change the figures
-        mpl.rcParams.update(RC)
+        mpl.rcParams.update(cast(Any, RC))  # matplotlib's stubs list every key
         for draw in FIGURES:
             drawing = draw(run)
             if isinstance(drawing, Omitted):

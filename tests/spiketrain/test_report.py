@@ -250,11 +250,12 @@ def test_a_run_can_be_reported_again_from_its_files(run: Path, text: str) -> Non
     assert before == {name: (run / "figures" / name).read_bytes() for name in before}
 
 
-def test_without_a_controller_the_page_says_so(tmp_path: Path) -> None:
-    finished(tmp_path, controller=False, chips=1, epochs=1)
+def test_without_a_controller_the_page_says_so_and_escapes_what_it_is_given(tmp_path: Path) -> None:
+    finished(tmp_path, controller=False, chips=1, epochs=1, task="<script>alert(1)</script>")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "no control signal u(t) to show" in text
     assert not (tmp_path / "figures" / "control.svg").exists()
+    assert "<script" not in text
     assert Page(text).open == []
 
 
@@ -267,11 +268,6 @@ def test_many_chips_and_lost_numbers_are_drawn(tmp_path: Path) -> None:
     text = write(tmp_path).read_text(encoding="utf-8")
     assert "No sample was recorded step by step." in text
     assert Page(text).open == []
-
-
-def test_text_from_a_configuration_is_escaped(tmp_path: Path) -> None:
-    finished(tmp_path, task="<script>alert(1)</script>", chips=1, epochs=1)
-    assert "<script" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
