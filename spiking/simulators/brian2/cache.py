@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,8 @@ def folder() -> Path:
 
 def compiler() -> str | None:
     """Return the path of the C++ compiler, or None where it or ``make`` is missing."""
-    found = shutil.which(os.environ.get("CXX", "g++"))
+    words = shlex.split(os.environ.get("CXX", "")) or ["g++"]
+    found = shutil.which(words[0])
     return found if found and shutil.which("make") else None
 
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import torch
 
-from rate_bridge.errors import UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron, State, Values
@@ -142,11 +141,7 @@ def constants(neuron: Neuron, values: Sequence[Values], dt_ms: float) -> State:
 
 
 def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
-    """Return the structure of a block.
-
-    Raises:
-        UnsupportedError: a neuron model is not written as equations.
-    """
+    """Return the structure of a block."""
     populations = []
     numbered = enumerate(network.layers)
     for _, group in groupby(numbered, key=lambda item: item[1].neuron.options):
@@ -174,8 +169,5 @@ def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
 
 def _part(neuron: Neuron, values: State, states: State) -> Part:
     equations = neuron.equations(values)
-    if equations is None:
-        raise UnsupportedError(
-            "network.neuron.model", neuron.model, "a model written as equations", "use simulator.name=torch"
-        )
+    assert equations is not None, "the simulator's check comes first"
     return Part(equations, tuple(sorted(values)), tuple(sorted(states)))
