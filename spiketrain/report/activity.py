@@ -143,7 +143,7 @@ def rate_histogram(run: RunFiles) -> Drawing | Omitted:
                 values, bins=edges.tolist(), histtype="step", color=colour(place), linewidth=1.5, label=phase
             )
             data.append(pd.DataFrame({"phase": phase, "layer": index + 1, "rate_hz": values}))
-            quiet = f"median {np.median(values):.3g} Hz, {(values == 0).mean():.0%} silent"
+            quiet = _distribution(values)
             silent.append(f"{phase} layer {index + 1}: {quiet}")
         ax.set_title("output layer" if index == layers - 1 else f"layer {index + 1}")
         ax.set_xlabel("mean rate (Hz)")
@@ -225,9 +225,16 @@ def _draw_outputs(ax: Axes, trace: Tensor, samples: Samples, targets: Tensor | N
 
 
 def _rates(trace: Tensor, samples: Samples) -> NDArray[np.float64]:
-    """Return mean rates in Hz; an activity of 1 is the maximal rate."""
+    """Return mean rates in Hz of the neurons that have one; an activity of 1 is the maximal rate."""
     unit = 1000.0 / samples.dt_ms if _is_spiking(trace) else samples.max_rate_hz
-    return np.asarray((trace.to(torch.float64).mean(0) * unit).numpy())
+    rates = trace.to(torch.float64).mean(0) * unit
+    return np.asarray(rates[rates.isfinite()].numpy())
+
+
+def _distribution(rates: NDArray[np.float64]) -> str:
+    if not rates.size:
+        return "no finite rate"
+    return f"median {np.median(rates):.3g} Hz, {(rates == 0).mean():.0%} silent"
 
 
 def _tidy(samples: Samples, phases: list[str], trace: str, scale: float, name: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from torch import Tensor
 from rate_bridge.errors import InputError
 from spiketrain.record import RunRecord
 from spiketrain.report import Samples, write
+from spiketrain.report.drawing import Drawing
+from spiketrain.report.page import FIGURES
+from spiketrain.report.run_files import RunFiles
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons.lif import LIF
@@ -268,6 +272,23 @@ def test_many_chips_and_lost_numbers_are_drawn(tmp_path: Path) -> None:
     text = write(tmp_path).read_text(encoding="utf-8")
     assert "No sample was recorded step by step." in text
     assert Page(text).open == []
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_chip_that_left_the_numbers_is_drawn(run: Path, bad: float) -> None:
+    files = RunFiles.load(run)
+    assert files.samples is not None
+    traces = {
+        phase: {name: tuple(torch.full_like(t, bad) for t in parts) for name, parts in named.items()}
+        for phase, named in files.samples.traces.items()
+    }
+    weights = {name: torch.full_like(value, bad) for name, value in files.weights.items()}
+    metrics = files.metrics.assign(output_error=bad, validation_accuracy=bad)
+    lost = replace(files, samples=replace(files.samples, traces=traces), weights=weights, metrics=metrics)
+    for draw in FIGURES:
+        drawing = draw(lost)
+        if isinstance(drawing, Drawing):
+            drawing.svg()
 
 
 def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
