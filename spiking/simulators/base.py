@@ -107,6 +107,9 @@ class Simulator(ABC):
     abilities: ClassVar[frozenset[str]] = frozenset()
     """What it can do of what `Phase.needs` may name."""
 
+    ignores: ClassVar[frozenset[str]] = frozenset()
+    """Parameters of neurons that have no effect in it, by the names that mismatch is given for."""
+
     def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float64) -> None:
         self.device, self.dtype = torch.device(device), dtype
 
@@ -276,7 +279,8 @@ def _currents(network: Network, group: list[Phase]) -> tuple[Tensor, ...]:
             else:
                 parts.append(current if current.ndim == 3 else current.unsqueeze(0))
         layers.append(_along_batch(parts))
-    return tuple(layers)
+    chips = max(layer.shape[0] for layer in layers)
+    return tuple(layer.expand(chips, -1, -1) for layer in layers)
 
 
 def _map(start: Snapshot, *others: Snapshot, cat: bool, part: slice | None = None) -> Snapshot:
