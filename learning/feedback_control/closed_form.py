@@ -45,6 +45,7 @@ class ClosedFormDFC(LearningRule):
     feedback: FeedbackWeights = field(default_factory=lambda: WeightProduct(None))
 
     name: ClassVar[str] = "dfc_closed_form"
+    needs_truth: ClassVar[bool] = True
 
     @property
     def warmup_batches(self) -> int:

@@ -62,6 +62,10 @@ class ControlledRule(LearningRule):
         return self.prediction.needs_shadow
 
     @property
+    def uses_model(self) -> bool:
+        return self.prediction.uses_model or self.feedback.uses_model
+
+    @property
     def warmup_batches(self) -> int:
         return self.feedback.warmup_batches
 

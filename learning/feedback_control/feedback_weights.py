@@ -58,6 +58,8 @@ class FeedbackWeights(ABC):
 
     plugin_group: ClassVar[str] = "feedback"
     origin: ClassVar[str]
+    uses_model: ClassVar[bool] = False
+    """Whether the weights are made from the forward weights, so that the true ones would change them."""
 
     def __post_init__(self) -> None:
         if self.scale is not None and not self.scale > 0:
@@ -132,6 +134,7 @@ class WeightProduct(FeedbackWeights):
     """
 
     origin: ClassVar[str] = "weight_product"
+    uses_model: ClassVar[bool] = True
 
     def current(self, model: Model) -> tuple[Tensor, ...]:
         product = identity(model)

@@ -22,6 +22,8 @@ class Prediction(ABC):
 
     plugin_group: ClassVar[str] = "predictions"
     origin: ClassVar[str]
+    uses_model: ClassVar[bool] = False
+    """Whether weights and curves are used as the rule knows them."""
     needs_shadow: ClassVar[bool] = False
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
@@ -74,6 +76,7 @@ class Nominal(Prediction):
     """
 
     origin: ClassVar[str] = "nominal"
+    uses_model: ClassVar[bool] = True
 
     def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
         measured = observation["controlled"].rates
