@@ -18,7 +18,7 @@ from spiking.neurons.base import Neuron, State
 from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
 from spiking.simulators.base import Block, Outcome
 
-__all__ = ["arrays", "header", "outcome"]
+__all__ = ["arrays", "header", "integers", "outcome"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -74,6 +74,14 @@ def arrays(network: Network, hardware: Hardware, block: Block) -> Arrays:
     data |= _synapses(network, hardware, block)
     data |= _controller(network, hardware, block)
     return {name: numpy(tensor) for name, tensor in data.items()} | {"drive": _drive(block)}
+
+
+def integers(program: Mapping[str, Tensor]) -> Arrays:
+    """Return a fixed-point program's arrays as int64, but for the averaging window."""
+    return {
+        name: numpy(tensor) if name == "window" else numpy(tensor).astype(np.int64)
+        for name, tensor in program.items()
+    }
 
 
 def _named(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

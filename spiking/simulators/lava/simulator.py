@@ -8,15 +8,25 @@ from typing import ClassVar, final
 import torch
 
 from rate_bridge.errors import InputError, UnsupportedError
+from spiking.fixed_point import quantise
+from spiking.fixed_point.simulator import read_outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.simulators.base import Block, Outcome, Simulator
 from spiking.simulators.lava.client import Client
-from spiking.simulators.lava.data import arrays, header, outcome
+from spiking.simulators.lava.data import arrays, header, integers, outcome
 from spiking.simulators.lava.environment import find
-from spiking.simulators.lava.runtime.neurons import FLOAT
+from spiking.simulators.lava.probe import probe
+from spiking.simulators.lava.runtime.neurons import FIXED, FLOAT
 
 __all__ = ["LavaSimulator"]
+
+TAGS = {"float": "floating_pt", "fixed": "fixed_pt"}
+"""Lava's tags of the process models."""
+
+ARITHMETICS = tuple(TAGS)
+
+MODELS = {"float": FLOAT, "fixed": FIXED}
 
 
 @final
@@ -26,6 +36,7 @@ class LavaSimulator(Simulator):
     Args:
         device: ``cpu``.
         dtype: float64.
+        arithmetic: ``float``, or ``fixed`` for Loihi's integers, bit for bit those of `spiking.fixed_point`.
         timeout_s: longest time in which no process may finish a step.
         environment: folder of Lava's environment; the one that ``spiketrain lava install`` makes if None.
     """
@@ -36,6 +47,7 @@ class LavaSimulator(Simulator):
         self,
         device: str = "cpu",
         dtype: torch.dtype = torch.float64,
+        arithmetic: str = "float",
         timeout_s: float = 60.0,
         environment: str | None = None,
     ) -> None:
@@ -43,19 +55,32 @@ class LavaSimulator(Simulator):
             raise UnsupportedError("simulator.dtype", str(dtype), "float64", "or use simulator.name=torch")
         if torch.device(device).type != "cpu":
             raise UnsupportedError("simulator.device", device, "cpu", "or use simulator.name=torch")
+        if arithmetic not in ARITHMETICS:
+            raise InputError("simulator.arithmetic", arithmetic, " or ".join(ARITHMETICS))
         if not timeout_s > 0:
             raise InputError("simulator.timeout_s", timeout_s, "a number > 0")
-        super().__init__(device, dtype)
+        super().__init__(device, dtype if arithmetic == "float" else torch.int64)
+        self.arithmetic = arithmetic
         self._client = Client(find(Path(environment) if environment else None), timeout_s)
+
+    @classmethod
+    def status(cls) -> tuple[bool, str]:
+        return probe()
 
     def check(self, network: Network) -> None:
         for layer in network.layers:
-            if layer.neuron.model not in FLOAT:
-                raise UnsupportedError("network.neuron.model", layer.neuron.model, ", ".join(sorted(FLOAT)))
+            if layer.neuron.model not in MODELS[self.arithmetic]:
+                allowed = ", ".join(sorted(MODELS[self.arithmetic]))
+                raise UnsupportedError("network.neuron.model", layer.neuron.model, allowed)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
-        described = header(network, hardware, block, "floating_pt")
-        return outcome(network, block, self._client.run(described, arrays(network, hardware, block)))
+        described = header(network, hardware, block, TAGS[self.arithmetic])
+        if self.arithmetic == "float":
+            return outcome(network, block, self._client.run(described, arrays(network, hardware, block)))
+        program = quantise(network, hardware, block)
+        results = self._client.run(described, integers(program.arrays))
+        found = {name: torch.from_numpy(array).double() for name, array in results.items()}
+        return read_outcome(network, block, program, found)
 
     def close(self) -> None:
         """End the runtime; it is started again when it is needed."""

@@ -13,6 +13,7 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
+from ..loihi import shifted
 from ..neurons import FIXED, FLOAT, part
 from .base import Model
 
@@ -39,10 +40,13 @@ class _ShadowModel(Model):
             part(self.arrays, f"{prefix}.constant."),
         )
         self.extra_bias = self.arrays[f"{prefix}.extra_bias"]
+        self.ratio = self.arrays.get(f"{prefix}.ratio")
         self.window, self.sum = self.arrays["window"], self.arrays[f"sum.{prefix}"]
 
     def step(self, t: int) -> None:
-        emitted = self.advance(self.state, self.current.recv() + self.extra_bias, self.constants)
+        emitted = self.advance(
+            self.state, self.carried(self.current.recv()) + self.extra_bias, self.constants
+        )
         weight = self.window[:, t]
         if weight.any():
             self.sum += weight[:, None] * emitted
@@ -57,6 +61,9 @@ class ShadowFloat(_ShadowModel):
     current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     models = FLOAT
 
+    def carried(self, current: Any) -> Any:
+        return current
+
 
 @implements(proc=Shadow, protocol=LoihiProtocol)
 @requires(CPU)
@@ -66,3 +73,7 @@ class ShadowFixed(_ShadowModel):
 
     current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     models = FIXED
+
+    def carried(self, current: Any) -> Any:
+        """Scale the current, made for the neuron's leak, to the shadow's."""
+        return shifted(current * self.ratio, 12)

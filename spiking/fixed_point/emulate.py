@@ -1,0 +1,245 @@
+r"""The bit-accurate step, vectorised over chips and samples: a third way to run what Loihi runs.
+
+One step of a layer, in whole numbers (:math:`\lfloor\cdot\rceil` rounds towards zero):
+
+.. math::
+One step of a layer, in whole numbers (:math:`\lfloor\cdot\rceil` rounds towards zero; a is the input sum):
+    s = v > 64\,v_{th}, \qquad v \leftarrow 0 \text{ where } s \\
+    u \leftarrow \operatorname{wrap}_{24}(\lfloor u\,(4096 - d_u - 1)/4096 \rceil + 64\,a), \qquad
+    a = \operatorname{shift}\Big(\textstyle\sum_j w_j s_j\Big)
+
+Source: Lava's bit-accurate LIF and Dense (lava-nc 0.10.0), with a threshold, decays and a refractory
+time of each neuron's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from spiking.fixed_point.arithmetic import LIMIT, UNITY, decayed_, saturated_, shifted, wrapped_
+from spiking.network import Network
+
+__all__ = ["emulate"]
+
+
+def emulate(
+    network: Network,
+    arrays: Mapping[str, Tensor],
+    *,
+    direct: bool,
+    closed: bool,
+    record: frozenset[str] = frozenset(),
+) -> dict[str, Tensor]:
+    """Run a program and return final state, sums and records by name, as the Lava runtime does.
+
+    Args:
+        network: for its connections.
+        arrays: whole numbers in float64 tensors; see `spiking.fixed_point.program.Program`.
+        direct: whether the input acts at once, through the first connection, as graded spikes.
+        closed: whether the controller is connected.
+        record: names from `spiking.presentation.TRACES`.
+    """
+    with torch.no_grad():
+        run = _Run(network, arrays, direct, closed, record)
+        for t in range(run.steps):
+            run.step(t)
+        return run.results()
+
+
+class _Membrane:
+    """The neurons of a layer, or their shadows."""
+
+    def __init__(self, arrays: Mapping[str, Tensor], prefix: str) -> None:
+        self.kept = 1.0 - arrays[f"{prefix}.constant.dv"] / UNITY
+        self.threshold = 64.0 * arrays[f"{prefix}.constant.vth"]
+        self.held = arrays[f"{prefix}.constant.refractory_steps"]
+        self.v = arrays[f"{prefix}.state.v"].clone()
+        self.refractory = arrays[f"{prefix}.state.refractory"].clone()
+        self.refracts = bool((self.held > 0).any() or (self.refractory > 0).any())
+        self.emitted = torch.zeros_like(self.v)
+        self.sum = torch.zeros_like(self.v)
+
+    def step(self, current: Tensor) -> Tensor:
+        v = saturated_(decayed_(self.v, self.kept).add_(current))
+        if self.refracts:
+            v.masked_fill_(self.refractory > 0, 0.0)
+        spikes = v > self.threshold
+        v.masked_fill_(spikes, 0.0)
+        if self.refracts:
+            waiting = self.refractory.sub_(1).clamp_(min=0)
+            torch.where(spikes, self.held, waiting, out=waiting)
+        return self.emitted.copy_(spikes)
+
+
+class _Synapse:
+    """A connection: weights, exponents, and the spikes under way."""
+
+    def __init__(self, arrays: Mapping[str, Tensor], key: str, history: Tensor | None = None) -> None:
+        exponent = arrays[f"{key}.exponent"].view(-1, 1, 1)
+        self.exact = bool((exponent >= 0).all())
+        # a shift to the left is part of the weights; one to the right rounds the sum down
+        self.weight = arrays[key] * 2.0**exponent
+        self.history = None if history is None else history.clone()
+
+    def product(self, emitted: Tensor, t: int) -> Tensor:
+        if self.history is not None:
+            slot = t % self.history.shape[2]
+            emitted, self.history[:, :, slot] = self.history[:, :, slot].clone(), emitted
+        total = torch.matmul(emitted, self.weight)
+        return total if self.exact else total.floor_()
+
+
+class _Run:
+    def __init__(
+        self,
+        network: Network,
+        arrays: Mapping[str, Tensor],
+        direct: bool,
+        closed: bool,
+        record: frozenset[str],
+    ) -> None:
+        self.network, self.arrays, self.direct, self.closed = network, arrays, direct, closed
+        self.layers = range(network.depth)
+        self.window = arrays["window"].t()[:, None, :, None]
+        self.steps = self.window.shape[0]
+        self.counted = (arrays["window"] != 0).any(0).tolist()
+        self._populations()
+        self._connections()
+        self.trace, self.integral = arrays["trace"].clone(), arrays["integral"].clone()
+        self.control_sum = torch.zeros_like(self.trace)
+        self.records: dict[str, list[Tensor]] = {}
+        self.record = record
+
+    def _populations(self) -> None:
+        arrays = self.arrays
+        self.membranes = [_Membrane(arrays, f"layer.{i}") for i in self.layers]
+        shadowed = "shadow.0.extra_bias" in arrays
+        self.shadows = [_Membrane(arrays, f"shadow.{i}") for i in self.layers] if shadowed else []
+        self.u = [arrays[f"layer.{i}.state.synapse"].clone() for i in self.layers]
+        self.kept = [1.0 - arrays[f"layer.{i}.constant.synapse_decay"] / UNITY for i in self.layers]
+        self.bias = [arrays[f"layer.{i}.bias"] for i in self.layers]
+        for i in self.layers:
+            if f"layer.{i}.injected" in arrays:
+                self.bias[i] = self.bias[i] + arrays[f"layer.{i}.injected"]
+
+    def _connections(self) -> None:
+        arrays = self.arrays
+        self.synapses = [
+            _Synapse(arrays, f"weight.{i}", arrays.get(f"history.{i}"))
+            for i in range(len(self.network.connections))
+        ]
+        self.feedback = [_Synapse(arrays, f"feedback.{i}") for i in self.layers] if self.closed else []
+        self.may_wrap = [self._may_wrap(i) for i in self.layers]
+        self.external: Tensor | None = None
+        if self.direct:
+            self.synapses[0].history = None
+            if self.drive.ndim == 2:
+                self.external = self.synapses[0].product(self.drive, 0)
+
+    @property
+    def drive(self) -> Tensor:
+        return self.arrays["drive"]
+
+    def _may_wrap(self, layer: int) -> bool:
+        """Whether any input at all could drive the current of a layer out of its range."""
+        largest = self.u[layer].abs().amax() * torch.ones_like(self.kept[layer])
+        for synapse, connection in zip(self.synapses, self.network.connections, strict=True):
+            if connection.post == layer + 1 and not (connection.pre == 0 and self.direct):
+                largest = largest + 64.0 * synapse.weight.abs().sum(1, keepdim=True) / (
+                    1.0 - self.kept[layer]
+                )
+        return bool((largest >= LIMIT).any())
+
+    # one step
+
+    def step(self, t: int) -> None:
+        signal = self._control() if self.closed else None
+        for i in self.layers:
+            self._advance(i, t, signal)
+        for i in self.layers:
+            self._receive(i, t)
+        self._follow()
+        self._count(t, signal)
+        self._remember(signal)
+
+    def _control(self) -> Tensor:
+        p = {name: self.arrays[f"controller.{name}"] for name in _CONTROLLER}
+        error = p["target"] - (shifted(p["gain"] * self.trace, 12) + p["offset"])
+        change = shifted(p["ki"] * error, 12) - shifted(p["leak"] * self.integral, 20)
+        self.integral = saturated_(self.integral + change, 32)
+        signal = saturated_(shifted(p["kp"] * error, 12) + shifted(self.integral, 8))
+        return signal * p["on"]
+
+    def _advance(self, i: int, t: int, signal: Tensor | None) -> None:
+        current = self.u[i] + self.bias[i]
+        if i == 0 and self.direct:
+            current += self._direct(t)
+        if self.shadows:
+            ratio, extra = self.arrays[f"shadow.{i}.ratio"], self.arrays[f"shadow.{i}.extra_bias"]
+            self.shadows[i].step(shifted(current * ratio, 12).add_(extra))
+        if signal is not None:
+            current += self.feedback[i].product(signal, t)
+        self.membranes[i].step(current)
+
+    def _direct(self, t: int) -> Tensor:
+        return self.external if self.external is not None else self.synapses[0].product(self.drive[:, t], t)
+
+    def _receive(self, i: int, t: int) -> None:
+        u = decayed_(self.u[i], self.kept[i])
+        for synapse, connection in zip(self.synapses, self.network.connections, strict=True):
+            if connection.post != i + 1 or (connection.pre == 0 and self.direct):
+                continue
+            emitted = self.membranes[connection.pre - 1].emitted if connection.pre else self.drive[None, :, t]
+            u.add_(synapse.product(emitted, t), alpha=64.0)
+        if self.may_wrap[i]:
+            wrapped_(u)
+
+    def _follow(self) -> None:
+        kept = 1.0 - self.arrays["controller.trace_decay"] / UNITY
+        decayed_(self.trace, kept).add_(self.arrays["controller.trace_gain"] * self.membranes[-1].emitted)
+        saturated_(self.trace)
+
+    def _count(self, t: int, signal: Tensor | None) -> None:
+        if not self.counted[t]:
+            return
+        for membrane in (*self.membranes, *self.shadows):
+            membrane.sum.addcmul_(membrane.emitted, self.window[t])
+        if signal is not None:
+            self.control_sum.addcmul_(signal, self.window[t])
+
+    def _remember(self, signal: Tensor | None) -> None:
+        if not self.record:
+            return
+        now = {"readout": self.trace, "control": torch.zeros_like(self.trace) if signal is None else signal}
+        for i in self.layers:
+            now[f"spikes.{i}"], now[f"voltage.{i}"] = self.membranes[i].emitted, self.membranes[i].v
+            now[f"current.{i}"] = self.u[i]
+        for name, value in now.items():
+            if name.split(".")[0] in self.record:
+                self.records.setdefault(f"record.{name}", []).append(value.clone())
+
+    def results(self) -> dict[str, Tensor]:
+        found = {"trace": self.trace, "integral": self.integral, "sum.control": self.control_sum}
+        for i in self.layers:
+            membrane = self.membranes[i]
+            found[f"layer.{i}.state.v"], found[f"layer.{i}.state.refractory"] = (
+                membrane.v,
+                membrane.refractory,
+            )
+            found[f"layer.{i}.state.synapse"], found[f"sum.{i}"] = self.u[i], membrane.sum
+            if self.shadows:
+                shadow = self.shadows[i]
+                found[f"shadow.{i}.state.v"] = shadow.v
+                found[f"shadow.{i}.state.refractory"] = shadow.refractory
+                found[f"sum.shadow.{i}"] = shadow.sum
+        for i, synapse in enumerate(self.synapses):
+            if f"history.{i}" in self.arrays:
+                kept = synapse.history
+                found[f"history.{i}"] = self.arrays[f"history.{i}"] if kept is None else kept
+        return found | {name: torch.stack(rows, 2) for name, rows in self.records.items()}
+
+
+_CONTROLLER = ("target", "kp", "ki", "leak", "on", "gain", "offset")

@@ -1,0 +1,72 @@
+"""A network in Loihi's integers, and the way back to real numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spiking.fixed_point.report import Rounding
+
+__all__ = ["INTEGRAL_BITS", "PAYLOAD_BITS", "RATE_BITS", "LayerScale", "Program"]
+
+RATE_BITS = 16
+"""Binary digits after the point of the read-out trace and the control signal."""
+
+INTEGRAL_BITS = 24
+"""The same for the controller's integral, which grows in small steps."""
+
+PAYLOAD_BITS = 12
+"""The same for input values that are sent as graded spikes."""
+
+
+@dataclass(frozen=True)
+class LayerScale:
+    """How a layer's integers are read.
+
+    Args:
+        scale: S, ``(chips, 1, 1)``: whole numbers per unit of the potential.
+        gain: g, ``(chips, 1, n)``: the part of a current that a step adds to the membrane.
+        reset: the potential that is written as 0, ``(chips, 1, n)``.
+    """
+
+    scale: Tensor
+    gain: Tensor
+    reset: Tensor
+
+    def potential(self, integer: Tensor) -> Tensor:
+        """Return potentials."""
+        return integer / self.scale + self.reset
+
+    def current(self, integer: Tensor) -> Tensor:
+        """Return currents."""
+        return integer / (self.scale * self.gain)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is loaded into the chips for one block.
+
+    Args:
+        arrays: whole numbers by the names that ``runtime.processes`` (and `emulate`) use.
+        layers: how to read them.
+        shadows: the same for the shadows, or empty.
+        roundings: what quantisation changed.
+    """
+
+    arrays: Mapping[str, Tensor]
+    layers: tuple[LayerScale, ...]
+    shadows: tuple[LayerScale, ...]
+    roundings: tuple[Rounding, ...]
+
+
+def rate(integer: Tensor) -> Tensor:
+    """Read a trace or a control signal."""
+    return integer * 2.0**-RATE_BITS
+
+
+def whole(value: Tensor, factor: Tensor | float) -> Tensor:
+    """Write a real number as a whole one."""
+    return torch.round(value * factor)

@@ -1,0 +1,107 @@
+"""The Loihi simulator: a network's integers, computed as the chip would, without Lava."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from rate_bridge.errors import UnsupportedError
+from spiking.fixed_point.emulate import emulate
+from spiking.fixed_point.program import INTEGRAL_BITS, LayerScale, Program, rate
+from spiking.fixed_point.quantise import check_network, quantise
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import State
+from spiking.presentation import CurrentDrive, Snapshot
+from spiking.simulators.base import Block, Outcome, Simulator
+
+__all__ = ["LoihiSimulator", "read_outcome"]
+
+
+@final
+class LoihiSimulator(Simulator):
+    """Runs LIF networks in Loihi's fixed-point arithmetic, bit for bit as Lava's processes do."""
+
+    name: ClassVar[str] = "loihi"
+
+    def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float64) -> None:
+        if dtype != torch.float64:
+            raise UnsupportedError("simulator.dtype", str(dtype), "float64, which holds the integers exactly")
+        super().__init__(device, torch.int64)
+
+    def check(self, network: Network) -> None:
+        check_network(network)
+
+    def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
+        program = quantise(network, hardware, block)
+        arrays = {name: tensor.to(self.device) for name, tensor in program.arrays.items()}
+        results = emulate(
+            network,
+            arrays,
+            direct=isinstance(block.drive, CurrentDrive),
+            closed=block.target is not None,
+            record=block.record,
+        )
+        return read_outcome(network, block, program, {k: v.cpu() for k, v in results.items()})
+
+
+def read_outcome(network: Network, block: Block, program: Program, found: Mapping[str, Tensor]) -> Outcome:
+    """Return what a program gave, in real numbers.
+
+    Args:
+        network: the description.
+        block: what was run.
+        program: how it was written in integers.
+        found: what `emulate` or the Lava runtime gave back.
+    """
+    layers = range(network.depth)
+    return Outcome(
+        sums=tuple(found[f"sum.{i}"] for i in layers),
+        basal=tuple(found[f"sum.shadow.{i}"] for i in layers) if block.shadow else (),
+        control=rate(found["sum.control"]) if block.target is not None else None,
+        final=_final(network, block, program, found),
+        traces={name: _trace(name, program, found) for name in block.record},
+    )
+
+
+def _trace(name: str, program: Program, found: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    if name in {"control", "readout"}:
+        return (rate(found[f"record.{name}"]),)
+    rows = []
+    for index, scale in enumerate(program.layers):
+        integers = found[f"record.{name}.{index}"]
+        wide = LayerScale(scale.scale.unsqueeze(2), scale.gain.unsqueeze(2), scale.reset.unsqueeze(2))
+        read = {"spikes": lambda x: x, "voltage": wide.potential, "current": wide.current}[name]
+        rows.append(read(integers))
+    return tuple(rows)
+
+
+def _final(network: Network, block: Block, program: Program, found: Mapping[str, Tensor]) -> Snapshot:
+    return Snapshot(
+        neurons=tuple(_state(found, f"layer.{i}", scale) for i, scale in enumerate(program.layers)),
+        shadows=tuple(_state(found, f"shadow.{i}", scale) for i, scale in enumerate(program.shadows))
+        or tuple({} for _ in network.layers),
+        synapse=tuple(s.current(found[f"layer.{i}.state.synapse"]) for i, s in enumerate(program.layers)),
+        history=tuple(_history(network, block, found, i) for i in range(len(network.connections))),
+        trace=rate(found["trace"]),
+        integral=found["integral"] * 2.0**-INTEGRAL_BITS,
+    )
+
+
+def _state(found: Mapping[str, Tensor], prefix: str, scale: LayerScale) -> State:
+    return {
+        "v": scale.potential(found[f"{prefix}.state.v"]),
+        "refractory": found[f"{prefix}.state.refractory"],
+    }
+
+
+def _history(network: Network, block: Block, found: Mapping[str, Tensor], index: int) -> Tensor:
+    """Return what is under way, oldest first: both machines keep it as a ring."""
+    connection, start = network.connections[index], block.start.history[index]
+    if connection.delay_steps == 1 or (connection.pre == 0 and isinstance(block.drive, CurrentDrive)):
+        return start
+    ring = found[f"history.{index}"]
+    return torch.roll(ring, -(block.steps % ring.shape[2]), dims=2).expand(start.shape)
