@@ -29,4 +29,4 @@ class Backprop(ErrorFeedback):
     name: ClassVar[str] = "backprop"
 
     def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
-        return torch.matmul(above, model.chain_weights[layer + 1].transpose(1, 2))
+        return torch.matmul(above, model.chain_weights[layer + 1].transpose(1, 2).to(above))

@@ -40,4 +40,4 @@ class DirectFeedbackAlignment(ErrorFeedback):
         model.memory |= random_matrices(model, sizes, self.scale)
 
     def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
-        return torch.matmul(output, model.memory[f"backward.{layer}"])
+        return torch.matmul(output, model.memory[f"backward.{layer}"].to(output))

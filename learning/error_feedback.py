@@ -45,7 +45,7 @@ class ErrorFeedback(LearningRule):
         return (model.stimulus.phase("free", batch),)
 
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
-        rates = [rate.to(model.dtype) for rate in observation["free"].rates]
+        rates = observation["free"].rates
         target = batch.target.to(rates[-1])
         slopes = [model.slope(index, rate) for index, rate in enumerate(rates[1:])]
         output = self.loss.error(rates[-1], target) * slopes[-1]

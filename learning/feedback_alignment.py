@@ -40,4 +40,4 @@ class FeedbackAlignment(ErrorFeedback):
         model.memory |= random_matrices(model, list(zip(above, hidden, strict=True)), self.scale)
 
     def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
-        return torch.matmul(above, model.memory[f"backward.{layer}"])
+        return torch.matmul(above, model.memory[f"backward.{layer}"].to(above))

@@ -75,7 +75,8 @@ class TorchStepper(Stepper):
         self.optimizer.step()
 
     def _descend(self, parameter: Tensor, change: Tensor) -> None:
-        parameter.grad = -change if parameter.grad is None else parameter.grad - change
+        step = change.to(parameter)  # a chip may be measured in another type than it is programmed in
+        parameter.grad = -step if parameter.grad is None else parameter.grad - step
 
     def state_dict(self) -> dict[str, Any]:
         return self.optimizer.state_dict()

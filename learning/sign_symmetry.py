@@ -29,6 +29,6 @@ class SignSymmetry(ErrorFeedback):
     name: ClassVar[str] = "sign_symmetry"
 
     def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
-        weight = model.chain_weights[layer + 1]
+        weight = model.chain_weights[layer + 1].to(above)
         size = weight.square().mean(dim=(1, 2), keepdim=True).sqrt()
         return torch.matmul(above, (size * weight.sign()).transpose(1, 2))

@@ -105,6 +105,7 @@ class Parts:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "watch": self.watch.state,
+            "chips": self.chips.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -115,6 +116,7 @@ class Parts:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.watch = Watch(self.model.network, state["watch"])
+        self.chips.restore(state["chips"])
 
 
 def build(experiment: Experiment, data_dir: Path | None) -> Parts:
@@ -138,7 +140,8 @@ def build(experiment: Experiment, data_dir: Path | None) -> Parts:
         bias_spread=experiment.network.bias_spreads(network),
     )
     scales = tuple(
-        1.0 if c.post == network.depth else experiment.training.hidden_scale for c in network.connections
+        1.0 if network.depth in (c.pre, c.post) else experiment.training.hidden_scale
+        for c in network.connections
     )
     rule.start(model)
     return Parts(

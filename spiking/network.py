@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value
 from spiking.neurons.base import Neuron
 
-__all__ = ["Connection", "Layer", "Network", "chain"]
+__all__ = ["Connection", "Layer", "Network", "bidirectional", "chain"]
 
 
 @dataclass(frozen=True)
@@ -137,3 +137,14 @@ def chain(
     layers = tuple(Layer(size, neuron) for size, neuron in zip(sizes[1:], models, strict=True))
     connections = tuple(Connection(layer, layer + 1, delays[layer]) for layer in range(depth))
     return Network(sizes[0], layers, connections, dt_ms, max_rate_hz, readout_tau_ms)
+
+
+def bidirectional(network: Network) -> Network:
+    """Return a feedforward network with a backward connection for every one between layers of neurons.
+
+    The backward connections, layer L onto L - 1 first, have the delays of the forward ones and, on a
+    chip, synapses and deviations of their own.
+    """
+    forward = network.connections[1 : network.depth]
+    backward = tuple(Connection(c.post, c.pre, c.delay_steps) for c in reversed(forward))
+    return replace(network, connections=(*network.connections, *backward))

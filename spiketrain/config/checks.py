@@ -10,6 +10,7 @@ import torch
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError
+from spiking.simulators.base import Simulator
 
 if TYPE_CHECKING:
     from spiketrain.config.experiment import Experiment
@@ -37,7 +38,9 @@ def check(experiment: Experiment) -> None:
     _check_memory(experiment)
     rule = experiment.build_rule()
     rule.check(network)
-    experiment.build_simulator().check(network)
+    simulator = experiment.build_simulator()
+    simulator.check(network)
+    spec.check_machine(simulator)
     parts: dict[str, Any] = {
         "task": task,
         "rule": rule,
@@ -46,7 +49,7 @@ def check(experiment: Experiment) -> None:
     }
     for key, part in parts.items():
         _check_part(key, part)
-    _check_mismatch(spec, rule)
+    _check_mismatch(spec, rule, simulator)
     experiment.build_arm().check(rule, spec)
 
 
@@ -120,7 +123,12 @@ def _value_and_default(part: Any, steps: list[str]) -> tuple[Any, Any]:
     return getattr(part, field.name), default
 
 
-def _check_mismatch(spec: MismatchSpec, rule: LearningRule) -> None:
+def _check_mismatch(spec: MismatchSpec, rule: LearningRule, simulator: Simulator) -> None:
+    for name in sorted(simulator.ignores & set(spec.deviations)):
+        fix = "Remove the key, or take another simulator."
+        raise InputError(
+            f"mismatch.{name}", spec.deviations[name], f"nothing: {simulator.name} ignores it", fix
+        )
     if not rule.uses_shadow and spec.shadow != "own":
         _refuse("mismatch.shadow", spec.shadow, "own", "the rule does not use shadow membranes")
     for name in CONTROLLED:

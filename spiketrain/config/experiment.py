@@ -16,6 +16,7 @@ from learning.stimulus import Stimulus
 from mismatch.spec import MismatchSpec, deviating
 from rate_bridge.encodings import Encoding
 from rate_bridge.errors import InputError
+from rate_bridge.plugins import available
 from rate_bridge.seeds import SeedTree
 from spiketrain.arms.base import Arm
 from spiketrain.config import building, checks
@@ -35,7 +36,7 @@ from spiketrain.config.sections import (
     TrainingPart,
 )
 from spiketrain.tasks.base import Task, TaskData
-from spiking.network import Network, chain
+from spiking.network import Network, bidirectional, chain
 from spiking.neurons.base import Neuron
 from spiking.simulators.base import Simulator
 
@@ -107,7 +108,7 @@ class Experiment(Section):
         if part.output_neuron is not None:
             base = {} if "model" in part.output_neuron else part.neuron
             last = self._neuron("network.output_neuron", {**base, **part.output_neuron})
-        return chain(
+        network = chain(
             part.layers,
             [hidden] * (part.depth - 1) + [last],
             delay_steps=part.delay_steps(simulator.dt_ms),
@@ -115,6 +116,7 @@ class Experiment(Section):
             max_rate_hz=self.bridge.max_rate_hz,
             readout_tau_ms=self.bridge.readout_tau_ms,
         )
+        return bidirectional(network) if part.bidirectional else network
 
     def _neuron(self, key: str, options: Mapping[str, Any]) -> Neuron:
         neuron: Neuron = building.build("neurons", options, key, "model")
@@ -125,16 +127,24 @@ class Experiment(Section):
         part = self.mismatch
         network = self.build_network()
         known = deviating(network)
-        keys = [*MismatchPart.model_fields, *known]
-        deviations = {}
-        for name, options in part.deviations.items():
-            if name not in known:
+        kinds = available("imperfections")
+        keys = [*MismatchPart.model_fields, *known, *kinds]
+        deviations, imperfections = {}, {}
+        for name, options in part.entries.items():
+            if name not in known and name not in kinds:
                 raise unknown(f"mismatch.{name}", options, keys)
             if not isinstance(options, dict):
-                example = "a distribution, such as {distribution: normal, cv: 0.2}"
-                raise InputError(f"mismatch.{name}", options, example)
-            deviations[name] = building.build("distributions", options, f"mismatch.{name}", "distribution")
-        return MismatchSpec(part.chips, part.seed, deviations, part.first_chip, part.shadow)
+                example = "{distribution: normal, cv: 0.2}" if name in known else "{}"
+                raise InputError(f"mismatch.{name}", options, f"a mapping of keys, such as {example}")
+            if name in known:
+                deviations[name] = building.build(
+                    "distributions", options, f"mismatch.{name}", "distribution"
+                )
+            else:
+                imperfections[name] = building.build_named("imperfections", name, options, "mismatch")
+        spec = MismatchSpec(part.chips, part.seed, deviations, part.first_chip, part.shadow, imperfections)
+        spec.check(network)
+        return spec
 
     def build_encoding(self) -> Encoding:
         """Return how values become spikes or currents."""
@@ -196,8 +206,9 @@ class Experiment(Section):
         plain["training"]["optimizer"] |= building.fields_of(self.build_optimizer())
         neuron = self._neuron("network.neuron", self.network.neuron)
         plain["network"]["neuron"] = {"model": self.network.neuron["model"], **building.fields_of(neuron)}
-        for name, distribution in spec.deviations.items():
-            plain["mismatch"][name] |= building.fields_of(distribution)
+        plain["mismatch"] |= building.plain(self.mismatch.entries)
+        for name, entry in {**spec.deviations, **spec.imperfections}.items():
+            plain["mismatch"][name] |= building.fields_of(entry)
         return dict(plain)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mismatch import presets
 from rate_bridge.errors import InputError
 from spiking.network import Network
 
@@ -69,6 +70,7 @@ class NetworkPart(Section):
         layers: sizes, the input's first.
         neuron: ``model`` and its nominal parameter values.
         output_neuron: what is different in the last layer; with a ``model`` of its own, all of it.
+        bidirectional: whether every connection between layers of neurons has a backward one beside it.
         delay_ms: delay of the connections, one for all or one each; null is one step.
         weight_gain: standard deviation of the initial weights times √n_pre, one for all connections or
             one each.
@@ -79,6 +81,7 @@ class NetworkPart(Section):
     layers: Annotated[tuple[Count, ...], Field(min_length=2)]
     neuron: dict[str, Any]
     output_neuron: dict[str, Any] | None = None
+    bidirectional: bool = False
     delay_ms: Positive | tuple[Positive, ...] | None = None
     weight_gain: Spread | tuple[Spread, ...] = 1.0
     bias_spread: Spread | tuple[Spread, ...] = 0.0
@@ -105,26 +108,33 @@ class NetworkPart(Section):
 
 
 class MismatchPart(Section):
-    """The population of chips; every other key is a parameter and how it deviates.
+    """The population of chips.
+
+    Every other key is a parameter and how it deviates, or a kind of imperfection and its settings.
 
     Args:
         chips: number of chips.
         seed: root of the hidden draws.
         first_chip: index of the first chip.
         shadow: whether a basal shadow membrane deviates on its own or is an exact twin (an idealisation).
+        preset: name of a technology whose magnitudes come first; other keys replace its keys one by
+            one, and null removes one.
     """
 
     model_config = ConfigDict(extra="allow")
 
+    preset: str | None = None
     chips: Count = 1
     seed: Seed = 1
     first_chip: Annotated[int, Field(ge=0)] = 0
     shadow: Literal["own", "shared"] = "own"
 
     @property
-    def deviations(self) -> dict[str, Any]:
-        """Parameter name to what the config says about its distribution."""
-        return dict(self.model_extra or {})
+    def entries(self) -> dict[str, Any]:
+        """Name of a parameter or a kind of imperfection to what the config or its preset says about it."""
+        own = dict(self.model_extra or {})
+        named = presets.load(self.preset) if self.preset is not None else {}
+        return {name: entry for name, entry in {**named, **own}.items() if entry is not None}
 
 
 class BridgePart(Section):

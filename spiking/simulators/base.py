@@ -105,7 +105,7 @@ class Simulator(ABC):
 
     name: ClassVar[str]
     abilities: ClassVar[frozenset[str]] = frozenset()
-    """What it can do of what `Phase.needs` may name."""
+    """What it can do of what `Phase.needs` and `Hardware.needs` may name."""
 
     ignores: ClassVar[frozenset[str]] = frozenset()
     """Parameters of neurons that have no effect in it, by the names that mismatch is given for."""
@@ -128,6 +128,13 @@ class Simulator(ABC):
             if missing := phase.needs - self.abilities:
                 allowed = f"a simulator with {', '.join(sorted(missing))} (torch)"
                 raise UnsupportedError("simulator.name", self.name, allowed)
+
+    @final
+    def check_hardware(self, hardware: Hardware) -> None:
+        """Raise `UnsupportedError` where this machine cannot compute with `hardware`."""
+        if missing := hardware.needs - self.abilities:
+            allowed = f"a simulator with {', '.join(sorted(missing))} (torch)"
+            raise UnsupportedError("simulator.name", self.name, allowed)
 
     @abstractmethod
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
@@ -155,11 +162,12 @@ class Simulator(ABC):
         """
         self.check(network)
         self.check_phases(phases)
+        self.check_hardware(hardware)
         recordings: dict[str, Recording] = {}
         finals: dict[str, Snapshot] = dict(starts)
-        for group in _groups(phases):
+        for number, group in enumerate(_groups(phases)):
             block = _stack(network, hardware, group, [finals[p.after or p.name] for p in group], recordings)
-            outcome = self.run_block(network, hardware, block)
+            outcome = self.run_block(network, hardware.part(number), block)
             first = 0
             for phase in group:
                 part = slice(first, first + phase.batch)
@@ -365,6 +373,9 @@ def initial_snapshot(
         shadow: whether the basal shadows run; they start where their neurons do.
     """
     chips, batch, _ = uniform[0].shape
+    longest = [c.delay_steps for c in network.connections]
+    if hardware.delays:
+        longest = [int(steps.max()) for steps in hardware.delays]
     neurons, shadows = [], []
     for layer, values, noise in zip(network.layers, hardware.neurons, uniform, strict=True):
         neurons.append(layer.neuron.initial_state(values, noise))
@@ -375,7 +386,8 @@ def initial_snapshot(
         shadows=tuple(shadows),
         synapse=tuple(zeros(chips, batch, layer.size) for layer in network.layers),
         history=tuple(
-            zeros(chips, batch, c.delay_steps - 1, network.sizes[c.pre]) for c in network.connections
+            zeros(chips, batch, steps - 1, network.sizes[c.pre])
+            for c, steps in zip(network.connections, longest, strict=True)
         ),
         trace=zeros(chips, batch, network.outputs),
         integral=zeros(chips, batch, network.outputs),

@@ -1,0 +1,232 @@
+"""The steady simulator: rate networks go straight to where their dynamics would settle."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from rate_bridge.errors import InputError, UnsupportedError
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import State
+from spiking.presentation import CurrentDrive, Snapshot
+from spiking.simulators.base import Block, Outcome, Simulator
+
+__all__ = ["SteadySimulator"]
+
+
+@final
+class SteadySimulator(Simulator):
+    r"""Steady states of rate networks, without the time it takes to get there.
+
+    At rest the potential is the current, :math:`v_l = \sum W r + b + u Q_l`. Layers are visited in turn, each
+    going a fraction η (the relaxation) of the way to what the others now ask for,
+
+    .. math:: I_l \leftarrow I_l + \eta \left( \sum W r + b + u Q_l - I_l \right), \qquad r_l = r(I_l)
+
+    A feedforward network without a controller is exact after one sweep, whatever η. With symmetric
+    backward connections and η = 1 every visit lowers the energy of the network (no layer is connected to
+    itself), so the sweeps converge. The controller takes one explicit step of the network's dt in a sweep,
+    :math:`u_{int} \leftarrow u_{int} + dt\,(k_i e - \alpha u_{int})`, and u relaxes like the currents, so
+    that it rests where the dynamic one does: the neurons are taken as infinitely fast.
+
+    A phase takes at most as many sweeps as it has steps; a chip stops when no rate and no control signal
+    of it changes by more than the tolerance. Time constants, delays and windows have no effect.
+
+    Source: the energy and its convergence: Hopfield 1984, doi:10.1073/pnas.81.10.3088.
+
+    Args:
+        device: where tensors live.
+        dtype: the type it computes with.
+        relaxation: η in (0, 1]; below 1 where a strong loop would oscillate.
+        tolerance: largest change in the last sweep.
+    """
+
+    name: ClassVar[str] = "steady"
+    abilities: ClassVar[frozenset[str]] = frozenset({"softmax"})
+    ignores: ClassVar[frozenset[str]] = frozenset({"tau"})
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float64,
+        relaxation: float = 1.0,
+        tolerance: float = 1e-6,
+    ) -> None:
+        super().__init__(device, dtype)
+        if not 0 < relaxation <= 1:
+            raise InputError("simulator.relaxation", relaxation, "a number in (0, 1]")
+        if not tolerance >= 0:
+            raise InputError("simulator.tolerance", tolerance, "a number >= 0")
+        self.relaxation, self.tolerance = relaxation, tolerance
+
+    def check(self, network: Network) -> None:
+        for layer in network.layers:
+            if layer.neuron.emits_spikes:
+                given = layer.neuron.model
+                raise UnsupportedError(
+                    "network.neuron.model", given, "a neuron without spikes for steady states"
+                )
+
+    def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
+        if not isinstance(block.drive, CurrentDrive) or block.drive.values.ndim != 2:
+            raise UnsupportedError("bridge.encoding", "an input that changes in time", "current")
+        with torch.no_grad():
+            return _Relaxation(self, network, hardware, block).outcome()
+
+
+class _Relaxation:
+    """One block under way."""
+
+    def __init__(
+        self, simulator: SteadySimulator, network: Network, hardware: Hardware, block: Block
+    ) -> None:
+        self.simulator, self.network, self.hardware, self.block = simulator, network, hardware, block
+        self.constants = [self._constants(index, hardware.neurons[index]) for index in range(network.depth)]
+        self.weights = [self.to(weight) for weight in hardware.weights]
+        self.currents = [self.to(state["v"]).clone() for state in block.start.neurons]
+        self.rates = [self._rate(index, current) for index, current in enumerate(self.currents)]
+        self.constant = [self._constant(index) for index in range(network.depth)]
+        self.integral = self.to(block.start.integral).clone()
+        self.control: Tensor | None = None
+        self.traces: dict[str, list[tuple[Tensor, ...]]] = {name: [] for name in block.record}
+        self._controller()
+        self._settle()
+
+    def to(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.simulator.device, self.simulator.dtype)
+
+    def _constants(self, index: int, values: State | object) -> State:
+        """Return the neurons' constants for an infinite step: it takes the potential to the current."""
+        neuron = self.network.layers[index].neuron
+        return {k: self.to(v) for k, v in neuron.constants(values, math.inf).items()}  # type: ignore[arg-type]
+
+    def _rate(self, index: int, current: Tensor) -> Tensor:
+        neuron = self.network.layers[index].neuron
+        return neuron.step({"v": current.clone()}, current, self.constants[index])
+
+    def _constant(self, index: int) -> Tensor:
+        """Return the currents that do not change, ``(chips, batch or 1, n)``."""
+        current = self.to(self.hardware.neurons[index]["bias"]).unsqueeze(1)
+        if self.block.currents:
+            current = current + self.to(self.block.currents[index])
+        if index == 0:
+            assert isinstance(self.block.drive, CurrentDrive)
+            current = current + torch.matmul(self.to(self.block.drive.values), self.weights[0])
+        return current
+
+    def _controller(self) -> None:
+        block, read = self.block, self.hardware.readout
+        if block.target is None:
+            return
+        self.target = self.to(block.target)
+        self.feedback = [self.to(q) for q in self.hardware.feedback]
+        per_sample = [block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled]
+        kp, ki, leak, self.on = (self.to(value).view(1, -1, 1) for value in per_sample)
+        self.kp = kp * self.to(read["kp"]).unsqueeze(1)
+        self.ki = ki * self.to(read["ki"]).unsqueeze(1) * self.network.dt_ms
+        self.leak = leak * self.network.dt_ms
+        self.gain, self.offset = self.to(read["gain"]).unsqueeze(1), self.to(read["offset"]).unsqueeze(1)
+        self.softmax = self.to(block.softmax).view(1, -1, 1) > 0
+        self.control = torch.zeros_like(self.rates[-1])
+
+    # sweeps
+
+    def _settle(self) -> None:
+        chips = self.hardware.chips
+        active = torch.ones(chips, 1, 1, dtype=self.simulator.dtype, device=self.simulator.device)
+        feedforward = self.control is None and len(self.network.connections) == self.network.depth
+        for _ in range(self.block.steps):
+            change = self._sweep(active if feedforward else active * self.simulator.relaxation)
+            self._record()
+            if feedforward:
+                break
+            active = active * (change > self.simulator.tolerance).to(active).view(-1, 1, 1)
+            if not bool(active.any()):
+                break
+
+    def _sweep(self, step: Tensor) -> Tensor:
+        """Visit the controller and all layers once; return the largest change of every chip."""
+        changes = [self._advance_control(step)] if self.control is not None else []
+        for index in range(self.network.depth):
+            current = self.currents[index]
+            current += step * (self._wanted(index) - current)
+            before, self.rates[index] = self.rates[index], self._rate(index, current)
+            changes.append((self.rates[index] - before).abs().amax((1, 2)))
+        return torch.stack(changes).amax(0)
+
+    def _advance_control(self, step: Tensor) -> Tensor:
+        assert self.control is not None
+        seen = self.gain * self.rates[-1] + self.offset
+        error = self.target - torch.where(self.softmax, torch.softmax(seen, -1), seen)
+        going = (step > 0).to(step)
+        self.integral += going * (self.ki * error - self.leak * self.integral)
+        change = step * ((self.kp * error + self.integral) * self.on - self.control)
+        self.control += change
+        return change.abs().amax((1, 2))
+
+    def _wanted(self, index: int) -> Tensor:
+        """Return the current that the rest of the network now asks for in a layer."""
+        current = self.constant[index]
+        for connection, weight in zip(self.network.connections, self.weights, strict=True):
+            if connection.post == index + 1 and connection.pre > 0:
+                current = current + torch.matmul(self.rates[connection.pre - 1], weight)
+        if self.control is not None:
+            current = current + torch.matmul(self.control, self.feedback[index])
+        return current
+
+    def _record(self) -> None:
+        control = torch.zeros_like(self.rates[-1]) if self.control is None else self.control
+        now = {
+            "spikes": self.rates,
+            "voltage": self.currents,
+            "current": self.currents,
+            "readout": [self.rates[-1]],
+            "control": [control],
+        }
+        for name, rows in self.traces.items():
+            rows.append(tuple(tensor.clone() for tensor in now[name]))
+
+    # what comes out
+
+    def _basal(self) -> tuple[Tensor, ...]:
+        """Return the rates that the settled feedforward currents alone would give the shadows."""
+        control, self.control = self.control, None
+        rates = []
+        for index, shadow in enumerate(self.hardware.shadows):
+            constants = self._constants(index, shadow)
+            own = self.to(shadow["bias"] - self.hardware.neurons[index]["bias"]).unsqueeze(1)
+            current = self._wanted(index) + own
+            rates.append(self.network.layers[index].neuron.step({"v": current.clone()}, current, constants))
+        self.control = control
+        return tuple(rates)
+
+    def outcome(self) -> Outcome:
+        total = self.to(self.block.window.sum(1)).view(1, -1, 1)
+        return Outcome(
+            sums=tuple(rate * total for rate in self.rates),
+            basal=tuple(rate * total for rate in self._basal()) if self.block.shadow else (),
+            control=None if self.control is None else self.control * total,
+            final=self._final(),
+            traces={name: self._over_time(rows) for name, rows in self.traces.items()},
+        )
+
+    def _over_time(self, rows: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Stack the sweeps; what has settled stays."""
+        rows = rows + [rows[-1]] * (self.block.steps - len(rows))
+        return tuple(torch.stack(tensors, dim=2) for tensors in zip(*rows, strict=True))
+
+    def _final(self) -> Snapshot:
+        start = self.block.start
+        states = tuple({"v": current} for current in self.currents)
+        return Snapshot(
+            neurons=states,
+            shadows=states if self.block.shadow else start.shadows,
+            synapse=start.synapse,
+            history=start.history,
+            trace=self.rates[-1],
+            integral=self.integral,
+        )
