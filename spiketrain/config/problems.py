@@ -29,6 +29,9 @@ def input_error(
     place = ".".join([key, *path] if key else path)
     if problem["type"] == "extra_forbidden":
         return unknown(place, problem["input"], _keys(model, path[:-1]))
+    if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
+        place, _, index = place.rpartition(".")
+        return InputError(place, problem["input"], f"a list of {int(index) + 1} or more")
     if problem["type"] == "missing":
         return InputError(place, "nothing", "a value; this key is required")
     same = [p for p in problems if _path(p["loc"], raw, p["type"] == "missing") == path]

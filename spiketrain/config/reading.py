@@ -176,22 +176,25 @@ def _set(data: dict[str, Any], steps: Sequence[str], value: Any) -> dict[str, An
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes short lists on one line and never an alias."""
+    """Writes short lists on one line, never an alias, and nothing that YAML 1.1 and 1.2 read differently."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def _represent_float(dumper: _Dumper, value: float) -> yaml.ScalarNode:
-    """Write the shortest text that reads back as the same number."""
-    return dumper.represent_scalar("tag:yaml.org,2002:float", repr(value))
+_Dumper.yaml_implicit_resolvers = {
+    first: [
+        *yaml.SafeDumper.yaml_implicit_resolvers.get(first, []),
+        *_Loader.yaml_implicit_resolvers.get(first, []),
+    ]
+    for first in yaml.SafeDumper.yaml_implicit_resolvers | _Loader.yaml_implicit_resolvers
+}
 
 
 def _represent_list(dumper: _Dumper, value: list[Any]) -> yaml.SequenceNode:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True)
 
 
-_Dumper.add_representer(float, _represent_float)
 _Dumper.add_representer(list, _represent_list)
 
 
