@@ -34,6 +34,10 @@ class Activation(ABC):
     def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
         r"""Return :math:`\phi_s(x)`; `saturation` is None where it is `self.saturation` everywhere."""
 
+    def into(self, x: Tensor, out: Tensor) -> None:
+        r"""Write :math:`\phi(x)`, with the usual saturation, to `out`, which may be `x`."""
+        out.copy_(self.value(x, None))
+
     @abstractmethod
     def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
         """Return the derivative with respect to x; 0 on every plateau, its edge included."""
@@ -54,6 +58,9 @@ class _Tanh(Activation):
     def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
         return torch.tanh(x) if saturation is None else saturation * torch.tanh(x / saturation)
 
+    def into(self, x: Tensor, out: Tensor) -> None:
+        torch.tanh(x, out=out)
+
     def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
         return 1.0 - torch.tanh(x / saturation).square()
 
@@ -70,6 +77,9 @@ class _Sigmoid(Activation):
 
     def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
         return torch.sigmoid(x) if saturation is None else saturation * torch.sigmoid(x / saturation)
+
+    def into(self, x: Tensor, out: Tensor) -> None:
+        torch.sigmoid(x, out=out)
 
     def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
         value = torch.sigmoid(x / saturation)

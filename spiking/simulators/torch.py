@@ -20,6 +20,7 @@ from spiking.neurons.base import Neuron, State, Values
 from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Block, Outcome, Simulator
+from spiking.simulators.rate_loop import RateLoop
 
 __all__ = ["TorchSimulator"]
 
@@ -36,6 +37,8 @@ class TorchSimulator(Simulator):
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         with torch.no_grad():
+            if RateLoop.applies(network, hardware, block):
+                return RateLoop(network, hardware, block, self.device, self.dtype).run()
             run = _Run(network, hardware, block, self.device, self.dtype)
             for t in range(block.steps):
                 run.step(t)
