@@ -12,15 +12,14 @@ __all__ = ["flatten", "reveal"]
 
 
 def reveal(chips: ChipPopulation) -> Hardware:
-    """Return what the chips compute with.
+    """Return what the chips compute with now, but for the noise of single presentations.
 
     Raises:
         InputError: nothing was programmed yet.
     """
-    hardware = chips._hardware
-    if hardware is None:
+    if chips._settled is None:
         raise InputError("chips", "unprogrammed chips", "chips that were programmed before")
-    return hardware
+    return chips._aged(chips._moment(("truth",)))
 
 
 def flatten(hardware: Hardware) -> dict[str, Tensor]:
@@ -31,4 +30,5 @@ def flatten(hardware: Hardware) -> dict[str, Tensor]:
             named |= {f"{place}.{index}.{name}": value for name, value in values.items()}
     for place, tensors in (("weight", hardware.weights), ("feedback", hardware.feedback)):
         named |= {f"{place}.{index}": value for index, value in enumerate(tensors, start=1)}
+    named |= {f"delay.{index}": value for index, value in enumerate(hardware.delays, start=1)}
     return named | {f"readout.{name}": value for name, value in hardware.readout.items()}

@@ -1,17 +1,19 @@
-"""Which parameter deviates, how, and from which seed."""
+"""What is wrong with the chips of a population, and from which seed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mismatch.distributions import Distribution
-from rate_bridge.errors import InputError, nearest
+from mismatch.imperfections.base import Imperfection
+from rate_bridge.errors import InputError, UnsupportedError, nearest
 from spiking.network import Network
+from spiking.simulators.base import Simulator
 
 __all__ = ["MismatchSpec", "deviating"]
 
-SYNAPTIC = ("weight", "feedback")
+SYNAPTIC = ("weight", "feedback", "input_gain", "delay")
 READOUT = ("readout_gain", "readout_offset", "kp", "ki")
 
 
@@ -26,6 +28,7 @@ class MismatchSpec:
         first_chip: index of the first chip, so that tuning can use chips other than those reported.
         shadow: ``"own"``: a basal shadow membrane deviates on its own, as on a real chip;
             ``"shared"``: it is an exact twin of its neuron, an idealisation.
+        imperfections: kinds beyond static deviations, by their registered names.
     """
 
     chips: int = 1
@@ -33,6 +36,7 @@ class MismatchSpec:
     deviations: Mapping[str, Distribution] = field(default_factory=dict)
     first_chip: int = 0
     shadow: str = "own"
+    imperfections: Mapping[str, Imperfection] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.chips < 1:
@@ -44,12 +48,65 @@ class MismatchSpec:
         if self.shadow not in ("own", "shared"):
             raise InputError("mismatch.shadow", self.shadow, "own, shared")
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of the chips."""
+        return range(self.first_chip, self.first_chip + self.chips)
+
+    @property
+    def kinds(self) -> list[tuple[str, Imperfection]]:
+        """The imperfections in the order in which they act."""
+        return sorted(self.imperfections.items(), key=lambda item: (item[1].order, item[0]))
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether the chips are what their designer wrote down."""
+        return not self.deviations and not self.imperfections
+
+    @property
+    def ideal(self) -> MismatchSpec:
+        """The design itself, as one chip."""
+        return replace(self, chips=1, first_chip=0, deviations={}, imperfections={})
+
     def check(self, network: Network) -> None:
-        """Raise `InputError` for a deviation of something the network does not have."""
+        """Raise `InputError` for what the network does not have, or what would do nothing."""
         known = deviating(network)
         for name in self.deviations:
             if name not in known:
                 raise InputError("mismatch", name, ", ".join(known), nearest(name, known))
+        if "delay" in self.deviations:
+            _check_delays(network, self.deviations["delay"])
+        for name, kind in self.imperfections.items():
+            try:
+                kind.check(network)
+            except InputError as error:
+                key = f"mismatch.{name}.{error.key}"
+                raise type(error)(key, error.given, error.allowed, error.fix) from None
+
+    def check_machine(self, simulator: Simulator) -> None:
+        """Raise `UnsupportedError` for what `simulator` cannot express."""
+        needs = {name: kind.needs for name, kind in self.imperfections.items()}
+        if "delay" in self.deviations:
+            needs["delay"] = frozenset({"delays"})
+        for name, wanted in needs.items():
+            if missing := wanted - simulator.abilities:
+                allowed = f"a simulator with {', '.join(sorted(missing))} (torch); {simulator.name} has none"
+                raise UnsupportedError(f"mismatch.{name}", name, allowed, "use simulator.name=torch")
+
+
+def _check_delays(network: Network, distribution: Distribution) -> None:
+    """Refuse deviations that never come to a whole step."""
+    low, high = distribution.support
+    if all(
+        round(c.delay_steps * high) == c.delay_steps == max(1, round(c.delay_steps * low))
+        for c in network.connections
+    ):
+        raise InputError(
+            "mismatch.delay",
+            distribution,
+            "deviations of half a time step or more: delays are whole steps",
+            "longer network.delay_ms, or a smaller simulator.dt_ms",
+        )
 
 
 def deviating(network: Network) -> list[str]:

@@ -34,15 +34,17 @@ def decide(recording: Recording) -> Tensor:
 def evaluate(parts: Parts, split: Split) -> Tensor:
     """Return the score of every chip on a split, ``(chips,)``; see `score`.
 
-    The averaged weights are programmed; the states drawn are the same at every call.
+    The averaged weights are programmed; the states drawn are the same at every call. A test leaves no
+    trace: the chips' clock stands still and what their synapses hold is as before.
     """
-    parts.chips.program(parts.deployed())
+    chips = parts.chips.trial()
+    chips.program(parts.deployed())
     network = parts.model.network
     size = max(1, TEST_ELEMENTS // (parts.chips.chips * sum(network.sizes)))
     decisions, wanted = [], []
     for batch, labels in parts.data.chunks(split, size):
         phase = parts.test_stimulus.phase("free", batch)
-        recording = parts.chips.present((phase,), *batch.key)["free"]
+        recording = chips.present((phase,), *batch.key)["free"]
         decisions.append(decide(recording).cpu())
         wanted.append(labels if parts.data.kind == "classification" else batch.target)
     return score(torch.cat(decisions, dim=1), torch.cat(wanted))
@@ -65,8 +67,9 @@ def look_at_a_sample(parts: Parts) -> Samples:
     """Present one training sample with everything recorded, for the figures of the report."""
     batch = next(iter(parts.batches(0)))
     one = Batch(batch.x[:1], batch.target[:1], ("look",))
-    parts.chips.program(parts.deployed())
+    chips = parts.chips.trial()
+    chips.program(parts.deployed())
     phases = [replace(p, record=TRACES) for p in parts.rule.presentation(one, parts.model)]
-    recordings = parts.chips.present(phases, *one.key)
+    recordings = chips.present(phases, *one.key)
     network = parts.model.network
     return Samples.of(recordings, one.target, network.dt_ms, network.max_rate_hz)

@@ -136,6 +136,7 @@ def _restore(parts: Parts, record: RunRecord) -> None:
 
 def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: bool) -> dict[str, Any]:
     accuracy = evaluate(parts, "test")
+    parts.chips.program(parts.deployed())
     return record.finish(
         {"test_accuracy": accuracy.tolist(), "diverged_chips": parts.diverged(), **pace},
         named(parts.deployed()),

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from rate_bridge.seeds import SeedTree
 from spiking.neurons.base import Values
 
-__all__ = ["Hardware"]
+__all__ = ["Hardware", "NoiseCurrent"]
+
+
+@dataclass(frozen=True)
+class NoiseCurrent:
+    """White noise currents into the membranes and, independent of them, into their shadows.
+
+    Args:
+        std: per layer 1 to L, standard deviation of the current of one step, ``(chips, n)``.
+        nodes: one node of the seed tree per chip; a chip's noise is a function of its node alone.
+    """
+
+    std: tuple[Tensor, ...]
+    nodes: tuple[SeedTree, ...]
+
+    def child(self, *names: str | int) -> NoiseCurrent:
+        """Return noise of the same size for something more particular."""
+        return NoiseCurrent(self.std, tuple(node.child(*names) for node in self.nodes))
 
 
 @dataclass(frozen=True)
@@ -26,6 +44,10 @@ class Hardware:
         readout: gains and offsets of the read-out and the controller, each ``(chips, n_out)``:
             the controller sees ``gain * trace + offset`` and works with ``kp`` and ``ki`` times its
             nominal gains.
+        delays: per connection, whole steps from a spike of each presynaptic neuron to the membranes that
+            see it, ``(chips, n_pre)``, int64, 1 or more; empty where all are the connection's own. A current
+            that drives the first connection directly is not delayed.
+        noise: noise of the membranes, or None.
     """
 
     neurons: tuple[Values, ...]
@@ -33,6 +55,19 @@ class Hardware:
     weights: tuple[Tensor, ...]
     feedback: tuple[Tensor, ...]
     readout: Values
+    delays: tuple[Tensor, ...] = ()
+    noise: NoiseCurrent | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What not every machine can do: ``"delays"``, ``"membrane_noise"``."""
+        return frozenset({"delays"} if self.delays else ()) | frozenset(
+            {"membrane_noise"} if self.noise else ()
+        )
+
+    def part(self, number: int) -> Hardware:
+        """Return the same chips for one of several blocks, with noise of its own."""
+        return self if self.noise is None else replace(self, noise=self.noise.child(number))
 
     @property
     def chips(self) -> int:

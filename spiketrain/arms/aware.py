@@ -33,7 +33,7 @@ class Aware(Arm):
 
     def check(self, rule: LearningRule, spec: MismatchSpec) -> None:
         Arm.check(self, rule, spec)
-        if not spec.deviations:
+        if spec.is_ideal:
             self.refuse("offline or in_loop: no parameter deviates, so there is no mismatch to inject")
 
     def population(

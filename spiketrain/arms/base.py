@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
@@ -66,8 +66,3 @@ class Arm(ABC):
             return tuple(t.expand(spec.chips, *t.shape[1:]).clone() for t in tensors)
 
         return Weights(copies(weights.forward), copies(weights.bias), copies(weights.feedback))
-
-
-def without_deviations(spec: MismatchSpec) -> MismatchSpec:
-    """Return the design itself as one chip."""
-    return replace(spec, chips=1, first_chip=0, deviations={})

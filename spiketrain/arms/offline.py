@@ -9,7 +9,7 @@ from learning.model import Model
 from learning.stimulus import Batch
 from mismatch.chip import ChipPopulation
 from rate_bridge.seeds import SeedTree
-from spiketrain.arms.base import Arm, without_deviations
+from spiketrain.arms.base import Arm
 
 __all__ = ["Offline"]
 
@@ -25,4 +25,4 @@ class Offline(Arm):
     def population(
         self, chips: ChipPopulation, batch: Batch, model: Model, seeds: SeedTree
     ) -> ChipPopulation:
-        return chips.sibling(without_deviations(chips.spec))
+        return chips.sibling(chips.spec.ideal)

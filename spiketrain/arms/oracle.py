@@ -34,7 +34,7 @@ class Oracle(Arm):
             self.refuse(
                 f"in_loop: the rule {rule.name} uses neither weights nor curves, so telling is in vain"
             )
-        if not spec.deviations and not rule.needs_truth:
+        if spec.is_ideal and not rule.needs_truth:
             self.refuse("in_loop: no parameter deviates, so there is nothing to tell")
 
     def population(

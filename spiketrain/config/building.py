@@ -24,7 +24,7 @@ from rate_bridge.errors import InputError
 from rate_bridge.plugins import available, load
 from spiketrain.config.problems import input_error, prefixed, unknown
 
-__all__ = ["build", "call", "fields_of", "find", "kinds", "plain", "signature"]
+__all__ = ["build", "build_named", "call", "fields_of", "find", "kinds", "plain", "signature"]
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -60,6 +60,15 @@ def build(group: str, options: Mapping[str, Any], key: str, name_key: str = "nam
     cls = find(group, options.get(name_key), f"{key}.{name_key}")
     given = {k: v for k, v in options.items() if k != name_key}
     return _construct(cls, given, key, group.removesuffix("s"), (name_key,))
+
+
+def build_named(group: str, name: str, options: Mapping[str, Any], key: str) -> Any:
+    """Return the part whose registered name is itself the key of its `options`, below `key`.
+
+    Raises:
+        InputError: as for `build`.
+    """
+    return _construct(find(group, name, key), options, f"{key}.{name}", name)
 
 
 def _construct(cls: Any, given: Mapping[str, Any], key: str, noun: str, above: tuple[str, ...] = ()) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mismatch import presets
+from mismatch import presets
 from rate_bridge.errors import InputError
 from spiking.network import Network
 

@@ -60,6 +60,8 @@ class Neuron(ABC):
     model: ClassVar[str]
     emits_spikes: ClassVar[bool]
     parameters: ClassVar[tuple[Parameter, ...]]
+    dead: ClassVar[Mapping[str, float]] = {}
+    """Parameter values, by field, with which a neuron never emits anything."""
 
     def __post_init__(self) -> None:
         for parameter in self.parameters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -63,6 +63,8 @@ class LIF(Neuron):
         Parameter("refractory_ms", "refractory", minimum=0.0),
         Parameter("bias", "bias", additive=True),
     )
+
+    dead: ClassVar[Mapping[str, float]] = {"threshold": 1e3}
 
     def __post_init__(self) -> None:
         Neuron.__post_init__(self)

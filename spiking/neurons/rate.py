@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -95,6 +96,7 @@ class Rate(Neuron):
         Parameter("saturation", "saturation", minimum=0.0, exclusive=True),
         Parameter("bias", "bias", additive=True),
     )
+    dead: ClassVar[Mapping[str, float]] = {"gain": 0.0}
 
     def __post_init__(self) -> None:
         usual = activation(self.activation).saturation

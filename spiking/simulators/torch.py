@@ -20,6 +20,8 @@ from spiking.neurons.base import Neuron, State, Values
 from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Block, Outcome, Simulator
+from spiking.simulators.delays import DelayLine
+from spiking.simulators.membrane_noise import Tremble
 from spiking.simulators.rate_loop import RateLoop
 
 __all__ = ["TorchSimulator"]
@@ -33,7 +35,7 @@ class TorchSimulator(Simulator):
     """Runs every network; the reference that the others are compared with (in float64, on the CPU)."""
 
     name: ClassVar[str] = "torch"
-    abilities: ClassVar[frozenset[str]] = frozenset({"noise", "softmax"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"noise", "softmax", "delays", "membrane_noise"})
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         with torch.no_grad():
@@ -76,6 +78,11 @@ class _Run:
         if block.noise is not None:
             shape = (block.batch, sum(sizes))
             self.apical = ApicalNoise(block.noise, shape, network.dt_ms, device, dtype)
+        self.tremble = self.shadow_tremble = None
+        if hardware.noise is not None:
+            self.tremble = Tremble(hardware.noise, "neuron", block.batch, self.bias)
+            if block.shadow:
+                self.shadow_tremble = Tremble(hardware.noise, "shadow", block.batch, self.bias)
         self.window = self.to(block.window).t().reshape(block.steps, 1, self.batch, 1)
         self.counted = (block.window != 0).any(0).tolist()
         self.sums = torch.zeros_like(self.synapse)
@@ -133,6 +140,10 @@ class _Run:
             gain = (1.0 - decays[connection.post - 1]).unsqueeze(1) * network.emission_value(connection.pre)
             self.weights.append(self.to(weight * gain))
         self.history = [list(self.to(h).unbind(2)) for h in block.start.history]
+        self.lines = [
+            DelayLine(steps, self.to(history))
+            for steps, history in zip(hardware.delays, block.start.history, strict=False)
+        ]
         self.external: Tensor | None = None
         if isinstance(block.drive, CurrentDrive):
             self.input_weight = self.to(hardware.weights[0])
@@ -193,6 +204,8 @@ class _Run:
             current += self.injected
         if self.basal is not None:
             basal = current if self.shadow_bias is self.bias else current + (self.shadow_bias - self.bias)
+            if self.shadow_tremble is not None:
+                basal = basal + self.shadow_tremble.step()
             for part in self.populations:
                 emitted = part.neuron.step(part.shadow, basal[..., part.columns], part.shadow_constants)
                 self.shadow_emitted[..., part.columns] = emitted
@@ -201,6 +214,8 @@ class _Run:
             apical = self.apical.step(apical, signal, self.window[t] if self.counted[t] else None)
         if apical is not None:
             current = current + apical
+        if self.tremble is not None:
+            current = current + self.tremble.step()
         for part in self.populations:
             emitted = part.neuron.step(part.state, current[..., part.columns], part.constants)
             self.emitted[..., part.columns] = emitted
@@ -219,13 +234,17 @@ class _Run:
                     self.synapse[..., column] += self._input(t, connection)
                 continue
             arriving = self.emitted[..., self.columns[connection.pre - 1]]
-            if connection.delay_steps > 1:
+            if self.lines:
+                arriving = self.lines[index].push(arriving)
+            elif connection.delay_steps > 1:
                 self.history[index].append(arriving.clone())
                 arriving = self.history[index].pop(0)
             self.synapse[..., column] += torch.matmul(arriving, self.weights[index])
 
     def _input(self, t: int, connection: Connection) -> Tensor:
         """Return the input spikes' contribution of step t, from a chunk multiplied at once."""
+        if self.lines:
+            return self._delayed_input(t)
         if t >= self.chunk_start + self.chunk.shape[1]:
             assert isinstance(self.block.drive, SpikeDrive)
             per_step = self.chips * self.batch * self.network.sizes[1]
@@ -236,6 +255,12 @@ class _Run:
             self.chunk = product.view(self.chips, length, self.batch, -1)
             self.chunk_start = t
         return self.chunk[:, t - self.chunk_start]
+
+    def _delayed_input(self, t: int) -> Tensor:
+        """Return the contribution of what arrives in step t, each chip having delays of its own."""
+        assert isinstance(self.block.drive, SpikeDrive)
+        emitted = self.to(self.block.drive.spikes[:, t])
+        return torch.matmul(self.lines[0].push(emitted), self.weights[0])
 
     def _delayed(self, spikes: Tensor, t: int, length: int, delay: int) -> Tensor:
         part = spikes[:, max(0, t - delay) : max(0, t + length - delay)]
@@ -307,6 +332,8 @@ class _Run:
         )
 
     def _final_history(self) -> tuple[Tensor, ...]:
+        if self.lines:
+            return tuple(line.history() for line in self.lines)
         histories = []
         for index, connection in enumerate(self.network.connections):
             under_way = connection.delay_steps - 1

@@ -1,0 +1,140 @@
+"""The deviations of a population: what was drawn once, when the chips were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from mismatch.spec import MismatchSpec
+from mismatch.streams import Streams
+from rate_bridge.seeds import SeedTree
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import Parameter
+from spiking.presentation import Weights
+
+__all__ = ["Draw"]
+
+
+@final
+class Draw:
+    """The deviations of a population, as factors and offsets on the nominal values.
+
+    Args:
+        network: the design, with nominal values.
+        spec: which parameters deviate and how.
+    """
+
+    def __init__(self, network: Network, spec: MismatchSpec) -> None:
+        self.network, self.spec = network, spec
+        self.streams = Streams(SeedTree(spec.seed).child("mismatch"), spec.numbers)
+        self.neurons = [self._neurons(index, "neuron") for index in range(network.depth)]
+        own = spec.shadow == "own"
+        self.shadows = (
+            [self._neurons(index, "shadow") for index in range(network.depth)] if own else self.neurons
+        )
+        self.weights = [self._synapses(index) for index in range(len(network.connections))]
+        self.feedback = [
+            self._factors("feedback", ("layer", index), (network.outputs, layer.size))
+            for index, layer in enumerate(network.layers)
+        ]
+        self.readout = self._readout()
+        self.delays = self._delays()
+
+    def hardware(self, weights: Weights) -> Hardware:
+        """Return the effective values of chips that `weights` were written to."""
+        return Hardware(
+            neurons=self._biased(self.neurons, weights.bias),
+            shadows=self._biased(self.shadows, weights.bias),
+            weights=_scaled(weights.forward, self.weights),
+            feedback=_scaled(weights.feedback, self.feedback),
+            readout=self.readout,
+            delays=self.delays,
+        )
+
+    def _biased(
+        self, layers: Sequence[Mapping[str, Tensor]], bias: Sequence[Tensor]
+    ) -> tuple[Mapping[str, Tensor], ...]:
+        pairs = zip(layers, bias, strict=True)
+        return tuple({**values, "bias": values["bias"] + written} for values, written in pairs)
+
+    def _neurons(self, index: int, place: str) -> dict[str, Tensor]:
+        layer = self.network.layers[index]
+        values = {}
+        for parameter in layer.neuron.parameters:
+            nominal = float(getattr(layer.neuron, parameter.field))
+            nominal = 0.0 if parameter.field == "bias" else nominal
+            deviation = self._factors(parameter.name, (place, index), (layer.size,))
+            values[parameter.field] = _effective(parameter, nominal, deviation, self._shape(layer.size))
+        return values
+
+    def _synapses(self, index: int) -> Tensor | None:
+        """Return the factors of a connection's weights; an input's gain multiplies all its synapses."""
+        connection, sizes = self.network.connections[index], self.network.sizes
+        place = ("connection", connection.pre, connection.post)
+        factors = self._factors("weight", place, (sizes[connection.pre], sizes[connection.post]))
+        if connection.pre > 0:
+            return factors
+        gains = self._factors("input_gain", ("input",), (self.network.inputs,))
+        if gains is None:
+            return factors
+        return gains.unsqueeze(-1) if factors is None else factors * gains.unsqueeze(-1)
+
+    def _delays(self) -> tuple[Tensor, ...]:
+        """Return whole steps per presynaptic neuron, one or more; nothing where none deviates."""
+        steps = []
+        for connection in self.network.connections:
+            place = ("connection", connection.pre, connection.post)
+            factors = self._factors("delay", place, (self.network.sizes[connection.pre],))
+            if factors is None:
+                return ()
+            steps.append((connection.delay_steps * factors).round().clamp(min=1).to(torch.int64))
+        return tuple(steps)
+
+    def _shape(self, *shape: int) -> tuple[int, ...]:
+        return (self.spec.chips, *shape)
+
+    def _readout(self) -> dict[str, Tensor]:
+        shape = (self.network.outputs,)
+        one = torch.ones(self._shape(*shape), dtype=torch.float64)
+
+        def factor(name: str) -> Tensor:
+            drawn = self._factors(name, ("readout",), shape)
+            return one if drawn is None else drawn
+
+        return {
+            "gain": factor("readout_gain"),
+            "offset": factor("readout_offset") - 1.0,
+            "kp": factor("kp"),
+            "ki": factor("ki"),
+        }
+
+    def _factors(self, name: str, place: tuple[str | int, ...], shape: tuple[int, ...]) -> Tensor | None:
+        """Return factors of mean 1, ``(chips, *shape)``, or None where `name` does not deviate."""
+        distribution = self.spec.deviations.get(name)
+        if distribution is None:
+            return None
+        rows = [
+            torch.from_numpy(distribution.factors(node.child(*place).generator(), node.generator(), shape))
+            for node in self.streams.nodes(name)
+        ]
+        return torch.stack(rows)
+
+
+def _effective(
+    parameter: Parameter, nominal: float, factors: Tensor | None, shape: tuple[int, ...]
+) -> Tensor:
+    if factors is None:
+        return torch.full(shape, nominal, dtype=torch.float64)
+    return nominal + (factors - 1.0) if parameter.additive else nominal * factors
+
+
+def _scaled(values: Sequence[Tensor], factors: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
+    """Multiply what was written by the deviations; a copy either way, so that nothing is shared."""
+    return tuple(
+        value.detach().clone() if factor is None else value.detach() * factor
+        for value, factor in zip(values, factors, strict=False)
+    )

@@ -1,0 +1,207 @@
+"""What a kind of imperfection is, beyond a parameter that deviates once and for all."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from torch import Tensor
+
+from mismatch.distributions.normal import FLOOR
+from mismatch.streams import Streams
+from rate_bridge.errors import InputError, nearest
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import Values
+
+__all__ = [
+    "Die",
+    "Effect",
+    "Imperfection",
+    "Moment",
+    "Write",
+    "check_at_least",
+    "check_fraction",
+    "check_parameters",
+    "check_positive",
+    "scaled_parameters",
+]
+
+
+@final
+@dataclass(frozen=True)
+class Die:
+    """What an imperfection is drawn for.
+
+    Args:
+        network: the design.
+        streams: the kind's own random numbers, a function of the mismatch seed and the chip alone.
+        shared: whether a shadow membrane is an exact twin of its neuron.
+    """
+
+    network: Network
+    streams: Streams
+    shared: bool
+
+    def synapses(self) -> dict[str, tuple[int, int]]:
+        """Return the shape of every matrix of synapses: ``forward.1`` ..., ``feedback.1`` ...."""
+        sizes = self.network.sizes
+        forward = {
+            f"forward.{index}": (sizes[c.pre], sizes[c.post])
+            for index, c in enumerate(self.network.connections, start=1)
+        }
+        return forward | {
+            f"feedback.{index}": (self.network.outputs, layer.size)
+            for index, layer in enumerate(self.network.layers, start=1)
+        }
+
+
+@final
+@dataclass(frozen=True)
+class Write:
+    """One matrix of synapses being programmed.
+
+    Args:
+        name: ``forward.1`` ..., ``feedback.1`` ....
+        asked: what is wanted now, ``(chips, n_pre, n_post)``.
+        asked_before: what was wanted the last time; None at the first programming.
+        stored: what the devices hold; None at the first programming.
+        value: what they will hold where they are written.
+        moved: where they are written at all.
+        count: number of writes every device has had.
+        streams: random numbers of this write.
+    """
+
+    name: str
+    asked: Tensor
+    asked_before: Tensor | None
+    stored: Tensor | None
+    value: Tensor
+    moved: Tensor
+    count: Tensor
+    streams: Streams
+
+
+@final
+@dataclass(frozen=True)
+class Moment:
+    """When a presentation begins.
+
+    Args:
+        now_ms: the chips' clock: time since they were made.
+        written_ms: per matrix of synapses, the clock at each device's last write; empty where nobody
+            asked for it.
+        streams: random numbers of this presentation.
+    """
+
+    now_ms: float
+    written_ms: Mapping[str, Tensor]
+    streams: Streams
+
+
+class Effect:
+    """What an imperfection does to chips that are there; every hook takes values and returns values.
+
+    Nothing is kept between calls: what must be remembered (what the devices hold, when they were
+    written, how often) is the chip's, and arrives with the call.
+    """
+
+    def write(self, write: Write) -> Write:
+        """Change what programming a matrix of synapses comes to."""
+        return write
+
+    def settle(self, hardware: Hardware) -> Hardware:
+        """Change the effective values after every programming; what stays as it is until the next."""
+        return hardware
+
+    def age(self, hardware: Hardware, moment: Moment) -> Hardware:
+        """Change the effective values with time: a function of the clock, without new random numbers."""
+        return hardware
+
+    def read(self, hardware: Hardware, moment: Moment) -> Hardware:
+        """Add what is random anew in every presentation."""
+        return hardware
+
+
+@dataclass(frozen=True)
+class Imperfection(ABC):
+    """A kind of imperfection: members are final frozen dataclasses whose fields are their config keys.
+
+    A member is registered in ``spiketrain.imperfections`` under the key it has in a config, below
+    ``mismatch``; nothing else knows its name.
+    """
+
+    order: ClassVar[int] = 0
+    """Kinds act in this order, then by name, whatever the order of a config's keys."""
+
+    remembers: ClassVar[bool] = False
+    """Whether the chips must remember what was written to every synapse, how often and when."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What a simulator must be able to do; see `Simulator.abilities`."""
+
+    def check(self, network: Network) -> None:  # noqa: B027 (most kinds are at home in every network)
+        """Raise `InputError` where this kind has nothing to act on in `network`."""
+
+    @abstractmethod
+    def on(self, die: Die) -> Effect:
+        """Draw what differs from device to device, once, and return what it does."""
+
+
+def check_parameters(names: Iterable[str], network: Network, key: str) -> None:
+    """Raise `InputError` unless `names` are parameters of the network's neurons, one or more."""
+    known = sorted({p.name for layer in network.layers for p in layer.neuron.parameters})
+    given = list(names)
+    if not given:
+        raise InputError(key, {}, f"one or more of {', '.join(known)}, each with a number")
+    for name in given:
+        if name not in known:
+            raise InputError(key, name, ", ".join(known), nearest(name, known))
+
+
+def check_at_least(low: float, /, **values: float) -> None:
+    """Raise `InputError` for the first of `values` that is not finite or below `low`."""
+    for key, value in values.items():
+        if not math.isfinite(value) or value < low:
+            raise InputError(key, value, f"a finite number >= {low:g}")
+
+
+def check_positive(**values: float) -> None:
+    """Raise `InputError` for the first of `values` that is not finite or not above 0."""
+    for key, value in values.items():
+        if not math.isfinite(value) or value <= 0:
+            raise InputError(key, value, "a finite number > 0")
+
+
+def check_fraction(**values: float) -> None:
+    """Raise `InputError` for the first of `values` outside [0, 1]."""
+    for key, value in values.items():
+        if not 0 <= value <= 1:
+            raise InputError(key, value, "a number in [0, 1]")
+
+
+def scaled_parameters(
+    network: Network, layers: Sequence[Values], changes: Sequence[Mapping[str, Tensor]]
+) -> tuple[Values, ...]:
+    """Return parameters that changed by a fraction, or, where they are additive, by an amount.
+
+    Args:
+        network: the design.
+        layers: parameter values per layer, by field.
+        changes: per layer, parameter name to its change, which broadcasts against ``(chips, n)``; no factor
+            falls below `FLOOR`.
+    """
+    changed = []
+    for layer, values, change in zip(network.layers, layers, changes, strict=True):
+        new = dict(values)
+        for parameter in layer.neuron.parameters:
+            if parameter.name in change:
+                delta, value = change[parameter.name], values[parameter.field]
+                new[parameter.field] = (
+                    value + delta if parameter.additive else value * (1 + delta).clamp(min=FLOOR)
+                )
+        changed.append(new)
+    return tuple(changed)
