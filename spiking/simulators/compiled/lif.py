@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0917 (compiled functions take arrays, and by position)
 """The fused loop of LIF networks: one (chip, sample) at a time, all of its steps, in one function.
 
 Every function the loop calls stands in this file, because numba's cache on disk looks at the time stamp
@@ -33,21 +34,25 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def _part(function: Function) -> Function:
     """Compile a part of the loop; it takes over the caller's treatment of floating point."""
-    return cast(Function, njit(function))
+    return cast(Function, njit(function, forceinline=True))
 
 
 @_part
-def _advance(
-    v: Array,
-    synapse: Array,
-    drive: Array,
-    extra: Array,
-    decay: Array,
-    threshold: Array,
-    reset: Array,
-    flags: Array,
-) -> None:
+def _copy(source: Array, to: Array) -> None:
+    for j in range(to.shape[0]):
+        to[j] = source[j]
+
+
+@_part
+def _clear(array: Array) -> None:
+    for j in range(array.shape[0]):
+        array[j] = 0
+
+
+@_part
+def _advance(v: Array, synapse: Array, drive: Array, extra: Array, constants: Array, flags: Array) -> None:
     """Advance membranes towards ``synapse + drive + extra`` and flag those that spike."""
+    decay, threshold, reset = constants[0], constants[1], constants[2]
     for j in range(v.shape[0]):
         current = synapse[j] + drive[j] + extra[j]
         moved = (v[j] - current) * decay[j] + current
@@ -88,76 +93,107 @@ def _control(
     trace: Array,
     integral: Array,
     readout: Array,
-    kp: Array,
-    ki: Array,
-    leak: float,
+    gains: Array,
+    dt: float,
     u: Array,
 ) -> None:
     """Advance the controller, which sees ``readout[0] * trace + readout[1]``."""
-    for k in range(u.shape[0]):
+    for k in range(trace.shape[0]):
         error = target[k] - (readout[0, k] * trace[k] + readout[1, k])
-        integral[k] += ki[k] * error - leak * integral[k]
-        u[k] = kp[k] * error + integral[k]
+        integral[k] += gains[1] * readout[3, k] * dt * error - gains[2] * integral[k]
+        u[k] = gains[0] * readout[2, k] * error + integral[k]
 
 
 @_part
 def _feed_back(u: Array, weights: Array, current: Array) -> None:
-    """Set `current` to ``u @ weights``, four rows at a time."""
-    count = u.shape[0]
-    current[:] = 0
-    whole = count - count % 4
-    for k in range(0, whole, 4):
-        a, b, c, d = u[k], u[k + 1], u[k + 2], u[k + 3]
-        p, q, r, s = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
-        for j in range(current.shape[0]):
-            current[j] += a * p[j] + b * q[j] + c * r[j] + d * s[j]
-    for k in range(whole, count):
-        a = u[k]
-        p = weights[k]
-        for j in range(current.shape[0]):
-            current[j] += a * p[j]
+    """Set `current` to ``u @ weights``, in blocks of five rows, `packing.ROWS`."""
+    for k in range(0, u.shape[0], 5):
+        a, b, c, d, e = u[k], u[k + 1], u[k + 2], u[k + 3], u[k + 4]
+        p, q, r, s, t = weights[k], weights[k + 1], weights[k + 2], weights[k + 3], weights[k + 4]
+        if k == 0:
+            for j in range(current.shape[0]):
+                current[j] = a * p[j] + b * q[j] + c * r[j] + d * s[j] + e * t[j]
+        else:
+            for j in range(current.shape[0]):
+                current[j] += a * p[j] + b * q[j] + c * r[j] + d * s[j] + e * t[j]
 
 
 @_part
-def _apply(values: Array, weights: Array, drive: Array) -> None:
-    """Add ``values @ weights`` to `drive`, leaving out the zeros."""
-    for i in range(values.shape[0]):
-        x = values[i]
-        if x != 0:
-            row = weights[i]
-            for j in range(row.shape[0]):
-                drive[j] += x * row[j]
+def _add_row(x: float, weights: Array, row: int, to: Array) -> None:
+    values = weights[row]
+    for j in range(values.shape[0]):
+        to[j] += x * values[j]
 
 
 @_part
-def _search(words: Array, first: int, last: int, index: Array, count: int) -> int:
-    """Append the numbers of the set bytes of ``words[first:last]`` to `index`."""
-    for place in range(first, last):
-        word = words[place]
+def _apply(values: Array, t: int, weights: Array, drive: Array) -> None:
+    """Add ``values[t] @ weights`` to `drive`, leaving out the zeros."""
+    for i in range(values.shape[1]):
+        if values[t, i] != 0:
+            _add_row(values[t, i], weights, i, drive)
+
+
+@_part
+def _decay(array: Array, factors: Array) -> None:
+    for j in range(array.shape[0]):
+        array[j] *= factors[j]
+
+
+@_part
+def _search(words: Array, first: int, number: int, index: Array, count: int) -> int:
+    """Append the places of the set bytes of `number` words from `first` on to `index`."""
+    for place in range(number):
+        word = words[first + place]
         if word != 0:
-            row = (place - first) * 8
             for k in range(8):
-                index[count] = row + k
-                count += np.int64((word >> np.uint64(8 * k)) & np.uint64(1))
+                index[count] = 8 * place + k
+                count += int((word >> np.uint64(8 * k)) & np.uint64(1))
     return count
 
 
 @_part
-def _deliver(rows: Array, weights: Array, width: int, synapse: Array) -> None:
-    """Add the weights of the spikes `rows`, which lie `width` apart, to `synapse`, four at a time."""
-    count = rows.shape[0]
-    whole = count - count % 4
-    for n in range(0, whole, 4):
-        p = weights[rows[n] * width :]
-        q = weights[rows[n + 1] * width :]
-        r = weights[rows[n + 2] * width :]
-        s = weights[rows[n + 3] * width :]
+def _count(index: Array, first: Any, last: Any, offset: int, weight: float, sums: Array) -> None:
+    for n in range(first, last):
+        sums[offset + index[n]] += weight
+
+
+@_part
+def _deliver(
+    index: Array, first: int, last: int, weights: Array, start: int, width: int, synapse: Array, post: int
+) -> None:
+    """Add the weights of the spikes ``index[first:last]`` to the `width` columns from `post` on.
+
+    The table of weights begins at `start`; four rows are added at a time.
+    """
+    to = synapse[post:]
+    whole = last - (last - first) % 4
+    for n in range(first, whole, 4):
+        p = weights[start + index[n] * width :]
+        q = weights[start + index[n + 1] * width :]
+        r = weights[start + index[n + 2] * width :]
+        s = weights[start + index[n + 3] * width :]
         for j in range(width):
-            synapse[j] += p[j] + q[j] + r[j] + s[j]
-    for n in range(whole, count):
-        p = weights[rows[n] * width :]
+            to[j] += p[j] + q[j] + r[j] + s[j]
+    for n in range(whole, last):
+        p = weights[start + index[n] * width :]
         for j in range(width):
-            synapse[j] += p[j]
+            to[j] += p[j]
+
+
+@_part
+def _hold_back(ring: Array, slot: int, source: Array, first: int, number: int, index: Array) -> int:
+    """Swap what `slot` of the ring has kept for what is emitted now; list the former in `index`."""
+    count = _search(ring, slot, number, index, 0)
+    for place in range(number):
+        ring[slot + place] = source[first + place]
+    return count
+
+
+@_part
+def _store(rows: Array, c: int, b: int, t: int, values: Array) -> None:
+    if rows.shape[0] > 0:
+        for j in range(rows.shape[3]):
+            rows[c, b, t, j] = values[j]
 
 
 def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
@@ -170,144 +206,127 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     sums: Sums,
     recorded: Recorded,
 ) -> None:
-    """Run every `stride`-th (chip, sample) from `first` on, in place; the step order is docs/model.md's."""
+    """Run every `stride`-th (chip, sample) from `first` on, in place; the step order is docs/model.md's.
+
+    No view is made within a step, except in parts that keep it to themselves: its reference count
+    would be shared between the threads.
+    """
     batch, steps = samples.window.shape
     columns, outputs = start.synapse.shape[2], start.trace.shape[2]
-    layers = wires.layers.shape[0]
-    last = wires.layers[layers - 1]
+    places, layer_words = wires.layers, wires.layer_words
+    layers, connections = places.shape[0], wires.pre.shape[0]
     kind = start.synapse.dtype
+    clock = chips.clock
     has_shadow = sums.basal.shape[0] > 0
     held = chips.constants.shape[1] > 3
     shadow_held = has_shadow and chips.shadow_constants.shape[1] > 3
-    has_values = samples.values.shape[0] > 0
+    has_values, has_spikes = samples.values.shape[0] > 0, samples.spikes.shape[0] > 0
     # what a step touches is the thread's own, so that no two threads write to one cache line
     v, waiting = np.empty(columns, kind), np.empty(columns, kind)
     shadow, shadow_waiting = np.empty(columns, kind), np.empty(columns, kind)
-    synapse, drive, fed_back = np.empty(columns, kind), np.empty(columns, kind), np.zeros(columns, kind)
-    trace, integral, u = np.empty(outputs, kind), np.empty(outputs, kind), np.zeros(outputs, kind)
-    kp, ki, effort = np.empty(outputs, kind), np.empty(outputs, kind), np.empty(outputs, kind)
+    synapse, drive, fed_back = np.empty(columns, kind), np.empty(columns, kind), np.empty(columns, kind)
     counts, basal = np.empty(columns, kind), np.empty(columns, kind)
-    emitted = np.zeros(columns // 8, np.uint64)
-    shadow_emitted = np.zeros(columns // 8, np.uint64)
+    trace, integral, effort = np.empty(outputs, kind), np.empty(outputs, kind), np.empty(outputs, kind)
+    u = np.empty(chips.feedback.shape[1], kind)
+    emitted, shadow_emitted = np.zeros(columns // 8, np.uint64), np.zeros(columns // 8, np.uint64)
     flags, shadow_flags = emitted.view(np.uint8), shadow_emitted.view(np.uint8)
-    index = np.empty(columns + 8, np.int64)
-    late = np.empty(8 * wires.words.max() + 8, np.int64)
+    most = columns // 8
+    for w in range(connections):
+        most = max(most, wires.words[w])
+    index, late = np.empty(8 * most + 8, np.int64), np.empty(8 * most + 8, np.int64)
     starts = np.zeros(layers + 1, np.int64)
     for item in range(first, start.synapse.shape[0] * batch, stride):
         c, b = item // batch, item % batch
-        constants, decay = chips.constants[c], chips.synapse_decay[c]
-        weights, feedback, readout = chips.weights[c], chips.feedback[c], chips.readout[c]
-        gains, is_controlled = samples.gains[b], samples.controlled[b]
+        is_controlled = samples.controlled[b]
+        window, gains = samples.window[b], samples.gains[b]
         target = samples.target[c if samples.target.shape[0] > 1 else 0, b]
         current = start.drive[c, b if start.drive.shape[1] > 1 else 0]
-        ring = start.under_way[c, b]
-        kp[:] = gains[0] * readout[2]
-        ki[:] = gains[1] * readout[3] * chips.clock[2]
-        leak = gains[2]
-        v[:] = start.neurons[0, c, b]
-        waiting[:] = start.neurons[1, c, b]
-        synapse[:] = start.synapse[c, b]
-        trace[:] = start.trace[c, b]
-        integral[:] = start.integral[c, b]
-        drive[:] = current
-        counts[:] = 0
-        effort[:] = 0
-        u[:] = 0
-        fed_back[:] = 0
+        constants, decay = chips.constants[c], chips.synapse_decay[c]
+        weights, feedback, readout = chips.weights[c], chips.feedback[c], chips.readout[c]
+        values, input_weights = samples.values[b], chips.input_weights[c]
+        spikes, ring = samples.spikes[b], start.under_way[c, b]
+        shadow_constants, shift = chips.shadow_constants[c], chips.shadow_bias[c]
+        _copy(start.neurons[0, c, b], v)
+        _copy(start.neurons[1, c, b], waiting)
+        _copy(start.synapse[c, b], synapse)
+        _copy(start.trace[c, b], trace)
+        _copy(start.integral[c, b], integral)
+        _copy(current, drive)
         if has_shadow:
-            shadow_constants, shift = chips.shadow_constants[c], chips.shadow_bias[c]
-            shadow[:] = start.shadows[0, c, b]
-            shadow_waiting[:] = start.shadows[1, c, b]
-            basal[:] = 0
+            _copy(start.shadows[0, c, b], shadow)
+            _copy(start.shadows[1, c, b], shadow_waiting)
+        _clear(counts)
+        _clear(basal)
+        _clear(effort)
+        _clear(u)
+        _clear(fed_back)
         for t in range(steps):
-            weight = samples.window[b, t]
+            weight = window[t]
             if is_controlled:
-                _control(target, trace, integral, readout, kp, ki, leak, u)
+                _control(target, trace, integral, readout, gains, clock[2], u)
                 _feed_back(u, feedback, fed_back)
             if has_values:
-                drive[:] = current
-                _apply(samples.values[b, t], chips.input_weights[c], drive)
+                _copy(current, drive)
+                _apply(values, t, input_weights, drive)
             if has_shadow:
                 if shadow_held:
                     _advance_held(
                         shadow, shadow_waiting, synapse, drive, shift, shadow_constants, shadow_flags
                     )
                 else:
-                    _advance(
-                        shadow,
-                        synapse,
-                        drive,
-                        shift,
-                        shadow_constants[0],
-                        shadow_constants[1],
-                        shadow_constants[2],
-                        shadow_flags,
-                    )
+                    _advance(shadow, synapse, drive, shift, shadow_constants, shadow_flags)
                 if weight != 0:
-                    for n in range(_search(shadow_emitted, 0, columns // 8, index, 0)):
-                        basal[index[n]] += weight
+                    found = _search(shadow_emitted, 0, columns // 8, index, 0)
+                    _count(index, 0, found, 0, weight, basal)
             if held:
                 _advance_held(v, waiting, synapse, drive, fed_back, constants, flags)
             else:
-                _advance(
-                    v, synapse, drive, fed_back, constants[0], constants[1], constants[2], flags
-                )
-            for j in range(columns):
-                synapse[j] *= decay[j]
-            count = 0
+                _advance(v, synapse, drive, fed_back, constants, flags)
+            _decay(synapse, decay)
             for layer in range(layers):
-                place = wires.layers[layer]
-                found = _search(emitted, place, wires.layers[layer] + wires.layer_words[layer], index, count)
+                before = starts[layer]
+                found = _search(emitted, places[layer], layer_words[layer], index, before)
+                starts[layer + 1] = found
                 if weight != 0:
-                    for n in range(count, found):
-                        counts[place * 8 + index[n]] += weight
-                count = found
-                starts[layer + 1] = count
-            for w in range(wires.pre.shape[0]):
+                    _count(index, before, found, 8 * places[layer], weight, counts)
+            for w in range(connections):
                 pre, wait, words = wires.pre[w], wires.wait[w], wires.words[w]
-                to = synapse[wires.post[w] :]
-                table = weights[wires.weights[w] :]
-                if wait == 0 and pre > 0:
-                    _deliver(index[starts[pre - 1] : starts[pre]], table, wires.width[w], to)
+                table, width, post = wires.weights[w], wires.width[w], wires.post[w]
+                if pre == 0 and not has_spikes:
                     continue
-                if pre == 0 and samples.spikes.shape[0] == 0:
+                if pre > 0 and wait == 0:
+                    _deliver(index, starts[pre - 1], starts[pre], weights, table, width, synapse, post)
                     continue
-                source = samples.spikes[b, t] if pre == 0 else emitted[wires.layers[pre - 1] :]
-                if wait == 0:
-                    _deliver(late[: _search(source, 0, words, late, 0)], table, wires.width[w], to)
-                    continue
-                slot = wires.ring[w] + (t % wait) * words
-                number = _search(ring, slot, slot + words, late, 0)
-                ring[slot : slot + words] = source[:words]
-                _deliver(late[:number], table, wires.width[w], to)
+                slot = wires.ring[w] + (t % wait) * words if wait > 0 else 0
+                if pre > 0:
+                    found = _hold_back(ring, slot, emitted, places[pre - 1], words, late)
+                elif wait > 0:
+                    found = _hold_back(ring, slot, spikes, t * words, words, late)
+                else:
+                    found = _search(spikes, t * words, words, late, 0)
+                _deliver(late, 0, found, weights, table, width, synapse, post)
             for k in range(outputs):
-                trace[k] *= chips.clock[0]
-            for n in range(starts[layers - 1], starts[layers]):
-                trace[index[n]] += chips.clock[1]
+                trace[k] *= clock[0]
+            _count(index, starts[layers - 1], starts[layers], 0, clock[1], trace)
             if is_controlled and weight != 0:
                 for k in range(outputs):
                     effort[k] += weight * u[k]
-            if recorded.spikes.shape[0] > 0:
-                recorded.spikes[c, b, t] = flags
-            if recorded.voltage.shape[0] > 0:
-                recorded.voltage[c, b, t] = v
-            if recorded.current.shape[0] > 0:
-                recorded.current[c, b, t] = synapse
-            if recorded.control.shape[0] > 0:
-                recorded.control[c, b, t] = u
-            if recorded.readout.shape[0] > 0:
-                recorded.readout[c, b, t] = trace
-        start.neurons[0, c, b] = v
-        start.neurons[1, c, b] = waiting
-        start.synapse[c, b] = synapse
-        start.trace[c, b] = trace
-        start.integral[c, b] = integral
-        sums.emitted[c, b] = counts
-        sums.control[c, b] = effort
+            _store(recorded.spikes, c, b, t, flags)
+            _store(recorded.voltage, c, b, t, v)
+            _store(recorded.current, c, b, t, synapse)
+            _store(recorded.control, c, b, t, u)
+            _store(recorded.readout, c, b, t, trace)
+        _copy(v, start.neurons[0, c, b])
+        _copy(waiting, start.neurons[1, c, b])
+        _copy(synapse, start.synapse[c, b])
+        _copy(trace, start.trace[c, b])
+        _copy(integral, start.integral[c, b])
+        _copy(counts, sums.emitted[c, b])
+        _copy(effort, sums.control[c, b])
         if has_shadow:
-            start.shadows[0, c, b] = shadow
-            start.shadows[1, c, b] = shadow_waiting
-            sums.basal[c, b] = basal
+            _copy(shadow, start.shadows[0, c, b])
+            _copy(shadow_waiting, start.shadows[1, c, b])
+            _copy(basal, sums.basal[c, b])
 
 
 _exact = njit(nogil=True, cache=True)(_simulate)

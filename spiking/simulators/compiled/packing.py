@@ -27,6 +27,9 @@ Array = NDArray[Any]
 WORD = 8
 """Neurons whose emissions, a byte each, are looked at together."""
 
+ROWS = 5
+"""Rows of feedback weights that a kernel adds up at a time; their number is a multiple of it."""
+
 
 class Wires(NamedTuple):
     """Layers and connections as integers.
@@ -64,7 +67,7 @@ class Chips(NamedTuple):
         synapse_decay: decay of the synaptic currents, ``(chips, columns)``.
         weights: increments of the synaptic current per spike, all connections, ``(chips, total)``.
         input_weights: currents per unit of input, ``(chips, inputs, n)``, for values in every step.
-        feedback: ``(chips, n_out, columns)``.
+        feedback: ``(chips, rows, columns)``, those beyond n_out zero.
         readout: gain, offset and the factors of kp and ki, ``(chips, 4, n_out)``.
         clock: decay and increment of the read-out trace and the time step, the same for all chips.
     """
@@ -85,7 +88,7 @@ class Samples(NamedTuple):
 
     Args:
         window: averaging weights, ``(batch, steps)``.
-        spikes: input spikes, eight in a word, ``(batch, steps, words)``, or empty.
+        spikes: input spikes, eight in a word, ``(batch, steps * words)``, or empty.
         values: inputs of every step, ``(batch, steps, inputs)``, or empty.
         controlled: whether the loop is closed, ``(batch,)``.
         gains: kp, ki per ms and leak per step, ``(batch, 3)``.
@@ -158,15 +161,16 @@ class Columns:
 
     def join(self, tensors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
         """Put one tensor per layer side by side, zeros between them."""
-        shape = (*torch.broadcast_shapes(*(t.shape[:-1] for t in tensors)), self.total)
-        joined = torch.zeros(shape, dtype=self.dtype) if out is None else out
+        joined = out
+        if joined is None:
+            joined = torch.zeros((*tensors[0].shape[:-1], self.total), dtype=self.dtype)
         for tensor, first in zip(tensors, self.first, strict=True):
             joined[..., first : first + tensor.shape[-1]] = tensor
         return joined
 
     def spread(self, tensor: Tensor) -> Tensor:
         """Put zeros between the layers of a tensor that has them side by side without."""
-        return self.join(tensor.split(self.sizes, dim=-1))
+        return self.join(torch.split(tensor, list(self.sizes), dim=-1))
 
     def split(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """Return the part of every layer."""
@@ -198,6 +202,7 @@ class Packed:
         hardware: Hardware,
         block: Block,
         dtype: torch.dtype,
+        *,
         states: Sequence[str],
         constants: Sequence[str],
     ) -> None:
@@ -267,19 +272,20 @@ class Packed:
         flat = torch.empty(hardware.chips, sum(sizes), dtype=self.dtype)
         spiking_input = isinstance(self.block.drive, SpikeDrive)
         for connection, weight, part in zip(
-            network.connections, hardware.weights, flat.split(sizes, dim=1), strict=True
+            network.connections, hardware.weights, torch.split(flat, sizes, dim=1), strict=True
         ):
             if connection.pre > 0 or spiking_input:
                 gain = (1.0 - decays[connection.post - 1]).unsqueeze(1)
-                part.unflatten(1, weight.shape[1:]).copy_(
-                    weight * (gain * network.emission_value(connection.pre))
-                )
+                part.view(weight.shape).copy_(weight * (gain * network.emission_value(connection.pre)))
         return flat.numpy()
 
     def _feedback(self, hardware: Hardware) -> Array:
         if self.block.target is None:
             return torch.zeros(hardware.chips, 0, 0, dtype=self.dtype).numpy()
-        return self.columns.join(hardware.feedback).numpy()
+        rows = -(-self.network.outputs // ROWS) * ROWS
+        padded = torch.zeros(hardware.chips, rows, self.columns.total, dtype=self.dtype)
+        self.columns.join(hardware.feedback, out=padded[:, : self.network.outputs])
+        return padded.numpy()
 
     def _clock(self) -> Array:
         network = self.network
@@ -289,9 +295,9 @@ class Packed:
 
     def _samples(self) -> Samples:
         block, dt_ms = self.block, self.network.dt_ms
-        spikes, values = np.zeros((0, 0, 0), np.uint64), self._none(3)
+        spikes, values = np.zeros((0, 0), np.uint64), self._none(3)
         if isinstance(block.drive, SpikeDrive):
-            spikes = _bytes(block.drive.spikes).view(np.uint64)
+            spikes = _bytes(block.drive.spikes).view(np.uint64).reshape(block.batch, -1)
         elif block.drive.values.ndim == 3:
             values = self._array(block.drive.values)
         target = torch.zeros(1, block.batch, 0) if block.target is None else block.target
@@ -301,9 +307,7 @@ class Packed:
             spikes=spikes,
             values=values,
             controlled=on.numpy(),
-            gains=self._array(
-                torch.stack([block.kp, block.ki_per_ms, block.leak_per_ms * dt_ms], dim=1)
-            ),
+            gains=self._array(torch.stack([block.kp, block.ki_per_ms, block.leak_per_ms * dt_ms], dim=1)),
             target=self._array(target),
         )
 
@@ -338,7 +342,8 @@ class Packed:
             weight = hardware.weights[0].to(self.dtype)
             drive[..., : weight.shape[2]] += torch.matmul(block.drive.values.to(self.dtype), weight)
         if block.currents:
-            drive += self.columns.join(block.currents)
+            for part, current in zip(self.columns.split(drive), block.currents, strict=True):
+                part.add_(current)
         return drive.numpy()
 
     def _traces(self) -> Recorded:
@@ -403,7 +408,8 @@ class Packed:
             wait, size = connection.delay_steps - 1, network.sizes[connection.pre]
             width = WORD * words(size)
             first = WORD * int(self.wires.ring[index])
-            part = under_way[..., first : first + wait * width].unflatten(2, (wait, width))[..., :size]
+            rows = under_way[..., first : first + wait * width]
+            part = rows.reshape(*rows.shape[:2], wait, width)[..., :size]
             moved = connection.pre > 0 or isinstance(self.block.drive, SpikeDrive)
             oldest = self.block.steps % wait if wait and moved else 0
             histories.append(part.roll(-oldest, dims=2).to(self.dtype))
@@ -416,18 +422,21 @@ def _wires(network: Network, columns: Columns) -> Wires:
     wait = [c.delay_steps - 1 for c in connections]
     synapses = [sizes[c.pre] * sizes[c.post] for c in connections]
     rings = [n * w for n, w in zip(count, wait, strict=True)]
-    fields = Wires(
-        layers=[first // WORD for first in columns.first],
-        layer_words=columns.words,
-        pre=[c.pre for c in connections],
-        words=count,
-        post=[columns.first[c.post - 1] for c in connections],
-        width=[sizes[c.post] for c in connections],
-        weights=[sum(synapses[:n]) for n in range(len(connections))],
-        wait=wait,
-        ring=[sum(rings[:n]) for n in range(len(connections))],
+
+    def integers(values: Sequence[int]) -> Array:
+        return np.asarray(values, dtype=np.int64)
+
+    return Wires(
+        layers=integers([first // WORD for first in columns.first]),
+        layer_words=integers(columns.words),
+        pre=integers([c.pre for c in connections]),
+        words=integers(count),
+        post=integers([columns.first[c.post - 1] for c in connections]),
+        width=integers([sizes[c.post] for c in connections]),
+        weights=integers([sum(synapses[:n]) for n in range(len(connections))]),
+        wait=integers(wait),
+        ring=integers([sum(rings[:n]) for n in range(len(connections))]),
     )
-    return Wires(*(np.asarray(field, dtype=np.int64) for field in fields))
 
 
 def _bytes(emissions: Tensor) -> Array:

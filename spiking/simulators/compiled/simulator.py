@@ -64,7 +64,9 @@ class CompiledSimulator(Simulator):
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         kernel = _kernel(network)
-        packed = Packed(network, hardware, block, self.dtype, kernel.states, kernel.constants)
+        packed = Packed(
+            network, hardware, block, self.dtype, states=kernel.states, constants=kernel.constants
+        )
         self._simulate(partial(_share, kernel.simulate, packed), hardware.chips * block.batch)
         return packed.outcome()
 
