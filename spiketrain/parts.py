@@ -106,7 +106,6 @@ class Parts:
             "optimizer": self.optimizer.state_dict(),
             "watch": self.watch.state,
             "chips": self.chips.state(),
-            "chips": self.chips.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -117,7 +116,6 @@ class Parts:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.watch = Watch(self.model.network, state["watch"])
-        self.chips.restore(state["chips"])
         self.chips.restore(state["chips"])
 
 

@@ -17,7 +17,6 @@ from mismatch.spec import MismatchSpec, deviating
 from rate_bridge.encodings import Encoding
 from rate_bridge.errors import InputError
 from rate_bridge.plugins import available
-from rate_bridge.plugins import available
 from rate_bridge.seeds import SeedTree
 from spiketrain.arms.base import Arm
 from spiketrain.config import building, checks

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mismatch import presets
-from mismatch import presets
 from rate_bridge.errors import InputError
 from spiking.network import Network
 

@@ -136,13 +136,6 @@ class Simulator(ABC):
             allowed = f"a simulator with {', '.join(sorted(missing))} (torch)"
             raise UnsupportedError("simulator.name", self.name, allowed)
 
-    @final
-    def check_hardware(self, hardware: Hardware) -> None:
-        """Raise `UnsupportedError` where this machine cannot compute with `hardware`."""
-        if missing := hardware.needs - self.abilities:
-            allowed = f"a simulator with {', '.join(sorted(missing))} (torch)"
-            raise UnsupportedError("simulator.name", self.name, allowed)
-
     @abstractmethod
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         """Run one block; see DESIGN's step order in ``docs/model.md``."""
@@ -380,9 +373,6 @@ def initial_snapshot(
         shadow: whether the basal shadows run; they start where their neurons do.
     """
     chips, batch, _ = uniform[0].shape
-    longest = [c.delay_steps for c in network.connections]
-    if hardware.delays:
-        longest = [int(steps.max()) for steps in hardware.delays]
     longest = [c.delay_steps for c in network.connections]
     if hardware.delays:
         longest = [int(steps.max()) for steps in hardware.delays]
