@@ -68,7 +68,7 @@ class Chips(NamedTuple):
         weights: increments of the synaptic current per spike, all connections, ``(chips, total)``.
         input_weights: currents per unit of input, ``(chips, inputs, n)``, for values in every step.
         feedback: ``(chips, rows, columns)``, those beyond n_out zero.
-        readout: gain, offset and the factors of kp and ki, ``(chips, 4, n_out)``.
+        readout: gain, offset and the factors of kp and ki, ``(chips, 4, n_out)``, or empty.
         clock: decay and increment of the read-out trace and the time step, the same for all chips.
     """
 
@@ -253,9 +253,7 @@ class Packed:
             weights=self._weights(hardware, decays),
             input_weights=self._array(hardware.weights[0]) if steps_in else self._none(3),
             feedback=self._feedback(hardware),
-            readout=self._array(
-                torch.stack([hardware.readout[name] for name in ("gain", "offset", "kp", "ki")], dim=1)
-            ),
+            readout=self._readout(hardware),
             clock=self._clock(),
         )
 
@@ -286,6 +284,12 @@ class Packed:
         padded = torch.zeros(hardware.chips, rows, self.columns.total, dtype=self.dtype)
         self.columns.join(hardware.feedback, out=padded[:, : self.network.outputs])
         return padded.numpy()
+
+    def _readout(self, hardware: Hardware) -> Array:
+        if self.block.target is None:
+            return self._none(3)
+        values = [hardware.readout[name] for name in ("gain", "offset", "kp", "ki")]
+        return self._array(torch.stack(values, dim=1))
 
     def _clock(self) -> Array:
         network = self.network
