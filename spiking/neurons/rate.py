@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -14,6 +14,7 @@ from rate_bridge.filters import decay
 from rate_bridge.transfer import Transfer
 from spiking.neurons.activations import activation
 from spiking.neurons.base import Neuron, Parameter, State, Values
+from spiking.neurons.equations import Equations
 
 __all__ = ["Rate", "RateTransfer"]
 
@@ -43,10 +44,15 @@ class RateTransfer(Transfer):
         return self.gain * activation(self.activation).value(current - self.offset, self._limit(current))
 
     def inverse(self, rate: Tensor) -> Tensor:
-        return self.offset + activation(self.activation).inverse(rate / self.gain, self._limit(rate))
+        return self.offset + activation(self.activation).inverse(self._unscaled(rate), self._limit(rate))
 
     def slope(self, current: Tensor) -> Tensor:
         return self.gain * activation(self.activation).slope(current - self.offset, self._limit(current))
+
+    def _unscaled(self, rate: Tensor) -> Tensor:
+        """Return the rate over the gain; a dead neuron, of gain 0, is taken as silent."""
+        gain = torch.as_tensor(self.gain, dtype=rate.dtype, device=rate.device)
+        return torch.where(gain > 0, rate / gain.clamp(min=torch.finfo(rate.dtype).tiny), 0.0)
 
     def _limit(self, like: Tensor) -> Tensor:
         return torch.as_tensor(self.saturation, dtype=like.dtype, device=like.device)
@@ -131,3 +137,16 @@ class Rate(Neuron):
         x = v - constants["offset"] if "offset" in constants else v
         activity = activation(self.activation).value(x, constants.get("saturation"))
         return activity * constants["gain"] if "gain" in constants else activity
+
+    def equations(self, constants: Container[str]) -> Equations:
+        x = "(v - offset)" if "offset" in constants else "v"
+        value = activation(self.activation).equation(x, "saturation" if "saturation" in constants else None)
+        return Equations(
+            dynamics="""
+                dv/dt = (current - v)/tau_m : 1
+                tau_m = -dt/log(decay) : second
+                activity : 1
+            """,
+            after=f"activity = {'gain*' if 'gain' in constants else ''}{value}",
+            emission="activity",
+        )

@@ -1,0 +1,92 @@
+"""Student and teacher: a random network's outputs are to be reproduced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rate_bridge.errors import InputError
+from rate_bridge.seeds import SeedTree
+from spiketrain.tasks.base import Task, TaskData
+
+__all__ = ["StudentTeacher"]
+
+
+@final
+@dataclass(frozen=True)
+class StudentTeacher(Task):
+    r"""Regression on the outputs of a random ReLU network, one teacher for all samples.
+
+    .. math:: y^* = W_K\, \mathrm{relu}(W_{K-1} \cdots \mathrm{relu}(W_1 x + b_1) \cdots + b_{K-1})
+
+    Inputs are uniform in [0, 1]; :math:`W_k \sim \mathcal N(0, 2/n_{k-1})`, :math:`b_k \sim \mathcal N(0, 0.25)`.
+    Every output is shifted and stretched so that it fills [0, 1] on the training set, and clipped there on
+    the test set. The score is the share of the variance that is explained.
+
+    Source: the task of Meulemans et al. 2021, arXiv 2106.07887, section 6, whose teacher is drawn anew for
+    the test set in public code; here it is the same.
+
+    Args:
+        inputs: number of inputs.
+        outputs: number of outputs.
+        hidden: sizes of the teacher's hidden layers.
+        train_samples: size of the training set.
+        test_samples: size of the test set.
+        seed: of the teacher and the samples.
+    """
+
+    inputs: int = 15
+    outputs: int = 5
+    hidden: tuple[int, ...] = (50, 30)
+    train_samples: int = 4000
+    test_samples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key in ("inputs", "outputs", "train_samples", "test_samples"):
+            if not 1 <= getattr(self, key) <= 1_000_000:
+                raise InputError(key, getattr(self, key), "a number from 1 to 1000000")
+        if not self.hidden or any(not 1 <= size <= 100_000 for size in self.hidden):
+            raise InputError("hidden", list(self.hidden), "one size from 1 to 100000, or more")
+        if self.seed < 0:
+            raise InputError("seed", self.seed, "0 or more")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.inputs, self.outputs
+
+    def load(self, data_dir: Path | None) -> TaskData:
+        seeds = SeedTree(self.seed).child("student_teacher")
+        samples = self.train_samples + self.test_samples
+        x = seeds.child("x").generator().random((samples, self.inputs))
+        y = self._teach(x, seeds)
+        known = y[: self.train_samples]
+        low, high = known.min(0), known.max(0)
+        scaled = np.clip((y - low) / np.where(high > low, high - low, 1.0), 0.0, 1.0)
+        x_train, x_test = _split(x, self.train_samples)
+        y_train, y_test = _split(scaled, self.train_samples)
+        return TaskData(
+            x_train, y_train, x_test, y_test, x_train[:0], y_train[:0], self.outputs, kind="regression"
+        )
+
+    def _teach(self, x: np.ndarray, seeds: SeedTree) -> np.ndarray:
+        """Return the teacher's outputs, ``(samples, outputs)``."""
+        sizes = (self.inputs, *self.hidden, self.outputs)
+        values = x
+        for index in range(1, len(sizes)):
+            generator = seeds.child("layer", index).generator()
+            weight = generator.standard_normal((sizes[index - 1], sizes[index]))
+            bias = 0.5 * generator.standard_normal(sizes[index])
+            values = values @ weight * (2.0 / sizes[index - 1]) ** 0.5
+            if index < len(sizes) - 1:
+                values = np.maximum(values + bias, 0.0)
+        return values
+
+
+def _split(values: np.ndarray, count: int) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(values[:count].copy()), torch.from_numpy(values[count:].copy())
