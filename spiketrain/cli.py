@@ -5,21 +5,18 @@ Exit codes: 0 done; 1 the run failed; 2 the user's input is wrong; 130 interrupt
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from rate_bridge.errors import InputError, SpiketrainError
+from rate_bridge.errors import InputError
+from spiketrain.commands.guard import FAILED, guarded
+from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption
 
 __all__ = ["app", "main"]
-
-FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     add_completion=False,
@@ -27,48 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ConfigOption = Annotated[
-    str | None,
-    typer.Option("--config", "-c", metavar="FILE", help="A YAML file, or the name of a shipped config."),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Override section.key=value; may be repeated."),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", envvar="SPIKETRAIN_DATA", help="Folder that data files are looked for in."),
-]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
-
-
-def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what goes wrong into one message on stderr and an exit code."""
-
-    @functools.wraps(command)
-    def run(*args: Any, debug: bool = False, **options: Any) -> None:
-        try:
-            command(*args, debug=debug, **options)
-        except (typer.Exit, BrokenPipeError):
-            raise
-        except InputError as error:
-            _fail(f"{error}", WRONG_INPUT, debug)
-        except KeyboardInterrupt:
-            _fail("interrupted; go on with --resume", INTERRUPTED, debug)
-        except SpiketrainError as error:
-            _fail(f"{error}", FAILED, debug)
-        except Exception as error:
-            _fail(f"{type(error).__name__}: {error} (--debug shows where)", FAILED, debug)
-
-    return run
-
-
-def _fail(message: str, code: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    typer.echo(f"spiketrain: {message}", err=True)
-    raise typer.Exit(code)
 
 
 def _version(wanted: bool) -> None:
@@ -80,7 +35,7 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback(invoke_without_command=True)
-@_guarded
+@guarded
 def train(
     context: typer.Context,
     *,
@@ -123,7 +78,7 @@ def train(
 
 
 @app.command()
-@_guarded
+@guarded
 def validate(
     name: Annotated[str | None, typer.Argument(metavar="[CONFIG]", help="The same as --config.")] = None,
     *,
@@ -146,7 +101,7 @@ def validate(
 
 
 @app.command()
-@_guarded
+@guarded
 def schema(debug: DebugOption = False) -> None:
     """Print the JSON schema of a config, with the keys of every installed part."""
     from spiketrain.config import json_schema  # noqa: PLC0415
@@ -155,7 +110,7 @@ def schema(debug: DebugOption = False) -> None:
 
 
 @app.command()
-@_guarded
+@guarded
 def doctor(debug: DebugOption = False) -> None:
     """Say what is installed, which simulators work, and what to do where one does not."""
     from spiketrain.doctor import examine  # noqa: PLC0415
@@ -167,7 +122,7 @@ def doctor(debug: DebugOption = False) -> None:
 
 
 @app.command()
-@_guarded
+@guarded
 def configs(debug: DebugOption = False) -> None:
     """List the configs that come with the package."""
     from spiketrain.config import shipped  # noqa: PLC0415

@@ -1,0 +1,1 @@
+"""The commands beside training, one file each; `spiketrain.cli` mounts them."""
