@@ -42,11 +42,12 @@ def evaluate(parts: Parts, split: Split) -> Tensor:
     network = parts.model.network
     size = max(1, TEST_ELEMENTS // (parts.chips.chips * sum(network.sizes)))
     decisions, wanted = [], []
-    for batch, labels in parts.data.chunks(split, size):
+    classify = parts.data.kind == "classification"
+    for batch, labels in parts.data.chunks(split, size, parts.experiment.bridge.target_rates):
         phase = parts.test_stimulus.phase("free", batch)
         recording = chips.present((phase,), *batch.key)["free"]
-        decisions.append(decide(recording).cpu())
-        wanted.append(labels if parts.data.kind == "classification" else batch.target)
+        decisions.append((decide(recording) if classify else recording.rates[-1]).cpu())
+        wanted.append(labels if classify else batch.target)
     return score(torch.cat(decisions, dim=1), torch.cat(wanted))
 
 
