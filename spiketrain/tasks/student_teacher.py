@@ -24,7 +24,8 @@ class StudentTeacher(Task):
 
     .. math:: y^* = W_K\, \mathrm{relu}(W_{K-1} \cdots \mathrm{relu}(W_1 x + b_1) \cdots + b_{K-1})
 
-    Inputs are uniform in [0, 1]; :math:`W_k \sim \mathcal N(0, 2/n_{k-1})`, :math:`b_k \sim \mathcal N(0, 0.25)`.
+    Inputs are uniform in [0, 1]; weights normal with variance
+    :math:`2/n_{k-1}`, biases with variance 0.25.
     Every output is shifted and stretched so that it fills [0, 1] on the training set, and clipped there on
     the test set. The score is the share of the variance that is explained.
 

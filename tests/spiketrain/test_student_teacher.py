@@ -1,4 +1,4 @@
-"""The student-teacher task: one teacher, reproducible, learnable, and only by a network with hidden layers."""
+"""The student-teacher task: one teacher, reproducible, learnable, but not by a line."""
 
 import pytest
 import torch
