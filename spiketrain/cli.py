@@ -14,6 +14,7 @@ import typer
 
 from rate_bridge.errors import InputError
 from spiketrain.commands.guard import FAILED, guarded
+from spiketrain.commands.messages import show_messages
 from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption
 
 __all__ = ["app", "main"]
@@ -70,6 +71,7 @@ def train(
     _check_folder(data_dir)
     from spiketrain.experiment import run  # noqa: PLC0415
 
+    show_messages(quiet=quiet)
     result = run(experiment, output, resume=resume, data_dir=data_dir, quiet=quiet)
     if not quiet:
         from spiketrain.outcome import show  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import shlex
@@ -15,10 +16,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from rate_bridge.errors import SimulationError
+from rate_bridge.errors import InputError, SimulationError
 from spiking.simulators.brian2.shape import Shape
 
 __all__ = ["compiler", "folder", "program"]
+
+logger = logging.getLogger("spiketrain.brian2")
 
 SOURCES = ("build.py", "exchange.h", "integrate.py", "layout.py", "model.py", "operators.py")
 """Our own files that a program is made by."""
@@ -36,10 +39,9 @@ def folder() -> Path:
 
 
 def compiler() -> str | None:
-    """Return the path of the C++ compiler, or None where it or ``make`` is missing."""
+    """Return the path of the C++ compiler (``$CXX``, or g++), or None where there is none."""
     words = shlex.split(os.environ.get("CXX", "")) or ["g++"]
-    found = shutil.which(words[0])
-    return found if found and shutil.which("make") else None
+    return shutil.which(words[0])
 
 
 def program(shape: Shape) -> Path:
@@ -50,12 +52,19 @@ def program(shape: Shape) -> Path:
 
     Raises:
         SimulationError: the build failed.
+        InputError: the cache folder cannot be made.
     """
     home = folder() / shape.digest(*_surroundings())
     ready = home / "main"
     if ready.exists():
         return ready
-    home.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fix = "set XDG_CACHE_HOME to a folder that can be written"
+        raise InputError(
+            "XDG_CACHE_HOME", str(home.parent), f"a folder for programs ({error})", fix
+        ) from error
     with FileLock(home.with_suffix(".lock")):
         if not ready.exists():
             for abandoned in home.parent.glob(f"{home.name}.build-*"):
@@ -65,6 +74,9 @@ def program(shape: Shape) -> Path:
 
 
 def _build(shape: Shape, home: Path) -> None:
+    logger.info(
+        "compiling the Brian2 simulation, once for networks of this structure; it is kept in %s", home.parent
+    )
     workshop = Path(tempfile.mkdtemp(prefix=f"{home.name}.build-", dir=home.parent))
     try:
         description = workshop / "shape.json"
