@@ -18,7 +18,7 @@ from spiking.presentation import Observation, Phase
 
 __all__ = ["LearnedFeedback"]
 
-FREE, COUNT = "feedback_free", "feedback.count"
+FREE, NOISY, COUNT = "feedback_free", "feedback_noisy", "feedback.count"
 
 
 @final
@@ -26,14 +26,15 @@ FREE, COUNT = "feedback_free", "feedback.count"
 class LearnedFeedback(NoiseLearning):
     """The controller holds the output where the chip puts it by itself, and so fights the noise alone.
 
-    The presentation goes on from a free one, whose output is the target. See `NoiseLearning` for the
-    learning rule.
+    The presentation goes on from a free one, whose output is the target. The noise is drawn for every
+    sample and neuron and held, so that the mean of u over the window is the controller's answer at rest;
+    it is the same on all chips. See `NoiseLearning` for the learning rule.
 
-    Source: Meulemans et al. 2021, arXiv 2106.07887, section 4.
+    Source: Meulemans et al. 2021, arXiv 2106.07887, section 4 (there with noise that varies in time).
 
     Args:
-        controller: gains in these presentations; strong enough a leak keeps the loop stable when the
-            weights are still random.
+        controller: gains in these presentations; a leak that is strong enough keeps the loop stable when
+            the weights are still random.
         every: one in how many training batches is also used; 0 for none.
     """
 
@@ -41,7 +42,6 @@ class LearnedFeedback(NoiseLearning):
     every: int = 1
 
     origin: ClassVar[str] = "learned"
-    phase_name: ClassVar[str] = "feedback_noisy"
 
     def __post_init__(self) -> None:
         NoiseLearning.__post_init__(self)
@@ -50,30 +50,42 @@ class LearnedFeedback(NoiseLearning):
         if self.warmup == self.every == 0:
             raise InputError("rule.feedback.every", 0, "1 or more, or a warmup", "nothing is ever learnt")
 
-    def highpass_ms(self) -> float:
-        return 0.0
+    def start(self, model: Model) -> tuple[Tensor, ...]:
+        model.memory |= {COUNT: torch.zeros((), dtype=torch.int64)}
+        return NoiseLearning.start(self, model)
 
     def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         hold = self.controller.towards(batch.target, nudge_from=FREE, nudge=0.0)
+        noise = tuple(self._noise(batch, model))
         return (
             model.stimulus.phase(FREE, batch),
-            model.stimulus.phase(
-                self.phase_name,
-                batch,
-                controller=hold,
-                after=FREE,
-                noise=self.make_noise(batch, model),
-            ),
+            model.stimulus.phase(NOISY, batch, controller=hold, after=FREE, currents=noise),
         )
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         shown = int(model.memory[COUNT])
         return self.warmup_phases(batch, model) if self.every and shown % self.every == 0 else ()
 
-    def start(self, model: Model) -> tuple[Tensor, ...]:
-        model.memory |= {COUNT: torch.zeros((), dtype=torch.int64)}
-        return NoiseLearning.start(self, model)
-
     def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
         learned = NoiseLearning.estimate(self, batch, observation, model)
         return replace(learned, memory={COUNT: model.memory[COUNT] + 1})
+
+    def correlations(self, batch: Batch, observation: Observation, model: Model) -> list[Tensor]:
+        if NOISY not in observation:
+            return []
+        answer = observation[NOISY].control
+        assert answer is not None
+        transposed = answer.transpose(1, 2) / answer.shape[1]
+        return [
+            torch.matmul(transposed, torch.matmul(answer, weight.to(answer)) + noise.to(answer))
+            for weight, noise in zip(model.feedback, self._noise(batch, model), strict=True)
+        ]
+
+    def _noise(self, batch: Batch, model: Model) -> list[Tensor]:
+        """Return the noise in every layer, ``(batch, n)``."""
+        drawn = []
+        for index, layer in enumerate(model.network.layers):
+            generator = model.seeds.child("feedback noise", *batch.key, index).generator()
+            noise = generator.standard_normal((batch.x.shape[0], layer.size))
+            drawn.append(self.sigma * torch.from_numpy(noise))
+        return drawn

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,9 +16,8 @@ from learning.feedback_control.feedback_weights import (
 )
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
-from spiking.network import Network
-from spiking.presentation import Noise, Observation
+from rate_bridge.errors import InputError
+from spiking.presentation import Observation
 
 __all__ = ["NoiseLearning"]
 
@@ -29,14 +27,15 @@ class NoiseLearning(FeedbackWeights):
     r"""Correlates the controller's answer to known noise with that noise, in a closed loop.
 
     .. math::
-        \Delta Q_l = -\eta \left[\frac{(1 + \tau_v/\tau_n)^{L-l}}{\sigma^2} C_l + \lambda Q_l\right]
+        \Delta Q_l = -\eta \left[\frac{1}{\sigma^2} \langle u^\top (u\, Q_l + \xi_l) \rangle
+        + \lambda Q_l\right]
 
-    with the correlation C of `Noise`. The sign is negative since u counters what the noise does to the
-    output; the fixed point has the row space of the mean Jacobian of the chip itself. The factor makes
-    up for what L - l slow layers between the noise and the output take from it. The output's own Q_L
-    starts as the identity and learns too.
+    with the noise ξ in the feedback compartments. The sign is negative since u counters what the noise
+    does to the output: at rest :math:`u = -(JQ + \alpha I)^{-1} J \xi`, so that the fixed point has the
+    row space of the mean Jacobian of the chip itself, mismatch of the feedback weights included. The
+    output's own Q_L starts as the identity and learns too.
 
-    Source: Meulemans et al. 2021, arXiv 2106.07887, section 4; 2022, arXiv 2204.07249, section 3.
+    Source: Meulemans et al. 2021, arXiv 2106.07887, section 4.
 
     Args:
         scale: root mean square of every hidden layer's random initial weights.
@@ -44,7 +43,6 @@ class NoiseLearning(FeedbackWeights):
         decay: λ, 0 or more.
         clip: largest norm of the bracket in each layer, > 0.
         sigma: standard deviation of the noise, > 0.
-        tau_ms: its correlation time, > 0.
         warmup: batches shown before training, to learn the feedback weights alone.
     """
 
@@ -52,16 +50,13 @@ class NoiseLearning(FeedbackWeights):
     decay: float = 0.025
     clip: float = 1.0
     sigma: float = 0.1
-    tau_ms: float = 20.0
     warmup: int = 100
-
-    phase_name: ClassVar[str]
 
     def __post_init__(self) -> None:
         FeedbackWeights.__post_init__(self)
         if self.scale is None:
             raise InputError("rule.feedback.scale", None, "a number > 0", "the weights start at random")
-        for key in ("eta", "clip", "sigma", "tau_ms"):
+        for key in ("eta", "clip", "sigma"):
             if not getattr(self, key) > 0:
                 raise InputError(f"rule.feedback.{key}", getattr(self, key), "a number > 0")
         for key in ("decay", "warmup"):
@@ -72,11 +67,6 @@ class NoiseLearning(FeedbackWeights):
     def warmup_batches(self) -> int:
         return self.warmup
 
-    def check(self, network: Network) -> None:
-        if any(not hasattr(layer.neuron, "tau_ms") for layer in network.layers):
-            allowed = "identified, weight_product, random or given, for neurons that spike"
-            raise UnsupportedError("rule.feedback", self.origin, allowed)
-
     def start(self, model: Model) -> tuple[Tensor, ...]:
         assert self.scale is not None
         return (*random_weights(model, self.scale), identity(model))
@@ -85,30 +75,16 @@ class NoiseLearning(FeedbackWeights):
         return model.feedback
 
     @abstractmethod
-    def highpass_ms(self) -> float:
-        """Return the time constant that separates the answer to the noise from the rest of u."""
-
-    def make_noise(self, batch: Batch, model: Model) -> Noise:
-        """Return the noise of a batch."""
-        seed = int(model.seeds.child("feedback noise", *batch.key).generator().integers(2**62))
-        return Noise(self.sigma, self.tau_ms, self.highpass_ms(), seed)
+    def correlations(self, batch: Batch, observation: Observation, model: Model) -> list[Tensor]:
+        """Return the mean in the brackets per layer, ``(chips, n_out, n)``; none where nothing was shown."""
 
     def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
-        if self.phase_name not in observation:
-            return Estimate()
-        found = observation[self.phase_name].correlation
-        layers = []
-        for index, (weight, correlation) in enumerate(zip(model.feedback, found, strict=True)):
-            factor = self._attenuation(model.network, index) / self.sigma**2
-            step = factor * correlation.to(weight) + self.decay * weight
-            norm = torch.linalg.vector_norm(step, dim=(1, 2), keepdim=True)
-            layers.append(weight - self.eta * step * (self.clip / norm.clamp(min=self.clip)))
-        return Estimate(tuple(layers))
+        found = self.correlations(batch, observation, model)
+        pairs = zip(model.feedback, found, strict=False)
+        return Estimate(tuple(self._stepped(*pair) for pair in pairs) or None)
 
-    def _attenuation(self, network: Network, index: int) -> float:
-        layers = network.layers[index:-1]
-        return float(torch.prod(torch.tensor([1.0 + _tau_ms(x.neuron) / self.tau_ms for x in layers])))
-
-
-def _tau_ms(neuron: object) -> float:
-    return float(getattr(neuron, "tau_ms"))  # noqa: B009 (checked in `check`; not every neuron has it)
+    def _stepped(self, weight: Tensor, correlation: Tensor) -> Tensor:
+        step = correlation.to(weight) / self.sigma**2 + self.decay * weight
+        norm = torch.linalg.vector_norm(step, dim=(1, 2), keepdim=True)
+        stepped: Tensor = weight - self.eta * step * (self.clip / norm.clamp(min=self.clip))
+        return stepped

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, final
+
+from torch import Tensor
 
 from learning.feedback_control.noise_learning import NoiseLearning
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
-from spiking.presentation import Noise, Phase
+from rate_bridge.errors import InputError, UnsupportedError
+from spiking.network import Network
+from spiking.neurons.rate import Rate
+from spiking.presentation import Noise, Observation
 
 __all__ = ["OnlineFeedback"]
 
@@ -17,32 +22,44 @@ __all__ = ["OnlineFeedback"]
 @final
 @dataclass(frozen=True)
 class OnlineFeedback(NoiseLearning):
-    """The rule's own controlled presentation is noisy; a high-pass leaves u's answer to the noise.
+    r"""The rule's own controlled presentation is noisy; a high-pass leaves u's answer to the noise.
 
-    See `NoiseLearning` for the learning rule. A warm-up batch is such a presentation, of which only the
-    feedback weights learn.
+    The noise is an Ornstein-Uhlenbeck process with correlation time :math:`\tau_n`. The correlation of a
+    layer is multiplied by :math:`(1 + \tau_v / \tau_n)^{L-l}`, to make up for what the L - l slow layers
+    between it and the output take from the noise. A warm-up batch is such a presentation, of which
+    only the feedback weights learn. See `NoiseLearning` for the learning rule.
 
     Source: Meulemans et al. 2022, arXiv 2204.07249, section 3.
 
     Args:
-        highpass: time constant of the high-pass in ms, > 0; longer than the noise's correlation time.
+        tau_ms: correlation time of the noise, > 0.
+        highpass_ms: time constant of the high-pass, > 0; longer than `tau_ms`.
     """
 
-    highpass: float = 100.0
+    tau_ms: float = 20.0
+    highpass_ms: float = 100.0
 
     origin: ClassVar[str] = "online"
-    phase_name: ClassVar[str] = "controlled"
 
     def __post_init__(self) -> None:
         NoiseLearning.__post_init__(self)
-        if not self.highpass > 0:
-            raise InputError("rule.feedback.highpass", self.highpass, "a number > 0")
+        for key in ("tau_ms", "highpass_ms"):
+            if not getattr(self, key) > 0:
+                raise InputError(f"rule.feedback.{key}", getattr(self, key), "a number > 0")
 
-    def highpass_ms(self) -> float:
-        return self.highpass
+    def check(self, network: Network) -> None:
+        if not all(isinstance(layer.neuron, Rate) for layer in network.layers):
+            allowed = "identified, learned, weight_product, random or given, for neurons that spike"
+            raise UnsupportedError("rule.feedback.name", self.origin, allowed)
 
     def noise(self, batch: Batch, model: Model) -> Noise:
-        return self.make_noise(batch, model)
+        seed = int(model.seeds.child("feedback noise", *batch.key).generator().integers(2**62))
+        return Noise(self.sigma, self.tau_ms, self.highpass_ms, seed)
 
-    def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        return ()
+    def correlations(self, batch: Batch, observation: Observation, model: Model) -> list[Tensor]:
+        found = observation["controlled"].correlation
+        return [self._made_up(model.network, index) * value for index, value in enumerate(found)]
+
+    def _made_up(self, network: Network, index: int) -> float:
+        between = (layer.neuron for layer in network.layers[index:-1])
+        return math.prod(1.0 + n.tau_ms / self.tau_ms for n in between if isinstance(n, Rate))

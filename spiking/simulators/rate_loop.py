@@ -1,20 +1,19 @@
-"""The loop over time for networks of rate neurons alone, as few operations as there are multiplications.
+r"""The loop over time for networks of rate neurons alone, as few operations as there are multiplications.
 
 It computes what the general loop of the tensor simulator does, to rounding, with every per-neuron factor
 moved out of the loop:
 
 .. math::
-    z = (v - o) / s, \\qquad z \\leftarrow a z + \\sum_{pre} y_{pre} M_{pre} + u N + K, \\qquad y = \\phi(z)
+    z = (v - o) / s, \qquad z \leftarrow a z + \sum_{pre} y_{pre} M_{pre} + u N + K, \qquad y = \phi(z)
 
 where the weights M and N carry :math:`(1 - a) / s` of the receiving neuron and the gain and saturation
-:math:`g s` of the sending one, K is everything constant, and rates are :math:`g s\\, y`. The control signal
+:math:`g s` of the sending one, K is everything constant, and rates are :math:`g s\, y`. The control signal
 and a one stand beside each layer's activity, so that synapses, feedback and bias are one product, which
 also applies the decay. Memory does not grow with the number of steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import final
 
