@@ -17,7 +17,7 @@ import yaml
 
 from rate_bridge.errors import InputError, nearest
 
-__all__ = ["dump_yaml", "parse", "read", "with_overrides"]
+__all__ = ["assign", "dump_yaml", "parse", "read", "with_overrides"]
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 10_000
@@ -159,20 +159,33 @@ def with_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
         steps = path.strip().split(".")
         if not equals or not all(steps):
             raise InputError("--set", override, "section.key=value, such as training.epochs=3")
-        data = _set(data, steps, parse(text, f"--set {path.strip()}"))
+        data = assign(data, steps, parse(text, f"--set {path.strip()}"))
     return data
 
 
-def _set(data: dict[str, Any], steps: Sequence[str], value: Any) -> dict[str, Any]:
+def assign(
+    data: dict[str, Any], steps: Sequence[str], value: Any, source: str = "--set"
+) -> dict[str, Any]:
+    """Return `data` with the value at `steps` replaced; only the mappings on the way are copied.
+
+    Args:
+        data: a config.
+        steps: the keys that lead to the value.
+        value: plain data.
+        source: what to blame.
+
+    Raises:
+        InputError: one of the steps leads into something that has no keys.
+    """
     if len(steps) == 1:
         return {**data, steps[0]: value}
     inner = data.get(steps[0], {})
     inner = {"name": inner} if isinstance(inner, str) else inner
     if not isinstance(inner, dict):
         raise InputError(
-            "--set", ".".join(steps), f"a key of a section; {steps[0]} has none", nearest(steps[0], data)
+            source, ".".join(steps), f"a key of a section; {steps[0]} has none", nearest(steps[0], data)
         )
-    return {**data, steps[0]: _set(inner, steps[1:], value)}
+    return {**data, steps[0]: assign(inner, steps[1:], value, source)}
 
 
 class _Dumper(yaml.SafeDumper):
