@@ -18,7 +18,6 @@ import math
 import resource
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -94,7 +93,6 @@ def obvious(network: Network, hardware: Hardware, phase: Phase, start: Snapshot)
     import brian2 as b2  # noqa: PLC0415 (it takes seconds, and the simulator needs none of it)
 
     b2.prefs.codegen.target = "cython"
-    b2.prefs.codegen.runtime.cython.cache_dir = tempfile.mkdtemp(prefix="cython-")
     b2.defaultclock.dt = network.dt_ms * b2.ms
     value, trace_gain = network.spike_value, _trace_gain(network)
     names = {"taus": 10 * b2.ms, "taur": network.readout_tau_ms * b2.ms, "KP": KP}

@@ -33,8 +33,8 @@ KEPT = 4
 """Models that are kept in memory where nothing is compiled."""
 
 NO_COMPILER = (
-    "no C++ compiler and make were found, so Brian2 runs its slow mode in numpy; "
-    "install them (Debian and Ubuntu: apt install g++ make; macOS: xcode-select --install)"
+    "no C++ compiler was found, so Brian2 runs its slow mode in numpy; install one "
+    "(Debian and Ubuntu: apt install g++; macOS: xcode-select --install) or set CXX to its path"
 )
 
 
