@@ -2,7 +2,3 @@
 
 Nothing of Lava is ever imported by the project itself.
 """
-
-from spiking.simulators.lava.simulator import LavaSimulator
-
-__all__ = ["LavaSimulator"]

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from rate_bridge.errors import SimulationError
 from spiking.simulators.lava.environment import Environment
 from spiking.simulators.lava.runtime import bundle
+from spiking.simulators.lava.runtime.supervisor import SCRATCH
 
 __all__ = ["Client"]
 
@@ -62,6 +63,8 @@ class Client:
         command: Sequence[str] = ("-m", "runtime"),
     ) -> None:
         self.environment, self.limit_s, self.command = environment, limit_s, tuple(command)
+        self.token, self.folder = "", Path()
+        """Of the runtime started last: what its segments' names begin with, and where it works."""
         self._child: _Child | None = None
 
     def run(
@@ -83,6 +86,7 @@ class Client:
         child = self._child
         if child is None or not child.alive:
             child = self._child = _Child(self.environment, self.command)
+            self.token, self.folder = child.token, child.folder
         try:
             return child.run(header, arrays, self.limit_s, report or _log)
         except BaseException:
@@ -105,7 +109,7 @@ class _Child:
 
     def __init__(self, environment: Environment, command: Sequence[str]) -> None:
         self.token = f"spiketrain-{secrets.token_hex(6)}"
-        self.folder = Path(tempfile.mkdtemp(prefix="spiketrain-lava-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
         self.errors: IO[bytes] = (self.folder / "stderr.txt").open("wb")
         self.process = subprocess.Popen(
             [str(environment.python), *command, self.token],
@@ -191,7 +195,10 @@ class _Child:
             code = self.process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
             code = None
-        lines = (self.folder / "stderr.txt").read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        try:
+            lines = (self.folder / "stderr.txt").read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        except OSError:
+            lines = []
         how = (
             f"by signal {signal.Signals(-code).name}"
             if code is not None and code < 0

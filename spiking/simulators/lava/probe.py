@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rate_bridge.errors import InputError, SpiketrainError
 from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.environment import find
 
-__all__ = ["probe"]
+__all__ = ["probe", "single_neuron"]
 
 STEPS = 12
 
@@ -26,7 +28,7 @@ def probe() -> tuple[bool, str]:
         environment = find()
         client = Client(environment, limit_s=30.0)
         try:
-            spikes = client.run(*_neuron())["record.spikes.0"].ravel()
+            spikes = client.run(*single_neuron(STEPS))["record.spikes.0"].ravel()
         finally:
             client.close()
     except InputError as error:
@@ -39,13 +41,14 @@ def probe() -> tuple[bool, str]:
     return works, f"{said}, in {environment.folder}"
 
 
-def _neuron() -> tuple[dict[str, object], dict[str, np.ndarray]]:
-    header: dict[str, object] = {
+def single_neuron(steps: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return header and arrays of the neuron and `steps` steps."""
+    header = {
         "arithmetic": "floating_pt",
         "sizes": [1, 1],
         "chips": 1,
         "batch": 1,
-        "steps": STEPS,
+        "steps": steps,
         "drive": "values",
         "connections": [[0, 1, 1]],
         "layers": [{"model": "lif", "options": {}}],
@@ -56,7 +59,7 @@ def _neuron() -> tuple[dict[str, object], dict[str, np.ndarray]]:
     block, row = np.zeros((1, 1, 1)), np.ones((1, 1, 1))
     arrays = {
         "drive": np.ones((1, 1)),
-        "window": np.zeros((1, STEPS)),
+        "window": np.zeros((1, steps)),
         "weight.0": row,
         "layer.0.bias": block,
         "layer.0.state.v": block,

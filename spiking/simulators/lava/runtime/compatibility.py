@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from multiprocessing import shared_memory
 from typing import Any
 
-__all__ = ["prepare"]
+__all__ = ["die_with_parent", "mutable_defaults", "prepare"]
 
 PR_SET_PDEATHSIG = 1
 
@@ -26,14 +26,14 @@ def prepare(token: str) -> None:
         token: begins the name of every shared-memory segment, so that none can be left unfound.
     """
     _name_segments(token)
-    with _mutable_defaults():
+    with mutable_defaults():
         import lava.magma.compiler.var_model  # noqa: F401, PLC0415
     _children_die_with_parent()
     _models_beside_processes()
 
 
 @contextmanager
-def _mutable_defaults() -> Iterator[None]:
+def mutable_defaults() -> Iterator[None]:
     """Accept, while Lava is imported, a dataclass field whose default is a mutable instance.
 
     `lava.magma.compiler.var_model` has one; since Python 3.11 any unhashable default is refused.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import select
+import shutil
 import signal
 import threading
 import time
@@ -19,6 +20,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 __all__ = ["Supervisor"]
+
+SCRATCH = "spiketrain-lava-"
+"""How the names of the folders begin that a client makes for its runtime to work in."""
 
 LOOK_S = 0.1
 """How often the processes are looked at."""
@@ -68,6 +72,9 @@ class Supervisor:
         for process in _group(os.getpgrp()):
             if process != own:
                 _kill(process)
+        folder = Path.cwd()
+        if folder.name.startswith(SCRATCH):
+            shutil.rmtree(folder, ignore_errors=True)
         for segment in Path("/dev/shm").glob(f"{self.token}_*"):
             segment.unlink(missing_ok=True)
         os._exit(code)
@@ -111,18 +118,17 @@ class Supervisor:
             return
         if told:
             self.fail(f"a Lava process raised an exception\n{told[1].strip()}")
-        status = os.waitid(os.P_PID, actor.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        killed = status is not None and status.si_code != os.CLD_EXITED
-        code = "?" if status is None else status.si_status
-        self.fail(f"a Lava process died ({'signal' if killed else 'exit code'} {code})")
+        code = actor.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        self.fail(f"a Lava process died ({how})")
 
 
 def _ended(process: int) -> bool:
-    """Whether a child has ended, without reaping it: Lava does that itself."""
+    """Whether a child has ended; it is not reaped here, as `multiprocessing` wants to do that itself."""
     try:
         return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
-        return False
+        return True  # reaped already, when another process was started
 
 
 def _group(group: int) -> list[int]:

@@ -1,0 +1,140 @@
+"""Small problems for Lava's processes, as arrays and as phases."""
+
+import torch
+
+from rate_bridge.filters import window
+from spiking.hardware import Hardware
+from spiking.network import Network, chain
+from spiking.neurons import LIF
+from spiking.presentation import SpikeDrive
+from spiking.simulators.base import Block, Snapshot, initial_snapshot
+
+
+def uniform(g, low, high, *shape):
+    """Whole numbers from low to high, both included, as float64."""
+    return torch.randint(low, high + 1, shape, generator=g).double()
+
+
+def random_program(seed, network, chips, batch, steps):
+    """Registers drawn over their whole legal ranges, such that wraps and saturations occur.
+
+    On even chips all synapses exist and share a small exponent, on odd ones every neuron has one strong
+    synapse; both reach, and never exceed, what the accumulator holds.
+    """
+    g = torch.Generator().manual_seed(seed)
+    arrays = {"window": torch.rand(batch, steps, generator=g).double()}
+    arrays["drive"] = (torch.rand(batch, steps, network.inputs, generator=g) < 0.4).double()
+    for index, size in enumerate(network.sizes[1:]):
+        for name in (f"layer.{index}", f"shadow.{index}"):
+            shape = (chips, 1, size)
+            arrays[f"{name}.constant.dv"] = uniform(g, 0, 4095, *shape)
+            # small ones too, so that everybody spikes
+            arrays[f"{name}.constant.vth"] = uniform(g, 0, 131071, *shape) // 2 ** uniform(g, 0, 12, *shape)
+            held = uniform(g, 0, 63, *shape) * (torch.rand(*shape, generator=g) < 0.2)
+            arrays[f"{name}.constant.refractory_steps"] = held
+            arrays[f"{name}.state.v"] = uniform(g, -(2**23) + 1, 2**23 - 1, chips, batch, size)
+            arrays[f"{name}.state.refractory"] = uniform(g, 0, 3, chips, batch, size)
+        # slow ones too, so that currents add up until they wrap
+        du = uniform(g, 0, 4095, chips, 1, size) // 2 ** uniform(g, 0, 12, chips, 1, size)
+        arrays[f"layer.{index}.constant.synapse_decay"] = du + 1
+        arrays[f"layer.{index}.state.synapse"] = uniform(g, -(2**23) + 1, 2**23, chips, batch, size)
+        mantissa, exponent = uniform(g, -4096, 4095, chips, 1, size), uniform(g, 0, 7, chips, 1, size)
+        arrays[f"layer.{index}.bias"] = mantissa * 2.0**exponent
+        arrays[f"shadow.{index}.extra_bias"] = uniform(g, -(2**19), 2**19, chips, 1, size)
+        arrays[f"shadow.{index}.ratio"] = uniform(g, 0, 8192, chips, 1, size)
+    for index, connection in enumerate(network.connections):
+        pre, post = network.sizes[connection.pre], network.sizes[connection.post]
+        weight = 2 * uniform(g, -128, 127, chips, pre, post)
+        exponent = torch.full((chips,), 1.0 - index).double()
+        for chip in range(1, chips, 2):
+            only = uniform(g, 0, pre - 1, post).long()
+            mask = torch.zeros(pre, post).double()
+            mask[only, torch.arange(post)] = 1
+            weight[chip] *= mask * (weight[chip] > -256)
+            exponent[chip] = 7 - index
+        arrays[f"weight.{index}"], arrays[f"weight.{index}.exponent"] = weight, exponent
+        if connection.delay_steps > 1:
+            first = 1 if connection.pre == 0 else chips
+            shape = (first, batch, connection.delay_steps - 1, pre)
+            arrays[f"history.{index}"] = uniform(g, 0, 1, *shape)
+    return arrays | random_controller(g, network, chips, batch)
+
+
+def random_controller(g, network, chips, batch):
+    outputs = network.outputs
+    arrays = {
+        "trace": uniform(g, -(2**23) + 1, 2**23 - 1, chips, batch, outputs),
+        "integral": uniform(g, -(2**31) + 1, 2**31 - 1, chips, batch, outputs),
+        "controller.trace_decay": uniform(g, 50, 200)[()],
+        "controller.trace_gain": uniform(g, 0, 2**16)[()],
+        "controller.target": uniform(g, 0, 2**17, 1, batch, outputs),
+        "controller.kp": uniform(g, 0, 2**13, chips, batch, outputs),
+        "controller.ki": uniform(g, 0, 2**15, chips, batch, outputs),
+        "controller.leak": uniform(g, 0, 2**14, 1, batch, 1),
+        "controller.on": uniform(g, 0, 1, 1, batch, 1),
+        "controller.gain": uniform(g, 3000, 5000, chips, 1, outputs),
+        "controller.offset": uniform(g, -(2**12), 2**12, chips, 1, outputs),
+    }
+    for index, size in enumerate(network.sizes[1:]):
+        arrays[f"feedback.{index}"] = 2 * uniform(g, -128, 127, chips, outputs, size)
+        arrays[f"feedback.{index}.exponent"] = uniform(g, -8, 2, chips)
+    return arrays
+
+
+def header(network, chips, batch, steps, *, arithmetic="fixed_pt", record=("spikes", "voltage", "current")):
+    """What the runtime is told of a network with shadows and a closed loop."""
+    return {
+        "arithmetic": arithmetic,
+        "sizes": list(network.sizes),
+        "chips": chips,
+        "batch": batch,
+        "steps": steps,
+        "drive": "spikes",
+        "connections": [[c.pre, c.post, c.delay_steps] for c in network.connections],
+        "layers": [{"model": layer.neuron.model, "options": {}} for layer in network.layers],
+        "shadow": True,
+        "closed": True,
+        "record": list(record),
+    }
+
+
+def small(steps: int = 100) -> tuple[Network, Hardware, Block]:
+    """A closed loop of 4-3-2 neurons and a block of `steps` steps."""
+    network = chain([4, 3, 2], LIF(bias=1.5))
+    g = torch.Generator().manual_seed(0)
+
+    def values(size: int):
+        neuron = network.layers[0].neuron
+        return {
+            p.field: torch.full((1, size), float(getattr(neuron, p.field))).double()
+            for p in neuron.parameters
+        }
+
+    one = torch.ones(1, 2).double()
+    hardware = Hardware(
+        neurons=(values(3), values(2)),
+        shadows=(values(3), values(2)),
+        weights=(torch.rand(1, 4, 3, generator=g).double(), torch.rand(1, 3, 2, generator=g).double()),
+        feedback=(torch.rand(1, 2, 3, generator=g).double(), torch.eye(2).double()[None]),
+        readout={"gain": one, "offset": 0 * one, "kp": one, "ki": one},
+    )
+    start: Snapshot = initial_snapshot(
+        network, hardware, [torch.rand(1, 2, n, generator=g).double() for n in (3, 2)], shadow=False
+    )
+    sample = torch.ones(2).double()
+    block = Block(
+        drive=SpikeDrive(torch.rand(2, steps, 4, generator=g) < 0.2),
+        window=window(steps, steps).expand(2, -1),
+        start=start,
+        target=torch.rand(1, 2, 2, generator=g).double(),
+        controlled=sample,
+        kp=0.5 * sample,
+        ki_per_ms=0.01 * sample,
+        leak_per_ms=0 * sample,
+        softmax=0 * sample,
+        noise=None,
+        currents=(),
+        shadow=False,
+        record=frozenset(),
+    )
+    return network, hardware, block
