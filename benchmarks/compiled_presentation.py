@@ -144,7 +144,8 @@ def main() -> None:
         goal = "" if math.isinf(case.target_ms) else f" (to reach: {case.target_ms:.2f})"
         print(
             f"{case.title}, mean rate {100 * rate:.0f} Hz: {processor:.4f} ms of processor time per sample"
-            f"{goal}, elapsed {single:.4f} ms, two threads {double:.4f} ms, {single / double:.2f} times as fast",
+            f"{goal}, elapsed {single:.4f} ms, two threads {double:.4f} ms, "
+            f"{single / double:.2f} times as fast",
             flush=True,
         )
 
