@@ -202,6 +202,8 @@ def _stack(
     starts: list[Snapshot],
     seen: Mapping[str, Recording],
 ) -> Block:
+    if any(phase.shadow for phase in group):
+        starts = [_with_shadows(start) for start in starts]
     start = join(starts)
     targets = _targets(network, group, seen)
     controlled = [phase.controller is not None for phase in group]
@@ -225,6 +227,15 @@ def _stack(
         shadow=any(phase.shadow for phase in group),
         noise=group[0].noise,
         record=group[0].record,
+    )
+
+
+def _with_shadows(start: Snapshot) -> Snapshot:
+    """Let shadows that did not run before start where their neurons are."""
+    shadows = zip(start.shadows or ({},) * len(start.neurons), start.neurons, strict=True)
+    return replace(
+        start,
+        shadows=tuple(own or {name: value.clone() for name, value in of.items()} for own, of in shadows),
     )
 
 
