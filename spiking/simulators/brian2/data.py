@@ -65,13 +65,13 @@ def _population(
         made = constants(neuron, [values[i] for i in layers], network.dt_ms)
         data |= {f"{group}.{prefix}{name}": value for name, value in made.items()}
         for name in states[layers[0]]:
-            data[f"{group}.{prefix}{name}"] = _cat([state[name] for state in states], layers)
+            data[f"{group}.{prefix}{name}"] = torch.cat([states[i][name] for i in layers], dim=-1)
     bias = _cat([values["bias"] for values in hardware.neurons], layers)
     data[f"{group}.bias"] = bias
     if block.shadow:
         data[f"{group}.bias_change"] = _cat([values["bias"] for values in hardware.shadows], layers) - bias
-    decays = [neuron.synapse_decay(values, network.dt_ms) for values in hardware.neurons]
-    data[f"{group}.synapse_decay"] = _cat(decays, layers)
+    decays = [neuron.synapse_decay(hardware.neurons[i], network.dt_ms) for i in layers]
+    data[f"{group}.synapse_decay"] = torch.cat(decays, dim=-1)
     data[f"{group}.synapse"] = _cat(block.start.synapse, layers)
     if block.currents:
         data[f"{group}.injected"] = _cat(block.currents, layers)
