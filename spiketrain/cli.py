@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 
 from rate_bridge.errors import InputError
+from spiketrain.commands import sweep
 from spiketrain.commands.guard import FAILED, guarded
 from spiketrain.commands.messages import show_messages
-from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption
+from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
 
 __all__ = ["app", "main"]
 
@@ -67,7 +68,7 @@ def train(
     if config is None and resume and output is not None:
         config = str(output / "config.yaml")
     chosen = [*(overrides or []), *([f"simulator.device={device}"] if device else [])]
-    experiment = load_experiment(_required(config), chosen)
+    experiment = load_experiment(required(config), chosen)
     _check_folder(data_dir)
     from spiketrain.experiment import run  # noqa: PLC0415
 
@@ -95,7 +96,7 @@ def validate(
 
     if name is not None and config is not None:
         raise InputError("--config", config, "one config", f"{name} was given too")
-    experiment = load_experiment(_required(config or name), overrides or [])
+    experiment = load_experiment(required(config or name), overrides or [])
     _check_folder(data_dir)
     if data:
         experiment.load_data(data_dir)
@@ -150,18 +151,12 @@ def _refuse_options(context: typer.Context) -> None:
             raise InputError(parameter.opts[0], context.params[name], allowed)
 
 
-def _required(config: str | None) -> str:
-    if not config:
-        fix = "spiketrain configs lists the shipped ones"
-        raise InputError(
-            "--config", "nothing" if config is None else config, "a file or a shipped config", fix
-        )
-    return config
-
-
 def _check_folder(data_dir: Path | None) -> None:
     if data_dir is not None and not data_dir.is_dir():
         raise InputError("--data-dir", str(data_dir), "an existing folder")
+
+
+app.command("sweep")(sweep.command)
 
 
 def main() -> None:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ConfigOption", "DataOption", "DebugOption", "SetOption"]
+from rate_bridge.errors import InputError
+
+__all__ = ["ConfigOption", "DataOption", "DebugOption", "SetOption", "required"]
 
 ConfigOption = Annotated[
     str | None,
@@ -22,3 +24,17 @@ DataOption = Annotated[
     typer.Option(metavar="DIR", envvar="SPIKETRAIN_DATA", help="Folder that data files are looked for in."),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+
+
+def required(config: str | None) -> str:
+    """Return the config that was named.
+
+    Raises:
+        InputError: none was.
+    """
+    if not config:
+        fix = "spiketrain configs lists the shipped ones"
+        raise InputError(
+            "--config", "nothing" if config is None else config, "a file or a shipped config", fix
+        )
+    return config

@@ -1,0 +1,90 @@
+"""``spiketrain sweep``: many experiments, one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spiketrain.commands.guard import FAILED, guarded
+from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
+
+__all__ = ["ClusterOption", "OutputOption", "QuickOption", "QuietOption", "ResumeOption", "command"]
+
+OutputOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the study; by default runs/NAME-TIME.")
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the study in --output.")]
+RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Compute cells that failed again.")]
+QuickOption = Annotated[bool, typer.Option("--quick", help="The study's quick variant.")]
+SchedulerOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler, tcp://HOST:PORT.")
+]
+ClusterOption = Annotated[str, typer.Option(help="local, or slurm (through dask-jobqueue).")]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Worker processes; by default one per core.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+@guarded
+def command(
+    *,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    output: OutputOption = None,
+    resume: ResumeOption = False,
+    retry_failed: RetryOption = False,
+    quick: QuickOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and count the cells, no more.")] = False,
+    scheduler: SchedulerOption = None,
+    cluster: ClusterOption = "local",
+    workers: WorkersOption = None,
+    data_dir: DataOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Train every cell of a study and write one tidy table."""
+    from spiketrain.studies.study import load_study  # noqa: PLC0415 (a usage error needs no libraries)
+
+    study = load_study(required(config), overrides or [], quick=quick)
+    if dry_run:
+        from spiketrain.studies.plan import Plan  # noqa: PLC0415
+
+        plan = Plan(study)
+        typer.echo(f"{len(plan)} cells; varied: {', '.join(plan.columns) or 'nothing'}")
+        for error in list(dict.fromkeys(map(str, plan.errors.values())))[:10]:
+            typer.echo(f"impossible: {error}")
+        return
+    from spiketrain.studies.sweep import Options, default_folder, sweep  # noqa: PLC0415
+
+    root = folder_of(output, resume) or default_folder(study)
+    options = Options(
+        resume=resume,
+        retry_failed=retry_failed,
+        scheduler=scheduler,
+        cluster=cluster,
+        workers=workers,
+        data_dir=data_dir,
+        quiet=quiet,
+    )
+    swept = sweep(study, root, options)
+    finish(root, quiet=quiet, failed=swept.failed)
+
+
+def folder_of(output: Path | None, resume: bool) -> Path | None:
+    """Return the folder that was named; to go on, one must be."""
+    from rate_bridge.errors import InputError  # noqa: PLC0415
+
+    if resume and output is None:
+        allowed = "--output DIR, the folder of the study to go on with"
+        raise InputError("--resume", "no --output", allowed)
+    return output
+
+
+def finish(root: Path, *, quiet: bool, failed: int) -> None:
+    """Write the report, say where it is, and end with an error where cells failed."""
+    if not quiet:
+        typer.echo(f"table: {root / 'table.csv'}")
+    if failed:
+        typer.echo(f"spiketrain: {failed} cells failed; cells.csv says why", err=True)
+        raise typer.Exit(FAILED)

@@ -1,0 +1,1 @@
+"""Many experiments and what they add up to: sweep, tune, compare, identify."""

@@ -1,0 +1,183 @@
+"""Where cells are computed: Dask workers here, on a running cluster, or on one made by SLURM."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar, final
+
+from rate_bridge.errors import InputError, SimulationError
+
+__all__ = ["DaskEngine"]
+
+Result = TypeVar("Result")
+
+LOOPBACK = "127.0.0.1"
+
+THREADS = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+"""One thread per worker: as many cells as cores beat one cell on all of them."""
+
+SETTINGS = {
+    "distributed.scheduler.worker-saturation": 1.0,  # a lost worker takes one cell with it, not two
+    "distributed.scheduler.allowed-failures": 3,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.nanny.pre-spawn-environ": {**THREADS, "MALLOC_TRIM_THRESHOLD_": "65536"},
+    "distributed.comm.timeouts.connect": "30s",
+}
+
+AHEAD = 2
+"""Cells that are handed over per worker before one comes back."""
+
+
+@final
+class DaskEngine:
+    """Runs functions in worker processes; a context manager.
+
+    Everything made here listens on the loopback interface alone, without a dashboard.
+
+    Args:
+        scheduler: address of a running scheduler, such as ``tcp://127.0.0.1:8786``.
+        cluster: ``local``, or ``slurm`` through dask-jobqueue, which reads its own configuration.
+        workers: number of worker processes; by default one per core here, one job on SLURM.
+
+    Raises:
+        InputError: a library is missing, or the scheduler does not answer.
+    """
+
+    def __init__(
+        self, *, scheduler: str | None = None, cluster: str = "local", workers: int | None = None
+    ) -> None:
+        if scheduler is not None and (workers is not None or cluster != "local"):
+            given = f"--workers {workers}" if workers is not None else f"--cluster {cluster}"
+            raise InputError("--scheduler", scheduler, f"a running cluster alone, without {given}")
+        if cluster not in ("local", "slurm"):
+            raise InputError("--cluster", cluster, "local, slurm")
+        self._stack = contextlib.ExitStack()
+        try:
+            import dask  # noqa: PLC0415 (only a study needs it)
+            import distributed  # noqa: PLC0415
+        except ImportError as error:
+            raise InputError("studies", "no dask.distributed", "pip install 'spiketrain[studies]'") from error
+        dd: Any = distributed
+        self._dask = dd
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(dask.config.set(SETTINGS))
+            if scheduler is not None:
+                self._client = self._connect(scheduler)
+            else:
+                made = self._slurm(workers) if cluster == "slurm" else self._local(workers, stack)
+                stack.enter_context(contextlib.closing(made))
+                self._client = dd.Client(made, set_as_default=False)
+            stack.callback(self._client.close)
+            self._stack = stack.pop_all()
+
+    def _connect(self, address: str) -> Any:
+        try:
+            return self._dask.Client(address, timeout="10s", set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            fix = f"Start one with: dask scheduler --host {LOOPBACK}. ({error})"
+            raise InputError("--scheduler", address, "the address of a running Dask scheduler", fix) from None
+
+    def _local(self, workers: int | None, stack: contextlib.ExitStack) -> Any:
+        try:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="spiketrain-"))
+        except OSError as error:
+            raise InputError(
+                "TMPDIR", tempfile.gettempdir(), "a folder with space left", str(error)
+            ) from None
+        return self._dask.LocalCluster(
+            n_workers=workers or cores(),
+            threads_per_worker=1,
+            processes=True,
+            host=LOOPBACK,
+            dashboard_address=None,
+            memory_limit=0,
+            local_directory=scratch,
+            silence_logs="CRITICAL",
+        )
+
+    def _slurm(self, workers: int | None) -> Any:
+        try:
+            from dask_jobqueue import SLURMCluster  # noqa: PLC0415 (only on such a machine)
+        except ImportError as error:
+            raise InputError("--cluster", "slurm", "with dask-jobqueue: pip install dask-jobqueue") from error
+        try:
+            cluster = SLURMCluster(
+                job_script_prologue=[f"export {name}={value}" for name, value in THREADS.items()]
+            )
+        except ValueError as error:
+            fix = "Name cores, memory and queue in ~/.config/dask/jobqueue.yaml."
+            raise InputError("--cluster", "slurm", f"what dask-jobqueue needs ({error})", fix) from None
+        cluster.scale(jobs=workers or 1)
+        return cluster
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def workers(self) -> int:
+        """Number of worker threads there are now, at least 1."""
+        threads: dict[str, int] = self._client.nthreads()
+        return max(1, sum(threads.values()))
+
+    def map(
+        self, function: Callable[..., Result], tasks: Iterable[tuple[str, tuple[Any, ...]]]
+    ) -> Iterator[tuple[str, Result | Exception]]:
+        """Call `function` with the arguments of every task, in any order; yield names and results.
+
+        Tasks are taken from the iterable as workers come free, so there may be any number of them. A task
+        whose worker is lost is given to another one, three times.
+
+        Args:
+            function: importable by name on the workers.
+            tasks: names, each once, and arguments.
+
+        Yields:
+            a name with what came back, or with the exception that ended the task.
+
+        Raises:
+            SimulationError: the scheduler is lost.
+        """
+        run = uuid.uuid4().hex[:8]  # the scheduler of a running cluster may still know an earlier run
+        waiting = iter(tasks)
+        names: dict[str, str] = {}
+
+        def submit(task: tuple[str, tuple[Any, ...]]) -> Any:
+            name, arguments = task
+            future = self._client.submit(function, *arguments, key=f"{name}-{run}", pure=False)
+            names[future.key] = name
+            return future
+
+        running = self._dask.as_completed(
+            [submit(task) for task in itertools.islice(waiting, 8 + AHEAD * self.workers)],
+            loop=self._client.loop,
+        )
+        try:
+            for future in running:
+                if future.status in ("cancelled", "lost"):
+                    raise SimulationError("the Dask scheduler is lost; go on with --resume")
+                running.update([submit(task) for task in itertools.islice(waiting, 1)])
+                error = future.exception()
+                yield names.pop(future.key), future.result() if error is None else error
+        finally:
+            with contextlib.suppress(Exception):  # the cluster may be what went wrong
+                self._client.cancel(list(running.futures), force=True)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,191 @@
+"""A study's folder: what is done, what is under way, what failed; whole at every moment.
+
+::
+
+    study.yaml        the study, its bases written out
+    cells/<name>/     a finished cell: the files of a run
+    work/<name>/      a cell under way, with the checkpoint it goes on from
+    failed/<name>.json  a cell that failed: its error and its config
+    damaged/<name>/   what was found unreadable and computed again
+    table.csv, ...    what the cells add up to
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self, final
+
+from rate_bridge.errors import InputError, SimulationError
+from spiketrain.record.files import is_leftover, plain, read_json, read_yaml, write_json, write_yaml
+from spiketrain.record.lock import LOCK, FolderLock
+from spiketrain.studies.study import Study
+
+__all__ = ["Cells", "StudyFolder", "disk_full"]
+
+CHECKPOINTS = ("checkpoint.safetensors", "checkpoint.json")
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@final
+class Cells:
+    """The cells in a study's folder; the driver and all its workers look at them through this.
+
+    Args:
+        root: the study's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def finished(self, key: str) -> Path:
+        """Return where a cell is once it is finished."""
+        return self.root / "cells" / key
+
+    def under_way(self, key: str) -> Path:
+        """Return where a cell is until it is finished."""
+        return self.root / "work" / key
+
+    def failure(self, key: str) -> Path:
+        """Return where a cell's error is kept."""
+        return self.root / "failed" / f"{key}.json"
+
+    def summary(self, key: str) -> dict[str, Any] | None:
+        """Return a finished cell's summary; None where there is none, or none that can be read."""
+        try:
+            content = read_json(self.finished(key) / "summary.json")
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) and "test_accuracy" in content else None
+
+    def publish(self, key: str) -> None:
+        """Turn a cell under way into a finished one, in one step; the first to do so wins."""
+        source, target = self.under_way(key), self.finished(key)
+        for name in CHECKPOINTS:
+            (source / name).unlink(missing_ok=True)
+        target.parent.mkdir(exist_ok=True)
+        try:
+            source.rename(target)
+        except OSError:
+            if self.summary(key) is None:
+                raise
+            shutil.rmtree(source, ignore_errors=True)
+
+    def keep_failure(self, key: str, content: Mapping[str, Any]) -> None:
+        """Write down why a cell failed."""
+        self.failure(key).parent.mkdir(exist_ok=True)
+        write_json(self.failure(key), content)
+
+    def set_aside(self, path: Path) -> Path:
+        """Move something unreadable out of the way; nothing is deleted."""
+        folder = self.root / "damaged"
+        folder.mkdir(exist_ok=True)
+        number = 0
+        while (target := folder / f"{path.name}-{number}").exists():
+            number += 1
+        return path.rename(target)
+
+
+@final
+class StudyFolder:
+    """A study's folder, held by one driver; made by `open`, and a context manager."""
+
+    def __init__(self, root: Path, study: Study, lock: FolderLock) -> None:
+        self.root, self.study, self.cells = root, study, Cells(root)
+        self._lock = lock
+
+    @classmethod
+    def open(cls, root: Path, study: Study, *, resume: bool) -> Self:
+        """Make the folder of a new study, or go on with one.
+
+        Args:
+            root: the folder.
+            study: what it is for.
+            resume: go on with what is there.
+
+        Raises:
+            InputError: the folder cannot be written to, holds something else or a study to resume, is in
+                use, or belongs to a study with another config.
+        """
+        lock = None
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            lock = FolderLock(root)
+            content = sorted(p.name for p in root.iterdir() if p.name != LOCK and not is_leftover(p.name))
+            if "study.yaml" in content:
+                _refuse_other(root, study, resume=resume)
+            elif content:
+                raise InputError("output", str(root), "a new or empty folder", f"It holds {content[0]!r}.")
+            else:
+                write_yaml(root / "study.yaml", study.resolved())
+            return cls(root, study, lock)
+        except BaseException as error:
+            if lock is not None:
+                lock.release()
+            if isinstance(error, OSError):
+                raise InputError("output", str(root), "a folder that can be written to", f"{error}") from None
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._lock.release()
+
+    def check(self) -> None:
+        """Raise `InputError` where somebody changed the study under the running driver."""
+        _refuse_other(self.root, self.study, resume=True)
+
+    def done(self, keys: set[str]) -> set[str]:
+        """Return which of the cells are finished; unreadable ones are set aside to be computed again."""
+        cells = self.root / "cells"
+        there = {path.name for path in cells.iterdir()} & keys if cells.is_dir() else set()
+        readable = {key for key in there if self.cells.summary(key) is not None}
+        for key in there - readable:
+            self.cells.set_aside(self.cells.finished(key))
+        return readable
+
+    def failed(self, keys: set[str]) -> set[str]:
+        """Return which of the cells failed."""
+        folder = self.root / "failed"
+        return {path.stem for path in folder.glob("*.json")} & keys if folder.is_dir() else set()
+
+    def forget_failures(self, keys: set[str]) -> None:
+        """Let cells that failed be computed again."""
+        for key in keys:
+            self.cells.failure(key).unlink(missing_ok=True)
+
+
+def _refuse_other(root: Path, study: Study, *, resume: bool) -> None:
+    if not resume:
+        fix = "It holds a study already: go on with --resume, or choose another folder."
+        raise InputError("output", str(root), "a new or empty folder", fix)
+    try:
+        stored = read_yaml(root / "study.yaml")
+    except Exception as error:
+        raise InputError("resume", str(root / "study.yaml"), "a readable study", f"{error}") from None
+    given = plain(study.resolved())
+    if stored != given:
+        differing = [k for k in given if not isinstance(stored, dict) or stored.get(k) != given[k]]
+        key = differing[0] if differing else "study.yaml"
+        allowed = "the study that this folder was made for"
+        raise InputError(key, given.get(key), allowed, "A study keeps its config: choose another --output.")
+
+
+def disk_full(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it came from, says that a disk is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def full_disk(root: Path, done: int) -> SimulationError:
+    """Return the error that ends a study whose disk is full."""
+    return SimulationError(
+        f"the disk of {root} is full; {done} finished cells are kept. Free some space and go on with --resume"
+    )

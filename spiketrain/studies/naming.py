@@ -1,0 +1,89 @@
+"""Names of cells: the hash of their resolved config.
+
+To resolve a config takes milliseconds, and a sweep has up to 10⁵ of them. But what a section resolves to
+depends on that section alone, and cells share most of their sections: each is resolved once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, final
+
+from rate_bridge.errors import InputError
+from spiketrain.config import Experiment
+
+__all__ = ["Names"]
+
+SECTIONS = tuple(name for name in Experiment.model_fields if name != "name")
+"""A cell's name is not about what the config is called."""
+
+FREE = {"training": ("seed",), "mismatch": ("seed", "first_chip")}
+"""Integers that nothing else depends on; they would make every section a new one."""
+
+DIGITS = 16
+
+REMEMBERED = 1000
+
+
+@final
+class Names:
+    """Gives configs their names, and says what is wrong with those that cannot be resolved."""
+
+    def __init__(self) -> None:
+        self._resolved: dict[tuple[str, str], tuple[str, dict[str, int]]] = {}
+        self._wrong: dict[tuple[str, ...], InputError] = {}
+        self._texts: dict[int, tuple[object, str, dict[str, int]]] = {}
+
+    def name(self, config: Mapping[str, Any]) -> tuple[str, InputError | None]:
+        """Return the name of a config and what is wrong with it, if anything.
+
+        Args:
+            config: plain data, as `Experiment.from_mapping` takes them.
+        """
+        parts = [self._text(section, config.get(section)) for section in SECTIONS]
+        texts = tuple(text for text, _ in parts)
+        wrong = self._wrong.get(texts)
+        if wrong is None and any(key not in self._resolved for key in zip(SECTIONS, texts, strict=True)):
+            wrong = self._resolve(config, texts)
+        if wrong is not None:
+            return _hash(json.dumps(config, sort_keys=True, default=str)), wrong
+        known = [self._resolved[key] for key in zip(SECTIONS, texts, strict=True)]
+        numbers = [{**default, **own} for (_, default), (_, own) in zip(known, parts, strict=True)]
+        return _hash(*(text for text, _ in known), repr([sorted(n.items()) for n in numbers])), None
+
+    def _resolve(self, config: Mapping[str, Any], texts: tuple[str, ...]) -> InputError | None:
+        try:
+            resolved = Experiment.from_mapping({"name": "cell", **config}).resolved()
+        except InputError as error:
+            self._wrong[texts] = error
+            return error
+        for section, text in zip(SECTIONS, texts, strict=True):
+            self._resolved[section, text] = _apart(section, resolved[section])
+        return None
+
+    def _text(self, section: str, value: object) -> tuple[str, dict[str, int]]:
+        """Return a section as text without its free integers, and those; a section is seen many times."""
+        found = self._texts.get(id(value))
+        if found is None or found[0] is not value:
+            found = (value, *_apart(section, value))
+            if len(self._texts) >= REMEMBERED:
+                self._texts.clear()  # sections of the base come back at once, those of single cells do not
+            self._texts[id(value)] = found
+        return found[1], found[2]
+
+
+def _apart(section: str, value: object) -> tuple[str, dict[str, int]]:
+    """Return a section without its free integers as text, and these."""
+    free: dict[str, int] = {}
+    if isinstance(value, dict):
+        free = {
+            k: value[k] for k in FREE.get(section, ()) if type(value.get(k)) is int and 0 <= value[k] < 2**63
+        }
+        value = {k: v for k, v in value.items() if k not in free}
+    return json.dumps(value, sort_keys=True, default=str), free
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:DIGITS]

@@ -1,0 +1,171 @@
+"""The sections of a study's config."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, final
+
+from pydantic import ConfigDict, Field
+
+from spiketrain.config.sections import Count, Positive, Section, Seed
+
+__all__ = [
+    "AnalysisPart",
+    "ComparePart",
+    "Entry",
+    "Form",
+    "GridAxis",
+    "IdentifyPart",
+    "SearchRange",
+    "TunePart",
+]
+
+Label = str | Annotated[dict[str, str | int | float], Field(min_length=1)]
+
+
+@final
+class Entry(Section):
+    """One entry of a list: every key but these two is a dotted key of a config and its value.
+
+    Args:
+        label: what the table calls it: a text under the axis' name, or columns and their values.
+        base: a config that this entry starts from instead of the study's.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    label: Label
+    base: str | dict[str, Any] | None = None
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The changes, by dotted key; a base of its own under ``base``."""
+        own = {"base": self.base} if self.base is not None else {}
+        return {**own, **(self.model_extra or {})}
+
+
+@final
+class GridAxis(Section):
+    """An axis of a grid.
+
+    Args:
+        keys: the dotted keys that are set, all to the same value.
+        values: the values.
+    """
+
+    keys: Annotated[tuple[str, ...], Field(min_length=1)]
+    values: Annotated[tuple[Any, ...], Field(min_length=1)]
+
+
+@final
+class AnalysisPart(Section):
+    """What the report draws and tests.
+
+    Args:
+        x: column along the abscissa, such as the mismatch.
+        compare: column whose levels are compared, chip by chip.
+        panels: column that gets a panel for each of its levels.
+        outcome: column that is compared.
+        reference: the level that the others are compared with; None compares all pairs.
+        better: whether a higher outcome is better.
+        resamples: of the bootstrap.
+    """
+
+    x: str
+    compare: str
+    panels: str | None = None
+    outcome: str = "test_accuracy"
+    reference: str | None = None
+    better: Literal["higher", "lower"] = "higher"
+    resamples: Count = 2000
+
+
+@final
+class Form(Section):
+    """One form of the network in a comparison.
+
+    Args:
+        base: the config of this form.
+        kinds: kind of mismatch to the parameters of this form that it stands for.
+        set: dotted keys, the same in every cell of this form.
+    """
+
+    base: str | dict[str, Any]
+    kinds: dict[str, tuple[str, ...]]
+    changes: dict[str, Any] = Field(default={}, alias="set")
+
+
+@final
+class ComparePart(Section):
+    """The same task, chips and rule in several forms, against mismatch.
+
+    Args:
+        forms: name to form; two or more.
+        rules: label to dotted keys for every form; keys under a form's name are for that form alone.
+        sigma: coefficients of variation; additive parameters get them as standard deviations.
+        chips: number of chips.
+        distribution: of the deviations.
+    """
+
+    forms: Annotated[dict[str, Form], Field(min_length=2)]
+    rules: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    sigma: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+    chips: Count = 10
+    distribution: str = "normal"
+
+
+@final
+class IdentifyPart(Section):
+    """How the controller's knowledge of the chips is followed.
+
+    Args:
+        batches: numbers of identification batches after which it is measured.
+        samples: samples that the true response is measured on.
+        step: size of the current steps that measure a spiking chip, in units of the threshold.
+        repeats: repeats of that measurement.
+        epochs: epochs of training after identification, each measured; 0 for none.
+        tolerance_degrees: identified is where the angle stays this close to its last value.
+    """
+
+    batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 5, 10, 20, 50)
+    samples: Count = 64
+    step: Positive = 0.2
+    repeats: Count = 4
+    epochs: Annotated[int, Field(ge=0)] = 0
+    tolerance_degrees: Positive = 5.0
+
+
+@final
+class SearchRange(Section):
+    """Where a key's value is searched: a range, or choices.
+
+    Args:
+        low, high: the range.
+        log: search it on a logarithmic scale.
+        choices: the values, where it is no range.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[str | int | float | bool, ...] | None = None
+
+
+@final
+class TunePart(Section):
+    """A search for every entry of the study's one list, with the same budget.
+
+    Args:
+        trials: evaluations for each entry.
+        search: dotted key to its range, for every entry.
+        entries: label to further ranges, for that entry alone.
+        chips: number of chips that are searched on.
+        chip_offset: how far their numbers are above the reported ones.
+        seed: of the sampler.
+    """
+
+    trials: Count = 20
+    search: dict[str, SearchRange] = Field(default={})
+    entries: dict[str, dict[str, SearchRange]] = Field(default={})
+    chips: Count = 2
+    chip_offset: Count = 1000
+    seed: Seed = 0

@@ -1,0 +1,171 @@
+"""From a study to its cells, lazily: a cell is a number until its config is needed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from rate_bridge.errors import InputError, nearest
+from spiketrain.config.reading import assign
+from spiketrain.studies.naming import Names
+from spiketrain.studies.parts import Entry, GridAxis
+from spiketrain.studies.study import Study
+
+__all__ = ["Cell", "Plan"]
+
+Scalar = str | int | float | bool | None
+
+MAX_CELLS = 1_000_000
+
+
+@final
+@dataclass(frozen=True)
+class Level:
+    """One value of an axis.
+
+    Args:
+        columns: what the table says about it.
+        changes: dotted keys as steps, and their values.
+        base: a config to start from instead of the study's.
+    """
+
+    columns: Mapping[str, Scalar]
+    changes: Sequence[tuple[tuple[str, ...], Any]]
+    base: dict[str, Any] | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Cell:
+    """One experiment of a study.
+
+    Args:
+        key: the hash of its resolved config.
+        columns: what varies, as the table says it.
+        config: plain data, as `Experiment.from_mapping` takes them.
+    """
+
+    key: str
+    columns: Mapping[str, Scalar]
+    config: Mapping[str, Any]
+
+
+@final
+class Plan:
+    """All cells of a study, in order, each named once.
+
+    Args:
+        study: what to do.
+
+    Raises:
+        InputError: no cell is possible (the first one's error), or there are too many.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._axes = _axes(study)
+        size = math.prod(len(axis) for axis in self._axes)
+        if size > MAX_CELLS:
+            raise InputError("study", f"{size} cells", f"at most {MAX_CELLS}")
+        self._base = dict(study.base) if isinstance(study.base, dict) else {}
+        self._changes = [(_steps(key), value) for key, value in study.changes.items()]
+        self.errors: dict[str, InputError] = {}
+        self._numbers = self._name_all()
+
+    def _name_all(self) -> dict[str, int]:
+        """Return the first number of every name; cells that are the same experiment become one."""
+        names, numbers = Names(), dict[str, int]()
+        for number, levels in enumerate(itertools.product(*self._axes)):
+            if not self._kept(levels):
+                continue
+            key, wrong = names.name(self._config(levels))
+            numbers.setdefault(key, number)
+            if wrong is not None:
+                self.errors.setdefault(key, wrong)
+        if not numbers:
+            raise InputError("keep", self.study.keep, "labels that some cell has")
+        if len(self.errors) == len(numbers):
+            raise next(iter(self.errors.values()))
+        return numbers
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of what varies, in the order of the axes."""
+        return list(dict.fromkeys(name for axis in self._axes for level in axis for name in level.columns))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def keys(self) -> Iterator[str]:
+        """Return the names of the cells, in order."""
+        return iter(self._numbers)
+
+    def cells(self) -> Iterator[Cell]:
+        """Return the cells, in order."""
+        return (self.cell(key) for key in self._numbers)
+
+    def cell(self, key: str) -> Cell:
+        """Return the cell of that name."""
+        levels = self._levels(self._numbers[key])
+        columns = {name: value for level in levels for name, value in level.columns.items()}
+        config = {**self._config(levels), "name": f"{self.study.name[:80]}-{key}"}
+        return Cell(key, columns, config)
+
+    def _levels(self, number: int) -> tuple[Level, ...]:
+        chosen = []
+        for axis in reversed(self._axes):
+            number, index = divmod(number, len(axis))
+            chosen.append(axis[index])
+        return tuple(reversed(chosen))
+
+    def _config(self, levels: Sequence[Level]) -> dict[str, Any]:
+        base = next((level.base for level in reversed(levels) if level.base is not None), self._base)
+        config = base
+        for steps, value in itertools.chain(self._changes, *(level.changes for level in levels)):
+            config = assign(config, steps, value, "study")
+        return config
+
+    def _kept(self, levels: Sequence[Level]) -> bool:
+        if not self.study.keep:
+            return True
+        columns = {name: value for level in levels for name, value in level.columns.items()}
+        return all(columns.get(name) in kept for name, kept in self.study.keep.items())
+
+
+def _axes(study: Study) -> list[list[Level]]:
+    axes = [[_entry(axis, entry) for entry in entries] for axis, entries in study.lists.items()]
+    axes += [_grid(column, axis) for column, axis in study.grid.items()]
+    if study.seeds is not None:
+        axes.append([Level({"seed": seed}, [(("training", "seed"), seed)]) for seed in study.seeds])
+    known = {name for axis in axes for level in axis for name in level.columns}
+    for name in study.keep:
+        if name not in known:
+            raise InputError(f"keep.{name}", study.keep[name], ", ".join(sorted(known)), nearest(name, known))
+    return axes
+
+
+def _entry(axis: str, entry: Entry) -> Level:
+    columns = {axis: entry.label} if isinstance(entry.label, str) else dict(entry.label)
+    changes = [(_steps(key), value) for key, value in entry.keys.items() if key != "base"]
+    return Level(columns, changes, dict(entry.base) if isinstance(entry.base, dict) else None)
+
+
+def _grid(column: str, axis: GridAxis) -> list[Level]:
+    steps = [_steps(key) for key in axis.keys]
+    name = axis.keys[0] if column == ",".join(axis.keys) else column
+    return [Level({name: _scalar(value)}, [(s, value) for s in steps]) for value in axis.values]
+
+
+def _scalar(value: Any) -> Scalar:
+    return value if value is None or isinstance(value, (str, int, float)) else json.dumps(value)
+
+
+def _steps(key: str) -> tuple[str, ...]:
+    steps = tuple(key.split("."))
+    if not all(steps):
+        raise InputError("study", key, "a dotted key of a config, such as training.epochs")
+    return steps

@@ -1,0 +1,171 @@
+"""A study's config: which experiments, by what they have in common and what varies."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self, final
+
+from pydantic import Field, ValidationError
+
+from rate_bridge.errors import InputError, nearest
+from spiketrain.config.finding import find_config
+from spiketrain.config.problems import input_error
+from spiketrain.config.reading import parse, read
+from spiketrain.config.sections import Section, Seed
+from spiketrain.studies.parts import AnalysisPart, ComparePart, Entry, GridAxis, IdentifyPart, TunePart
+
+__all__ = ["Study", "load_study"]
+
+Base = str | dict[str, Any]
+
+
+@final
+class Study(Section):
+    """A study: a base config, changes to it, and what varies; `load_study` makes one.
+
+    Cells are the product of all the axes: those of ``list`` first, then those of ``grid``, then the seeds.
+    Later axes overrule earlier ones, and all of them overrule ``set``, which overrules the base.
+
+    Args:
+        name: what the study's folder is called after.
+        base: the config that every cell starts from, inline; `load_study` reads it where it is a name.
+        set: dotted keys and their values, the same in every cell.
+        list: axis to entries, each a label and any number of changes.
+        grid: column to the values of one key or of several together.
+        seeds: training seeds; None leaves the base's.
+        keep: column to the labels that remain; what is not named is left out.
+        analysis: what the report compares.
+        compare, identify, tune: what only these commands read.
+        quick: keys of the study that are different in its quick variant.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    base: Base | None = None
+    changes: dict[str, Any] = Field(default={}, alias="set")
+    lists: dict[str, Annotated[tuple[Entry, ...], Field(min_length=1)]] = Field(default={}, alias="list")
+    grid: dict[str, GridAxis] = Field(default={})
+    seeds: tuple[Seed, ...] | None = None
+    keep: dict[str, tuple[str | float | int, ...]] = Field(default={})
+    analysis: AnalysisPart | None = None
+    compare: ComparePart | None = None
+    identify: IdentifyPart | None = None
+    tune: TunePart | None = None
+    quick: dict[str, Any] = Field(default={})
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Self:
+        """Return the study that plain `data` describe, its bases read.
+
+        Raises:
+            InputError: the first thing that is wrong with it.
+        """
+        raw = _with_bases(_written_out(data))
+        try:
+            study = cls.model_validate_json(json.dumps(raw))
+        except ValidationError as error:
+            raise input_error(error, raw, model=cls) from None
+        if study.base is None and not any("base" in e.keys for axis in study.lists.values() for e in axis):
+            raise InputError(
+                "base", "nothing", "a config's name, or a config; here or in every entry of a list"
+            )
+        return study
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the study as plain data, every default written out."""
+        plain: dict[str, Any] = json.loads(self.model_dump_json(by_alias=True))
+        return plain
+
+
+def load_study(name: str, overrides: Sequence[str] = (), *, quick: bool = False) -> Study:
+    """Return the study in a file or shipped config.
+
+    Args:
+        name: a path, or the name of a shipped config.
+        overrides: ``section.key=value``, for every cell.
+        quick: take the quick variant.
+
+    Raises:
+        InputError: there is none, or the first thing that is wrong with it.
+    """
+    path = find_config(name)
+    data = read(path)
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")[:100]
+    data = {"name": stem or "study", **data}
+    if quick:
+        data = _quick(data, name)
+    chosen = dict(_override(text) for text in overrides)
+    return Study.from_mapping({**data, "set": {**data.get("set", {}), **chosen}} if chosen else data)
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.strip().split(".")):
+        raise InputError("--set", text, "section.key=value, such as training.epochs=3")
+    return key.strip(), parse(value, f"--set {key.strip()}")
+
+
+def _quick(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the quick variant: its mappings are merged key by key, all else replaces."""
+    changed = data.get("quick")
+    if not isinstance(changed, dict) or not changed:
+        raise InputError("--quick", name, "a study with a section quick")
+    merged = dict(data)
+    for key, value in changed.items():
+        old = data.get(key)
+        merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return {**merged, "name": f"{data['name']}-quick", "quick": {}}
+
+
+def _written_out(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Write what may be short in full: a single list, a number of seeds, plain values in a grid."""
+    raw = dict(data)
+    if isinstance(raw.get("list"), list):
+        raw["list"] = {"case": raw["list"]}
+    if isinstance(raw.get("list"), dict):
+        raw["list"] = {
+            axis: [_labelled(e, n) for n, e in enumerate(entries)] if isinstance(entries, list) else entries
+            for axis, entries in raw["list"].items()
+        }
+    if isinstance(raw.get("grid"), dict):
+        raw["grid"] = {
+            name: {"keys": [key.strip() for key in name.split(",")], "values": values}
+            if isinstance(values, list)
+            else values
+            for name, values in raw["grid"].items()
+        }
+    if isinstance(raw.get("seeds"), int) and not isinstance(raw["seeds"], bool):
+        raw["seeds"] = list(range(raw["seeds"]))
+    return raw
+
+
+def _labelled(entry: Any, number: int) -> Any:
+    return {"label": str(number), **entry} if isinstance(entry, dict) else entry
+
+
+def _with_bases(raw: dict[str, Any]) -> dict[str, Any]:
+    """Read the configs that are named, so that the stored study says all."""
+    if isinstance(raw.get("base"), str):
+        raw = {**raw, "base": _read_base(raw["base"])}
+    lists = raw.get("list")
+    if isinstance(lists, dict):
+        raw["list"] = {
+            axis: [
+                {**e, "base": _read_base(e["base"])}
+                if isinstance(e, dict) and isinstance(e.get("base"), str)
+                else e
+                for e in entries
+            ]
+            if isinstance(entries, list)
+            else entries
+            for axis, entries in lists.items()
+        }
+    return raw
+
+
+def _read_base(name: str) -> dict[str, Any]:
+    try:
+        return read(find_config(name))
+    except InputError as error:
+        raise InputError("base", name, error.allowed, error.fix or nearest(name, [])) from None
