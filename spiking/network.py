@@ -80,6 +80,8 @@ class Network:
         expected = [(layer, layer + 1) for layer in range(depth)]
         if [(c.pre, c.post) for c in self.connections[:depth]] != expected:
             raise InputError("network.connections", self.connections, f"the chain {expected} first")
+        if any(c.pre == 0 for c in self.connections[1:]):
+            raise InputError("network.connections", self.connections, "one connection from the input")
 
     @property
     def depth(self) -> int:

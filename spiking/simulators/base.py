@@ -364,12 +364,16 @@ def _recording(network: Network, phase: Phase, block: Block, outcome: Outcome, p
 
 
 def _input_rates(network: Network, phase: Phase) -> Tensor:
-    weights = phase.window / phase.window.sum()
-    if isinstance(phase.drive, SpikeDrive):
-        return torch.einsum("bti,t->bi", phase.drive.spikes.to(weights), weights * network.spike_value)
-    if phase.drive.values.ndim == 2:
-        return phase.drive.values
-    return torch.einsum("bti,t->bi", phase.drive.values.to(weights), weights)
+    """Return the mean rates of the inputs over the window, ``(batch, inputs)``."""
+    drive = phase.drive
+    if isinstance(drive, CurrentDrive) and drive.values.ndim == 2:
+        return drive.values
+    counted = slice(int(phase.window.nonzero()[0]), phase.steps)
+    weights, total = phase.window[counted], phase.window.sum()
+    if isinstance(drive, SpikeDrive):
+        counts = torch.matmul(weights, drive.spikes[:, counted].to(weights))
+        return counts * (network.spike_value / total)
+    return torch.matmul(weights, drive.values[:, counted].to(weights)) / total
 
 
 def initial_snapshot(
