@@ -59,7 +59,7 @@ class _Membrane:
         self.v = arrays[f"{prefix}.state.v"].clone()
         self.refractory = arrays[f"{prefix}.state.refractory"].clone()
         self.refracts = bool((self.held > 0).any() or (self.refractory > 0).any())
-        self.emitted = torch.zeros_like(self.v)
+        self.emitted = torch.zeros_like(self.v, dtype=torch.float32)
         self.sum = torch.zeros_like(self.v)
 
     def step(self, current: Tensor) -> Tensor:
@@ -82,13 +82,23 @@ class _Synapse:
         self.exact = bool((exponent >= 0).all())
         # a shift to the left is part of the weights; one to the right rounds the sum down
         self.weight = arrays[key] * 2.0**exponent
+        sides = (self.weight.clamp(min=0), (-self.weight).clamp(min=0))
+        self.largest = torch.maximum(*(side.sum(1, keepdim=True) for side in sides))
+        # sums of spikes that fit into 24 bits are exact in single precision, which is twice as fast
+        fits = self.largest * 2.0 ** (-exponent).clamp(min=0) < 2**24
+        self.single = self.weight.float() if bool(fits.all()) else None
         self.history = None if history is None else history.clone()
 
     def product(self, emitted: Tensor, t: int) -> Tensor:
         if self.history is not None:
             slot = t % self.history.shape[2]
-            emitted, self.history[:, :, slot] = self.history[:, :, slot].clone(), emitted
-        total = torch.matmul(emitted, self.weight)
+            arriving = self.history[:, :, slot].to(emitted, copy=True)
+            self.history[:, :, slot] = emitted
+            emitted = arriving
+        if emitted.dtype == torch.float32 and self.single is not None:
+            total = torch.matmul(emitted, self.single)
+        else:
+            total = torch.matmul(emitted.double(), self.weight)
         return total if self.exact else total.floor_()
 
 
@@ -133,6 +143,7 @@ class _Run:
         ]
         self.feedback = [_Synapse(arrays, f"feedback.{i}") for i in self.layers] if self.closed else []
         self.may_wrap = [self._may_wrap(i) for i in self.layers]
+        self.raster = self.drive if self.direct else self.drive.float()
         self.external: Tensor | None = None
         if self.direct:
             self.synapses[0].history = None
@@ -145,13 +156,11 @@ class _Run:
 
     def _may_wrap(self, layer: int) -> bool:
         """Whether any input at all could drive the current of a layer out of its range."""
-        largest = self.u[layer].abs().amax() * torch.ones_like(self.kept[layer])
+        largest = torch.zeros_like(self.kept[layer])
         for synapse, connection in zip(self.synapses, self.network.connections, strict=True):
             if connection.post == layer + 1 and not (connection.pre == 0 and self.direct):
-                largest = largest + 64.0 * synapse.weight.abs().sum(1, keepdim=True) / (
-                    1.0 - self.kept[layer]
-                )
-        return bool((largest >= LIMIT).any())
+                largest += 64.0 * synapse.largest / (1.0 - self.kept[layer])
+        return bool((largest >= LIMIT).any() or (self.u[layer].abs() >= LIMIT).any())
 
     # one step
 
@@ -192,7 +201,9 @@ class _Run:
         for synapse, connection in zip(self.synapses, self.network.connections, strict=True):
             if connection.post != i + 1 or (connection.pre == 0 and self.direct):
                 continue
-            emitted = self.membranes[connection.pre - 1].emitted if connection.pre else self.drive[None, :, t]
+            emitted = (
+                self.membranes[connection.pre - 1].emitted if connection.pre else self.raster[None, :, t]
+            )
             u.add_(synapse.product(emitted, t), alpha=64.0)
         if self.may_wrap[i]:
             wrapped_(u)

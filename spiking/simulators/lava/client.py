@@ -41,6 +41,9 @@ GRACE_S = 70.0
 CLOSE_S = 10.0
 """Longest time for the child to end by itself."""
 
+LOG_S = 10.0
+"""How often a long run says how far it is."""
+
 TAIL_LINES = 15
 
 logger = logging.getLogger("spiketrain.lava")
@@ -88,7 +91,7 @@ class Client:
             child = self._child = _Child(self.environment, self.command)
             self.token, self.folder = child.token, child.folder
         try:
-            return child.run(header, arrays, self.limit_s, report or _log)
+            return child.run(header, arrays, self.limit_s, report or _Log())
         except BaseException:
             self.close()
             raise
@@ -100,8 +103,16 @@ class Client:
             self._child = None
 
 
-def _log(done: int, steps: int) -> None:
-    logger.info("step %d of %d", done, steps)
+class _Log:
+    """Passes progress on to the log, where a run is long enough to be waited for."""
+
+    def __init__(self) -> None:
+        self.next = time.monotonic() + LOG_S
+
+    def __call__(self, done: int, steps: int) -> None:
+        if time.monotonic() > self.next:
+            logger.info("Lava: step %d of %d", done, steps)
+            self.next = time.monotonic() + LOG_S
 
 
 class _Child:

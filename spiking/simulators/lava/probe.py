@@ -10,31 +10,34 @@ from numpy.typing import NDArray
 
 from rate_bridge.errors import InputError, SpiketrainError
 from spiking.simulators.lava.client import Client
-from spiking.simulators.lava.environment import find
+from spiking.simulators.lava.environment import Environment, find
 
-__all__ = ["probe", "single_neuron"]
+__all__ = ["probe", "single_neuron", "try_out"]
 
 STEPS = 12
 
 
 @cache
 def probe() -> tuple[bool, str]:
-    """Return whether Lava works, and what to know or to do about it; asked once per process.
-
-    One neuron under a constant current, whose spikes are known: :math:`v_t = 1 - 2^{-t}` crosses 0.9 in
-    every fourth step.
-    """
+    """Return whether Lava works here, and what to know or to do about it; asked once per process."""
     try:
-        environment = find()
-        client = Client(environment, limit_s=30.0)
-        try:
-            spikes = client.run(*single_neuron(STEPS))["record.spikes.0"].ravel()
-        finally:
-            client.close()
+        return try_out(find())
     except InputError as error:
         return False, f"not installed in {error.given}: spiketrain lava install"
+
+
+def try_out(environment: Environment) -> tuple[bool, str]:
+    """Run one neuron under a constant current, whose spikes are known.
+
+    :math:`v_t = 1 - 2^{-t}` crosses 0.9 in every fourth step.
+    """
+    client = Client(environment, limit_s=30.0)
+    try:
+        spikes = client.run(*single_neuron(STEPS))["record.spikes.0"].ravel()
     except SpiketrainError as error:
         return False, str(error)
+    finally:
+        client.close()
     expected = [0.0, 0.0, 0.0, 1.0] * (STEPS // 4)
     works = spikes.tolist() == expected
     said = "runs" if works else f"gives wrong spikes ({spikes.tolist()}); install it again"

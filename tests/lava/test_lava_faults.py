@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import traces_of
-from problems import small
+from lava_problems import small
+from leftovers import traces_of
 
 from rate_bridge.errors import SimulationError
 from spiking.simulators.lava.client import Client

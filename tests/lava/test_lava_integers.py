@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from problems import header, random_program, uniform
+from lava_problems import header, random_program, uniform
 
 import spiking.simulators.lava
 from spiking.fixed_point import emulate

@@ -1,0 +1,241 @@
+"""``spiketrain deploy``: a trained run on another machine, and an account of what that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from mismatch.chip import ChipPopulation
+from rate_bridge.errors import InputError
+from rate_bridge.plugins import load
+from spiketrain.deployment.compared import Compared
+from spiketrain.deployment.cost import cost
+from spiketrain.deployment.page import write_page
+from spiketrain.deployment.source import Source, read_run
+from spiketrain.evaluation import evaluate
+from spiketrain.experiment import named
+from spiketrain.parts import Parts
+from spiketrain.record.files import write_json, write_tensors
+from spiketrain.record.provenance import provenance
+from spiking.fixed_point import quantise
+from spiking.presentation import SpikeDrive
+from spiking.simulators.base import Block
+
+__all__ = ["TARGETS", "deploy"]
+
+TOLERANCE = 0.01
+"""The loss of accuracy on training samples above which the weights are fine-tuned."""
+
+SINGLES = 3
+"""Samples that are presented one at a time, to time Lava as it is usually run."""
+
+
+@final
+@dataclass(frozen=True)
+class Target:
+    """A machine to deploy to.
+
+    Args:
+        emulator: the simulator that computes the same without Lava.
+        arithmetic: of Lava's processes.
+        tolerance: largest difference in potentials between the two.
+    """
+
+    emulator: str
+    arithmetic: str
+    tolerance: float
+
+
+TARGETS: Mapping[str, Target] = {
+    "lava-float": Target("torch", "float", 1e-12),
+    "loihi2": Target("loihi", "fixed", 0.0),
+}
+
+
+def deploy(
+    directory: Path,
+    target: str,
+    output: Path | None = None,
+    *,
+    chips: str | None = None,
+    fine_tune: int = 1,
+    data_dir: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[Path, dict[str, Any]]:
+    """Deploy a run, test it on the whole test set and write a report.
+
+    Args:
+        directory: the run.
+        target: one of `TARGETS`.
+        output: where to write; ``deploy-TARGET`` in the run's folder if None.
+        chips: which chips; see `read_run`.
+        fine_tune: the most epochs of training on the target, where a chip lost more than a point of
+            accuracy on training samples.
+        data_dir: where data files lie.
+        say: told what is being done.
+
+    Returns:
+        the folder and the content of its ``summary.json``.
+
+    Raises:
+        InputError: the run, the target or the chips are wrong; nothing was written.
+        SimulationError: Lava failed.
+    """
+    if target not in TARGETS:
+        raise InputError("--target", target, ", ".join(TARGETS))
+    source = read_run(directory, chips, data_dir)
+    folder = output or directory / f"deploy-{target}"
+    if folder.exists() and any(folder.iterdir()) and not (folder / "deployment.html").is_file():
+        raise InputError("--output", str(folder), "a new folder, an empty one or an earlier deployment")
+    summary, parts, tensors = _Deployment(source, TARGETS[target], say).run(fine_tune)
+    content = {"target": target, "run": str(directory), **summary, **provenance()}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / "weights.safetensors", named(parts.deployed()))
+    if tensors:
+        write_tensors(folder / "registers.safetensors", tensors)
+    write_json(folder / "summary.json", content)
+    write_page(folder / "deployment.html", content)
+    return folder, content
+
+
+class _Deployment:
+    def __init__(self, source: Source, target: Target, say: Callable[[str], None]) -> None:
+        self.source, self.target, self.say = source, target, say
+        lava = load("simulators", "lava")(arithmetic=target.arithmetic)
+        self.machine = Compared(load("simulators", target.emulator)(), lava, target.tolerance)
+
+    def run(self, fine_tune: int) -> tuple[dict[str, Any], Parts, dict[str, Tensor]]:
+        self.say("testing the run in floating point")
+        floating = self.source.parts("torch")
+        before = evaluate(floating, "test")
+        self.say(f"test accuracy {_shown(before)}; testing on {self.target.emulator}")
+        parts = self.source.parts(self.target.emulator)
+        plain = evaluate(parts, "test")
+        self.say(f"test accuracy {_shown(plain)}")
+        epochs = self._fine_tune(floating, parts, fine_tune)
+        self.say("testing on Lava, and comparing")
+        tested = self._on_both(parts)
+        after = evaluate(tested, "test")
+        hardware_block = self.machine.seen
+        assert hardware_block is not None
+        tensors, roundings = self._registers(parts, hardware_block[1])
+        return (
+            {
+                "chips": list(range(self.source.first, self.source.first + self.source.chips)),
+                "samples": len(parts.data.split("test")[0]),
+                "test_accuracy_of_run": self._of_run(),
+                "test_accuracy_before": before.tolist(),
+                "test_accuracy_not_tuned": plain.tolist(),
+                "fine_tuned_epochs": epochs,
+                "test_accuracy": after.tolist(),
+                "test_accuracy_mean": float(after.mean()),
+                "test_accuracy_min": float(after.min()),
+                "largest_loss": float((before - after).max()),
+                "emulator_equals_lava": self.machine.equal,
+                "largest_difference": self.machine.largest,
+                "speed": self._speed(tested),
+                "cost": self._cost(parts, hardware_block[1]),
+                "quantisation": roundings,
+            },
+            parts,
+            tensors,
+        )
+
+    def _of_run(self) -> list[float]:
+        accuracies = self.source.summary["test_accuracy"]
+        return list(accuracies[self.source.first : self.source.first + self.source.chips])
+
+    def _on_both(self, parts: Parts) -> Parts:
+        """Return the same chips on the emulator and on Lava at once."""
+        chips = ChipPopulation(
+            parts.model.network, parts.chips.spec, self.machine, parts.seeds.child("chips")
+        )
+        return replace(parts, chips=chips)
+
+    # fine-tuning
+
+    def _fine_tune(self, floating: Parts, parts: Parts, most: int) -> int:
+        """Train on the target while a chip is worse on training samples than in floating point."""
+        wanted = evaluate(_training_samples(floating), "validation") if most else torch.zeros(1)
+        for epoch in range(most):
+            found = evaluate(_training_samples(parts), "validation")
+            if float((wanted - found).max()) <= TOLERANCE:
+                return epoch
+            self.say(f"a chip lost {100 * float((wanted - found).max()):.1f} points: fine-tuning")
+            self._train(parts)
+        return most
+
+    def _train(self, parts: Parts) -> None:
+        """Train one epoch, on chips that quantise whatever is programmed."""
+        rule, model = parts.rule, parts.model
+        for batch in parts.batches(parts.epoch):
+            model.feedback = rule.feedback_weights(model)
+            parts.chips.program(model.weights())
+            update = rule.update(
+                batch, parts.chips.present(rule.presentation(batch, model), *batch.key), model
+            )
+            parts.optimizer.apply(update, parts.learning_rate)
+            model.remember(update.feedback, update.memory)
+            parts.average.update()
+        parts.epoch += 1
+
+    # the account
+
+    def _registers(self, parts: Parts, block: Block) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        """Return what is written into the chips, and what writing it changed."""
+        if self.target.arithmetic == "float":
+            return {}, []
+        assert self.machine.seen is not None
+        program = quantise(parts.model.network, self.machine.seen[0], block)
+        static = (".constant.", "weight.", ".bias")
+        registers = {
+            name: value.to(torch.int32)
+            for name, value in program.arrays.items()
+            if any(part in name for part in static)
+        }
+        return registers, [asdict(row) for row in program.roundings]
+
+    def _cost(self, parts: Parts, block: Block) -> dict[str, Any]:
+        spikes = torch.cat(self.machine.spikes, dim=2).mean(dim=(1, 2))
+        drive = block.drive
+        shown = float(drive.spikes.double().sum((1, 2)).mean()) if isinstance(drive, SpikeDrive) else 0.0
+        return cost(parts.model.network, shown, spikes, block.steps)
+
+    def _speed(self, parts: Parts) -> dict[str, Any]:
+        """Return seconds for the test set; Lava also one sample at a time, measured on a few."""
+        seconds = dict(self.machine.seconds)
+        samples = len(parts.data.split("test")[0])
+        x, y = parts.data.split("test")
+        chips, single = parts.chips.trial(), {"fast": 0.0, "slow": 0.0}
+        chips.program(parts.deployed())
+        few = replace(parts.data, x_test=x[: SINGLES + 1], y_test=y[: SINGLES + 1])
+        for index, (batch, _) in enumerate(few.chunks("test", 1, parts.experiment.bridge.target_rates)):
+            self.machine.seconds = {"fast": 0.0, "slow": 0.0}
+            chips.present((parts.test_stimulus.phase("free", batch),), *batch.key)
+            if index:  # the first one compiles Lava's network
+                single = {name: single[name] + spent for name, spent in self.machine.seconds.items()}
+        one_at_a_time = single["slow"] / SINGLES * samples
+        return {
+            "emulator_seconds": seconds["fast"],
+            "lava_seconds": seconds["slow"],
+            "lava_seconds_one_at_a_time": one_at_a_time,
+            "samples_timed_one_at_a_time": SINGLES,
+            "emulator_times_faster": seconds["slow"] / seconds["fast"],
+            "emulator_times_faster_than_one_at_a_time": one_at_a_time / seconds["fast"],
+        }
+
+
+def _training_samples(parts: Parts) -> Parts:
+    """Return parts whose validation set is the beginning of their training set, as long as the test set."""
+    data = parts.data
+    count = len(data.split("test")[0])
+    return replace(parts, data=replace(data, x_val=data.x_train[:count], y_val=data.y_train[:count]))
+
+
+def _shown(accuracy: Tensor) -> str:
+    return " ".join(f"{value:.4f}" for value in accuracy.tolist())
