@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from learning.stimulus import Stimulus
+from rate_bridge.calibration import MeasuredTransfer
 from rate_bridge.seeds import SeedTree
 from rate_bridge.transfer import Transfer
 from spiking.network import Network
@@ -93,11 +94,26 @@ class Model(nn.Module):
         return [known[index] for index in range(self.network.depth)]
 
     def transfer(self, index: int) -> Transfer:
-        """Return the curve of layer ``index + 1``: the nominal one, or the one an oracle told."""
+        """Return the curve of layer ``index + 1``: nominal, measured, or as an oracle told it."""
         if self.truth is not None:
             return self.truth.transfers[index]
+        if self.calibrated:
+            return MeasuredTransfer(
+                self.memory[f"calibration.currents.{index}"], self.memory[f"calibration.rates.{index}"]
+            )
         network = self.network
         return network.layers[index].neuron.transfer(network.max_rate_hz, network.dt_ms)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the neurons' curves were measured on the chips."""
+        return "calibration.rates.0" in self.memory
+
+    def calibrate(self, curves: Sequence[MeasuredTransfer]) -> None:
+        """Use measured curves from now on; they are kept in the memory, so a checkpoint holds them."""
+        for index, curve in enumerate(curves):
+            self.memory[f"calibration.currents.{index}"] = curve.currents
+            self.memory[f"calibration.rates.{index}"] = curve.rates
 
     def slope(self, index: int, rate: Tensor) -> Tensor:
         """Return the slope of layer ``index + 1`` where its curve gives `rate`, ``(chips, batch, n)``."""

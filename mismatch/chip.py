@@ -67,6 +67,11 @@ class ChipPopulation:
         """Number of chips."""
         return self.spec.chips
 
+    @property
+    def now_ms(self) -> float:
+        """The chips' clock: how long they have existed."""
+        return self._now_ms
+
     def sibling(self, spec: MismatchSpec) -> ChipPopulation:
         """Return other chips of the same design on the same machine."""
         return ChipPopulation(self.network, spec, self._simulator, self._seeds)

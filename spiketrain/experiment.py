@@ -16,14 +16,16 @@ from typing import Any, final
 
 import torch
 
+from learning.rule import Update
+from learning.stimulus import Batch
 from mismatch import oracle
 from spiketrain.config import Experiment
 from spiketrain.evaluation import evaluate, look_at_a_sample
 from spiketrain.parts import Parts, build
 from spiketrain.record import Progress, RunRecord, pack_state, unpack_state
-from spiking.presentation import Weights
+from spiking.presentation import Observation, Weights
 
-__all__ = ["RunResult", "run"]
+__all__ = ["RunResult", "learn", "run", "trained"]
 
 
 @final
@@ -78,21 +80,49 @@ def _train(parts: Parts, record: RunRecord, progress: Progress) -> dict[str, flo
     clock, shown = time.perf_counter(), 0
     while parts.epoch < parts.experiment.training.epochs:
         for batch in parts.batches(parts.epoch):
-            chips = parts.population(batch)
-            model.feedback = rule.feedback_weights(model)
-            chips.program(model.weights())
-            observation = chips.present(rule.presentation(batch, model), *batch.key)
-            update = rule.update(batch, observation, model)
-            parts.optimizer.apply(update, parts.learning_rate)
-            model.remember(update.feedback, update.memory)
-            parts.average.update()
+            update, observation = learn(parts, batch, parts.learning_rate)
             parts.watch.batch(observation)
             record.batch(update.residual, update.measures, observation)
             progress.batch()
-            shown += len(batch.x) * chips.chips
+            shown += len(batch.x) * parts.model.chips
         _conclude(parts, record, progress)
     seconds = time.perf_counter() - clock
     return {"seconds": seconds, "train_samples_per_second": shown / max(seconds, 1e-9)}
+
+
+def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Observation]:
+    """Show a batch to the chips, turn what is observed into an update, and apply it to the model.
+
+    Args:
+        parts: everything that meets.
+        batch: what is shown.
+        learning_rate: step size.
+
+    Returns:
+        what the rule wanted, and what it saw.
+    """
+    rule, model = parts.rule, parts.model
+    chips = parts.population(batch)
+    model.feedback = rule.feedback_weights(model)
+    chips.program(model.weights())
+    observation = chips.present(rule.presentation(batch, model), *batch.key)
+    update = rule.update(batch, observation, model)
+    parts.optimizer.apply(update, learning_rate)
+    model.remember(update.feedback, update.memory)
+    parts.average.update()
+    return update, observation
+
+
+def trained(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Parts:
+    """Return the parts of a finished run as they were at its last checkpoint.
+
+    Raises:
+        InputError: there is no such run in `directory`, or it is another experiment's.
+    """
+    parts = build(experiment, data_dir)
+    with RunRecord.resume(directory, experiment.resolved(), _identity(parts)) as record:
+        _restore(parts, record)
+    return parts
 
 
 def _warm_up(parts: Parts, record: RunRecord) -> None:

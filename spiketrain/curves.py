@@ -1,0 +1,60 @@
+"""f-I curves measured on the chips, as one would on a bench: known currents in, rates out."""
+
+from __future__ import annotations
+
+import torch
+
+from mismatch.chip import ChipPopulation
+from rate_bridge.calibration import MeasuredTransfer, current_levels, measured_transfer
+from rate_bridge.filters import window
+from spiking.presentation import CurrentDrive, Phase, Weights
+
+__all__ = ["measure_curves"]
+
+HIGHEST = 1.5
+"""Rate up to which the curves are measured, 1 = ``max_rate_hz``."""
+
+
+def measure_curves(
+    chips: ChipPopulation, *, points: int = 25, steps: int = 600, deviation: float = 0.6
+) -> tuple[MeasuredTransfer, ...]:
+    """Return the curve of every neuron of layers 1 to L, from what is observed alone.
+
+    All synapses are programmed to 0 and all biases too, so that every neuron sees the
+    current that is injected and nothing else; all neurons are measured at once, one level a sample. The
+    chips are left as they were. A current counts as the total one, the programmed bias included.
+
+    Args:
+        chips: the population.
+        points: levels of the current.
+        steps: length of a level; rates are counted in its second half.
+        deviation: how far neurons may deviate, as a fraction of the current; see `current_levels`.
+    """
+    network = chips.network
+    levels = [
+        current_levels(layer.neuron.transfer(network.max_rate_hz, network.dt_ms), points, HIGHEST, deviation)
+        for layer in network.layers
+    ]
+    silent = Weights(
+        forward=tuple(
+            torch.zeros(chips.chips, network.sizes[c.pre], network.sizes[c.post], dtype=torch.float64)
+            for c in network.connections
+        ),
+        bias=tuple(torch.zeros(chips.chips, n.size, dtype=torch.float64) for n in network.layers),
+    )
+    phase = Phase(
+        "calibration",
+        CurrentDrive(torch.zeros(points, network.inputs, dtype=torch.float64)),
+        window(steps, steps // 2),
+        currents=tuple(
+            level.unsqueeze(1).expand(points, layer.size)
+            for level, layer in zip(levels, network.layers, strict=True)
+        ),
+    )
+    bench = chips.trial()
+    bench.program(silent)
+    rates = bench.present((phase,), "calibration")["calibration"].rates[1:]
+    return tuple(
+        measured_transfer(level, rate.transpose(1, 2).double().cpu())
+        for level, rate in zip(levels, rates, strict=True)
+    )
