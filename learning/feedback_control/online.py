@@ -33,11 +33,12 @@ class OnlineFeedback(NoiseLearning):
 
     Args:
         tau_ms: correlation time of the noise, > 0.
-        highpass_ms: time constant of the high-pass, > 0; longer than `tau_ms`.
+        highpass_ms: time constant of the high-pass, > 0; short enough that it forgets, before the
+            window begins, how the controller reached the target.
     """
 
-    tau_ms: float = 20.0
-    highpass_ms: float = 100.0
+    tau_ms: float = 40.0
+    highpass_ms: float = 60.0
 
     origin: ClassVar[str] = "online"
 
