@@ -34,8 +34,8 @@ SETTINGS = {
     "distributed.comm.timeouts.connect": "30s",
 }
 
-AHEAD = 2
-"""Cells that are handed over per worker before one comes back."""
+AHEAD = 64
+"""Cells that are handed over beyond those that can be computed at once; new ones come in halves of it."""
 
 
 @final
@@ -156,23 +156,31 @@ class DaskEngine:
         waiting = iter(tasks)
         names: dict[str, str] = {}
 
-        def submit(task: tuple[str, tuple[Any, ...]]) -> Any:
-            name, arguments = task
-            future = self._client.submit(function, *arguments, key=f"{name}-{run}", pure=False)
-            names[future.key] = name
-            return future
+        def submit(count: int) -> list[Any]:
+            """Hand over up to `count` tasks at once, which costs little more than one."""
+            batch = list(itertools.islice(waiting, count))
+            keys = [f"{name}-{run}" for name, _ in batch]
+            names.update(zip(keys, (name for name, _ in batch), strict=True))
+            arguments = zip(*(arguments for _, arguments in batch), strict=True)
+            futures: list[Any] = self._client.map(function, *arguments, key=keys, pure=False) if batch else []
+            return futures
 
+        window = AHEAD + self.workers
         running = self._dask.as_completed(
-            [submit(task) for task in itertools.islice(waiting, 8 + AHEAD * self.workers)],
-            loop=self._client.loop,
+            submit(window), loop=self._client.loop, with_results=True, raise_errors=False
         )
+        free = 0
         try:
-            for future in running:
-                if future.status in ("cancelled", "lost"):
-                    raise SimulationError("the Dask scheduler is lost; go on with --resume")
-                running.update([submit(task) for task in itertools.islice(waiting, 1)])
-                error = future.exception()
-                yield names.pop(future.key), future.result() if error is None else error
+            for batch in running.batches():
+                free += len(batch)
+                if free >= AHEAD // 2:
+                    running.update(submit(free))
+                    free = 0
+                for future, result in batch:
+                    if future.status in ("cancelled", "lost"):
+                        raise SimulationError("the Dask scheduler is lost; go on with --resume")
+                    found = result if future.status == "finished" else result[1]
+                    yield names.pop(future.key), found
         finally:
             with contextlib.suppress(Exception):  # the cluster may be what went wrong
                 self._client.cancel(list(running.futures), force=True)

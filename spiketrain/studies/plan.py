@@ -74,23 +74,25 @@ class Plan:
         self._base = dict(study.base) if isinstance(study.base, dict) else {}
         self._changes = [(_steps(key), value) for key, value in study.changes.items()]
         self.errors: dict[str, InputError] = {}
-        self._numbers = self._name_all()
+        self._numbers = dict[str, int]()
+        self._twins = list[tuple[int, str]]()
+        self._name_all()
 
-    def _name_all(self) -> dict[str, int]:
-        """Return the first number of every name; cells that are the same experiment become one."""
-        names, numbers = Names(), dict[str, int]()
+    def _name_all(self) -> None:
+        """Find the first number of every name; cells that are the same experiment become one."""
+        names = Names()
         for number, levels in enumerate(itertools.product(*self._axes)):
             if not self._kept(levels):
                 continue
             key, wrong = names.name(self._config(levels))
-            numbers.setdefault(key, number)
+            if self._numbers.setdefault(key, number) != number:
+                self._twins.append((number, key))
             if wrong is not None:
                 self.errors.setdefault(key, wrong)
-        if not numbers:
+        if not self._numbers:
             raise InputError("keep", self.study.keep, "labels that some cell has")
-        if len(self.errors) == len(numbers):
+        if len(self.errors) == len(self._numbers):
             raise next(iter(self.errors.values()))
-        return numbers
 
     @property
     def columns(self) -> list[str]:
@@ -109,8 +111,16 @@ class Plan:
         return (self.cell(key) for key in self._numbers)
 
     def cell(self, key: str) -> Cell:
-        """Return the cell of that name."""
-        levels = self._levels(self._numbers[key])
+        """Return the cell of that name; where several combinations are one experiment, the first."""
+        return self._cell(key, self._numbers[key])
+
+    def rows(self) -> Iterator[Cell]:
+        """Return a cell for every combination, in order; several may have one name."""
+        numbered = sorted([*((number, key) for key, number in self._numbers.items()), *self._twins])
+        return (self._cell(key, number) for number, key in numbered)
+
+    def _cell(self, key: str, number: int) -> Cell:
+        levels = self._levels(number)
         columns = {name: value for level in levels for name, value in level.columns.items()}
         config = {**self._config(levels), "name": f"{self.study.name[:80]}-{key}"}
         return Cell(key, columns, config)
@@ -156,8 +166,7 @@ def _entry(axis: str, entry: Entry) -> Level:
 
 def _grid(column: str, axis: GridAxis) -> list[Level]:
     steps = [_steps(key) for key in axis.keys]
-    name = axis.keys[0] if column == ",".join(axis.keys) else column
-    return [Level({name: _scalar(value)}, [(s, value) for s in steps]) for value in axis.values]
+    return [Level({column: _scalar(value)}, [(s, value) for s in steps]) for value in axis.values]
 
 
 def _scalar(value: Any) -> Scalar:

@@ -66,7 +66,8 @@ class Study(Section):
             study = cls.model_validate_json(json.dumps(raw))
         except ValidationError as error:
             raise input_error(error, raw, model=cls) from None
-        if study.base is None and not any("base" in e.keys for axis in study.lists.values() for e in axis):
+        bases = any("base" in entry.keys for axis in study.lists.values() for entry in axis)
+        if study.base is None and study.compare is None and not bases:
             raise InputError(
                 "base", "nothing", "a config's name, or a config; here or in every entry of a list"
             )
@@ -151,17 +152,20 @@ def _with_bases(raw: dict[str, Any]) -> dict[str, Any]:
     lists = raw.get("list")
     if isinstance(lists, dict):
         raw["list"] = {
-            axis: [
-                {**e, "base": _read_base(e["base"])}
-                if isinstance(e, dict) and isinstance(e.get("base"), str)
-                else e
-                for e in entries
-            ]
-            if isinstance(entries, list)
-            else entries
+            axis: [_with_base(entry) for entry in entries] if isinstance(entries, list) else entries
             for axis, entries in lists.items()
         }
+    compare = raw.get("compare")
+    if isinstance(compare, dict) and isinstance(compare.get("forms"), dict):
+        forms = {name: _with_base(form) for name, form in compare["forms"].items()}
+        raw["compare"] = {**compare, "forms": forms}
     return raw
+
+
+def _with_base(entry: Any) -> Any:
+    if isinstance(entry, dict) and isinstance(entry.get("base"), str):
+        return {**entry, "base": _read_base(entry["base"])}
+    return entry
 
 
 def _read_base(name: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def tidy(plan: Plan, cells: Cells) -> tuple[pd.DataFrame, pd.DataFrame]:
         neither.
     """
     rows, listed = list[dict[str, Any]](), list[dict[str, Any]]()
-    for cell in plan.cells():
+    for cell in plan.rows():
         summary = cells.summary(cell.key)
         if summary is not None:
             rows += _rows(cell, summary, cells.finished(cell.key) / "metrics.csv")
