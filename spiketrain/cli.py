@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from rate_bridge.errors import InputError
-from spiketrain.commands import chips, drift, sweep
+from spiketrain.commands import chips, compare, deploy, drift, export, lava, sweep
 from spiketrain.commands.guard import FAILED, guarded
 from spiketrain.commands.messages import show_messages
 from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
@@ -157,8 +157,12 @@ def _check_folder(data_dir: Path | None) -> None:
 
 
 app.command("sweep")(sweep.command)
+app.command("compare")(compare.command)
 app.command("chips")(chips.command)
 app.command("drift")(drift.command)
+app.command("deploy")(deploy.command)
+app.command("export")(export.command)
+app.add_typer(lava.app, name="lava")
 
 
 def main() -> None:

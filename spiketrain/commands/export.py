@@ -1,0 +1,39 @@
+"""``spiketrain export``: the chips of a run as files that other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rate_bridge.errors import InputError
+from spiketrain.commands.guard import guarded
+from spiketrain.commands.options import DebugOption
+
+__all__ = ["command"]
+
+FORMATS = ("nir",)
+
+
+@guarded
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    *,
+    form: Annotated[str, typer.Option("--format", help="nir.")] = "nir",
+    effective: Annotated[
+        bool,
+        typer.Option("--effective", help="What the chips compute with, instead of what was programmed."),
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to; by default RUN/export.")
+    ] = None,
+    debug: DebugOption = False,
+) -> None:
+    """Write every chip of a run as a NIR file: programmed weights and nominal neurons, or the truth."""
+    if form not in FORMATS:
+        raise InputError("--format", form, ", ".join(FORMATS))
+    from spiketrain.export import export_nir  # noqa: PLC0415
+
+    for path in export_nir(run, output or run / "export", effective=effective):
+        typer.echo(str(path))
