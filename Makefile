@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: setup run test check format clean
+.PHONY: setup lava run test check format clean
 
 setup: $(STAMP)
 
@@ -22,12 +22,18 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev,studies]'
 	@touch $@
 
+# Lava's own environment, in the user's cache or where SPIKETRAIN_LAVA says. Where it cannot be made, the
+# tests of Lava are skipped and say why.
+lava: $(STAMP)
+	$(BIN)/spiketrain lava install
+
 # Train the main experiment, print a table and where the report is.
 run: $(STAMP)
 	$(BIN)/spiketrain --config dfc_lif.yaml $(ARGS)
 
 # The whole test suite; one test alone: make test ARGS='tests/spiketrain -k config'
 test: $(STAMP)
+	@$(BIN)/spiketrain lava install || echo "Lava's tests will be skipped: its environment could not be made" >&2
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
 
 # Format, lint, types, import contracts.
