@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spiketrain.commands.guard import FAILED, guarded
 from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
 
-__all__ = ["ClusterOption", "OutputOption", "QuickOption", "QuietOption", "ResumeOption", "command"]
+if TYPE_CHECKING:  # a usage error needs no libraries
+    from spiketrain.studies.study import Study
+    from spiketrain.studies.sweep import Swept
+
+__all__ = [
+    "ClusterOption",
+    "OutputOption",
+    "QuickOption",
+    "QuietOption",
+    "ResumeOption",
+    "RetryOption",
+    "SchedulerOption",
+    "WorkersOption",
+    "command",
+    "conclude",
+    "folder_of",
+]
 
 OutputOption = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder of the study; by default runs/NAME-TIME.")
@@ -68,7 +84,7 @@ def command(
         quiet=quiet,
     )
     swept = sweep(study, root, options)
-    finish(root, quiet=quiet, failed=swept.failed)
+    conclude(study, swept, quiet=quiet)
 
 
 def folder_of(output: Path | None, resume: bool) -> Path | None:
@@ -81,10 +97,14 @@ def folder_of(output: Path | None, resume: bool) -> Path | None:
     return output
 
 
-def finish(root: Path, *, quiet: bool, failed: int) -> None:
+def conclude(study: Study, swept: Swept, *, quiet: bool) -> None:
     """Write the report, say where it is, and end with an error where cells failed."""
+    from spiketrain.studies.report import write_report  # noqa: PLC0415 (matplotlib, at the end)
+
+    page = write_report(study, swept.root, swept.table)
     if not quiet:
-        typer.echo(f"table: {root / 'table.csv'}")
-    if failed:
-        typer.echo(f"spiketrain: {failed} cells failed; cells.csv says why", err=True)
+        typer.echo(f"table: {swept.root / 'table.csv'}")
+        typer.echo(f"report: {page}")
+    if swept.failed:
+        typer.echo(f"spiketrain: {swept.failed} of {swept.cells} cells failed; cells.csv says why", err=True)
         raise typer.Exit(FAILED)

@@ -99,7 +99,7 @@ class DaskEngine:
             threads_per_worker=1,
             processes=True,
             host=LOOPBACK,
-            dashboard_address=None,
+            dashboard_address=f"{LOOPBACK}:0",  # its pages are not needed, but it serves them anyway
             memory_limit=0,
             local_directory=scratch,
             silence_logs="CRITICAL",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,21 +145,6 @@ def test_the_first_to_publish_wins(tmp_path: Path) -> None:
     assert summary is not None
     assert summary["who"] == "first"
     assert not cells.under_way("a").exists()
-
-
-def dry(root: str, key: str) -> str:
-    return key
-
-
-def test_the_driver_costs_little_per_cell(scheduler: str) -> None:
-    """At most 5 ms, scheduler and worker included: here all three share one process."""
-    count = 500
-    with DaskEngine(scheduler=scheduler) as engine:
-        clock = time.process_time()
-        found = dict(engine.map(dry, ((f"cell-{n}", ("", f"cell-{n}")) for n in range(count))))
-        assert (time.process_time() - clock) / count < 0.005
-    assert found == {key: key for key in found}
-    assert len(found) == count
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""Figures of studies: outcomes against what varies, differences with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from spiketrain.report.drawing import Drawing
+from spiketrain.report.style import INK, blank, colour
+
+__all__ = ["against", "differences"]
+
+MARKERS = "osD^vP*X"
+
+
+def against(
+    summary: pd.DataFrame, *, x: str, series: Sequence[str], panels: str | None, outcome: str
+) -> Drawing:
+    """Draw means with their intervals against a column, a line per series and a panel per level.
+
+    Args:
+        summary: from `statistics.summarise`.
+        x: column along the abscissa.
+        series: columns whose combinations are lines.
+        panels: column that gets a panel per level.
+        outcome: what the means are of.
+    """
+    levels = list(dict.fromkeys(summary[panels])) if panels else [None]
+    columns = min(3, len(levels))
+    rows = -(-len(levels) // columns)
+    figure, axes = blank(rows, columns, 0.6 + 2.9 * rows, sharey=True)
+    places = [ax for row in axes for ax in row]
+    for ax, level in zip(places, levels, strict=False):
+        part = summary if level is None else summary[summary[panels] == level]
+        _lines(ax, part, x, series)
+        ax.set_xlabel(words(x))
+        if level is not None:
+            ax.set_title(f"{words(str(panels))}: {level}")
+    for ax in places[len(levels) :]:
+        ax.set_axis_off()
+    axes[0][0].set_ylabel(words(outcome))
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, max(1, len(labels))))
+    last = summary[summary[x] == summary[x].max()]
+    ends = "; ".join(
+        f"{_called(row, series, panels)} {row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        for _, row in last.iterrows()
+    )
+    return Drawing(
+        f"{outcome}_against_{x}".replace(".", "_"),
+        f"{words(outcome).capitalize()} against {words(x)}",
+        f"At {words(x)} {summary[x].max()}: {ends}.",
+        "Means over the chips with 95 % bootstrap intervals.",
+        figure,
+        summary,
+    )
+
+
+def _lines(ax: Axes, part: pd.DataFrame, x: str, series: Sequence[str]) -> None:
+    groups = list(part.groupby(list(series), sort=False)) if series else [(("all",), part)]
+    for index, (names, group) in enumerate(groups):
+        ordered = group.sort_values(x)
+        label = ", ".join(str(name) for name in names)
+        style = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+        ax.plot(ordered[x], ordered["mean"], label=label, **style)  # type: ignore[arg-type]
+        known = ordered.dropna(subset=["low", "high"])
+        ax.fill_between(known[x], known["low"], known["high"], color=colour(index), alpha=0.18, linewidth=0)
+
+
+def differences(tests: pd.DataFrame, groups: Sequence[str], outcome: str) -> Drawing:
+    """Draw paired differences with their intervals, a row per comparison.
+
+    Args:
+        tests: from `statistics.compare_levels`.
+        groups: columns that tell the comparisons apart.
+        outcome: what is compared.
+    """
+    shown = tests.head(60)
+    figure, axes = blank(1, 1, 0.9 + 0.26 * len(shown))
+    ax = axes[0][0]
+    places = range(len(shown))
+    labels = [
+        f"{row['b']} − {row['a']}" + "".join(f", {words(g)} {row[g]}" for g in groups)
+        for _, row in shown.iterrows()
+    ]
+    for place, (_, row) in zip(places, shown.iterrows(), strict=True):
+        certain = row["p_holm"] < 0.05
+        ax.plot([row["low"], row["high"]], [place, place], color=colour(0), linewidth=2)
+        ax.plot(
+            row["difference"],
+            place,
+            "o",
+            color=colour(0),
+            markersize=6,
+            markerfacecolor=None if certain else "none",
+        )
+    ax.axvline(0.0, color=INK, linewidth=0.8)
+    ax.set_yticks(list(places), labels)
+    ax.invert_yaxis()
+    ax.set_xlabel(f"difference in {words(outcome)}")
+    count = int((tests["p_holm"] < 0.05).sum())
+    return Drawing(
+        "differences",
+        "Paired differences",
+        f"{count} of {len(tests)} differences have an adjusted p below 0.05.",
+        "Mean differences chip by chip with 95 % bootstrap intervals; filled where p (Holm) < 0.05.",
+        figure,
+        tests,
+    )
+
+
+def words(name: str) -> str:
+    """Return a column's name as one would say it."""
+    return name.replace("_", " ")
+
+
+def _called(row: pd.Series, series: Sequence[str], panels: str | None) -> str:
+    return ", ".join(str(row[name]) for name in [*series, *([panels] if panels else [])])

@@ -1,0 +1,124 @@
+"""The page of a study: figures, tests, tables and provenance, complete without network or scripts."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast, final
+
+import matplotlib as mpl
+import pandas as pd
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from spiketrain.record.files import write_bytes, write_text
+from spiketrain.record.provenance import provenance
+from spiketrain.report.drawing import Drawing
+from spiketrain.report.style import RC
+
+__all__ = ["Page", "Sheet", "drawn"]
+
+ROWS = 200
+"""Rows of a table that the page shows; the file has all of them."""
+
+
+@final
+@dataclass(frozen=True)
+class Sheet:
+    """A table of the page, also written as CSV.
+
+    Args:
+        name: its file name without the ending.
+        title: its heading.
+        caption: how to read it.
+        data: the table.
+    """
+
+    name: str
+    title: str
+    caption: str
+    data: pd.DataFrame
+
+    @property
+    def shown(self) -> list[list[tuple[str, bool]]]:
+        """The first rows as texts, each with whether it is a number."""
+        return [[_cell(value) for value in row] for row in self.data.head(ROWS).itertuples(index=False)]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether a column holds numbers."""
+        return [pd.api.types.is_numeric_dtype(kind) for kind in self.data.dtypes]
+
+
+@final
+@dataclass(frozen=True)
+class Page:
+    """What a study adds up to.
+
+    Args:
+        title: the page's heading.
+        lead: one sentence on what was done.
+        findings: what came out, sentences.
+        tiles: words to figures at the top.
+        drawings: the figures.
+        sheets: the tables.
+        config: the study's config as text.
+        commits: commits that the cells were computed at.
+    """
+
+    title: str
+    lead: str
+    findings: Sequence[str] = ()
+    tiles: Sequence[tuple[str, str]] = ()
+    drawings: Sequence[Drawing] = ()
+    sheets: Sequence[Sheet] = ()
+    config: str = ""
+    commits: Sequence[str] = field(default_factory=tuple)
+
+    def write(self, root: Path) -> Path:
+        """Write ``report.html``, ``figures/`` (SVG, PNG, PDF and CSV) and ``tables/`` into `root`."""
+        figures, tables = root / "figures", root / "tables"
+        figures.mkdir(exist_ok=True)
+        tables.mkdir(exist_ok=True)
+        shown = []
+        with drawn():
+            for drawing in self.drawings:
+                svg = drawing.svg()
+                drawing.save(figures, svg)
+                write_bytes(figures / f"{drawing.name}.pdf", _pdf(drawing))
+                shown.append({"drawing": drawing, "svg": drawing.inline(svg)})
+        for sheet in self.sheets:
+            write_text(tables / f"{sheet.name}.csv", sheet.data.to_csv(index=False))
+        path = root / "report.html"
+        write_text(
+            path, _environment().get_template("study.html").render(page=self, shown=shown, **provenance())
+        )
+        return path
+
+
+def drawn() -> Any:
+    """Return a context in which figures look as those of a run; what the user set does not matter."""
+    return mpl.rc_context(cast(Any, {**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"], **RC}))
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=ChoiceLoader([PackageLoader("spiketrain", "studies"), PackageLoader("spiketrain", "report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _pdf(drawing: Drawing) -> bytes:
+    content = io.BytesIO()
+    drawing.figure.savefig(content, format="pdf", metadata={"CreationDate": None, "Producer": None})
+    return content.getvalue()
+
+
+def _cell(value: Any) -> tuple[str, bool]:
+    if isinstance(value, float):
+        return ("–" if pd.isna(value) else f"{value:.4g}"), True
+    return ("–" if value is None or value is pd.NA else str(value)), isinstance(value, int)

@@ -1,0 +1,92 @@
+"""Workers in processes of their own: cheap to drive, on loopback alone, and they may die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+from conftest import BASE
+
+from spiketrain.studies.engine import DaskEngine
+from spiketrain.studies.study import load_study
+from spiketrain.studies.sweep import Options, sweep
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[DaskEngine]:
+    with DaskEngine(workers=1) as engine:
+        yield engine
+
+
+def test_the_driver_costs_at_most_5_ms_per_cell(engine: DaskEngine) -> None:
+    """The scheduler included, which runs in the driver's process."""
+    dict(engine.map(str.upper, [("warm", ("up",))]))
+    count = 500
+    clock = time.process_time()
+    found = dict(engine.map(str.upper, ((f"cell-{n}", (f"x{n}" * 300,)) for n in range(count))))
+    assert (time.process_time() - clock) / count < 0.005
+    assert [found[f"cell-{n}"] for n in (0, 7)] == ["X0" * 300, "X7" * 300]
+    assert len(found) == count
+
+
+def test_everything_listens_on_loopback_alone(engine: DaskEngine) -> None:
+    assert engine.workers == 1
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = [c.laddr.ip for p in processes for c in p.net_connections("inet") if c.status == "LISTEN"]
+    assert listening
+    assert set(listening) <= {"127.0.0.1", "::1"}
+
+
+def test_an_error_comes_back_as_it_is(engine: DaskEngine) -> None:
+    found = dict(engine.map(int, [("good", ("3",)), ("bad", ("x",))]))
+    assert found["good"] == 3
+    assert isinstance(found["bad"], ValueError)
+
+
+def die_once(marker: str) -> str:
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
+def test_a_task_whose_worker_is_killed_goes_to_the_next(engine: DaskEngine, tmp_path: Path) -> None:
+    found = dict(engine.map(die_once, [("cell", (str(tmp_path / "marker"),))]))
+    assert found == {"cell": "alive"}
+
+
+def test_a_killed_driver_leaves_a_study_that_goes_on_to_the_same_table(tmp_path: Path) -> None:
+    """SIGKILL while a cell is under way; its workers end too, and nothing finished is computed again."""
+    config = tmp_path / "killed.yaml"
+    slow = {"training.epochs": 6, "training.batch": 32}
+    content = {"base": BASE, "set": slow, "grid": {"training.learning_rate": [0.002, 0.005, 0.01]}}
+    config.write_text(yaml.safe_dump(content))
+    root = tmp_path / "study"
+    command = [sys.executable, "-m", "spiketrain.cli", "sweep", "-c", str(config), "--workers", "1", "-q"]
+    with subprocess.Popen([*command, "--output", str(root)]) as driver:
+        end = time.monotonic() + 300
+        while not list(root.glob("cells/*/summary.json")):
+            assert driver.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        workers = psutil.Process(driver.pid).children(recursive=True)
+        driver.send_signal(signal.SIGKILL)
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    assert gone
+    assert not [p for p in alive if p.is_running()]
+    finished = {path: path.stat().st_mtime_ns for path in root.glob("cells/*/summary.json")}
+    assert 0 < len(finished) < 3, "too fast to be killed in the middle"
+    study = load_study(str(config))
+    resumed = sweep(study, root, Options(resume=True, workers=1, quiet=True)).table
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    whole = sweep(study, tmp_path / "whole", Options(workers=1, quiet=True)).table
+    pd.testing.assert_frame_equal(resumed, whole)
