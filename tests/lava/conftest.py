@@ -1,5 +1,7 @@
 """Lava's environment, or a skip that says why there is none."""
 
+import os
+
 import pytest
 
 from rate_bridge.errors import InputError
@@ -11,4 +13,6 @@ def environment():
     try:
         return find()
     except InputError as error:
+        if os.environ.get("SPIKETRAIN_REQUIRE_LAVA"):
+            pytest.fail(str(error))
         pytest.skip(str(error))
