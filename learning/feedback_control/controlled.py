@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -34,7 +35,7 @@ class ControlledRule(LearningRule):
     Args:
         controller: its gains.
         prediction: what the feedforward input alone would have given (``two_phase``, ``basal``,
-            ``nominal``).
+            ``nominal``), or ``none``: the feedback current itself is the error.
         feedback: where the feedback weights come from (``weight_product``, ``random``, ``given``,
             ``identified``, ``learned``, ``online``).
         presynaptic: ``controlled``: the rate under control; ``predicted``: for the synapses of hidden
@@ -56,6 +57,11 @@ class ControlledRule(LearningRule):
             raise InputError("rule.presynaptic", self.presynaptic, "controlled, predicted")
         if self.readout not in ("average", "last"):
             raise InputError("rule.readout", self.readout, "average, last")
+
+    def without_effect(self) -> Iterator[tuple[str, str]]:
+        """Yield fields that do nothing beside the others, and why."""
+        if not self.prediction.predicts:
+            yield "presynaptic", "this prediction predicts no rates"
 
     @property
     def uses_shadow(self) -> bool:
@@ -122,10 +128,8 @@ class ControlledRule(LearningRule):
         presynaptic = controlled.rates[:-1]
         if self.presynaptic == "predicted":
             presynaptic = (controlled.rates[0], *predicted[:-1])
-        connections = tuple(
-            Outer(pre, rate - expected)
-            for pre, rate, expected in zip(presynaptic, controlled.rates[1:], predicted, strict=True)
-        )
+        errors = self.prediction.errors(observation, model)
+        connections = tuple(Outer(pre, error) for pre, error in zip(presynaptic, errors, strict=True))
         assert controlled.control is not None
         learned = self.feedback.estimate(batch, observation, model)
         return Update(

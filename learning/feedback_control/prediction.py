@@ -25,6 +25,8 @@ class Prediction(ABC):
     uses_model: ClassVar[bool] = False
     """Whether weights and curves are used as the rule knows them."""
     needs_shadow: ClassVar[bool] = False
+    predicts: ClassVar[bool] = True
+    """Whether `rates` are more than the controlled rates themselves."""
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         """Return the phases that must be shown beside the controlled one."""
@@ -33,6 +35,12 @@ class Prediction(ABC):
     @abstractmethod
     def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
         """Return the predicted rates per layer 1 to L, ``(chips, batch, n)``."""
+
+    def errors(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
+        """Return what the feedback makes of every layer 1 to L: how much more active it should be."""
+        controlled = observation["controlled"].rates[1:]
+        pairs = zip(controlled, self.rates(observation, model), strict=True)
+        return tuple(rate - expected for rate, expected in pairs)
 
 
 @final
