@@ -76,7 +76,6 @@ def run(
 
 
 def _train(parts: Parts, record: RunRecord, progress: Progress) -> dict[str, float]:
-    rule, model = parts.rule, parts.model
     clock, shown = time.perf_counter(), 0
     while parts.epoch < parts.experiment.training.epochs:
         for batch in parts.batches(parts.epoch):

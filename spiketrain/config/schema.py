@@ -17,6 +17,7 @@ PLACES = {
     "tasks": "task",
     "neurons": "network.neuron",
     "distributions": "mismatch",
+    "imperfections": "mismatch.*",
     "encodings": "bridge.encoding",
     "rules": "rule",
     "simulators": "simulator",
