@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from rate_bridge.errors import InputError
-from spiketrain.commands import chips, compare, deploy, drift, export, lava, sweep
+from spiketrain.commands import chips, compare, deploy, drift, export, identify, lava, sweep, tune
 from spiketrain.commands.guard import FAILED, guarded
 from spiketrain.commands.messages import show_messages
 from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
@@ -157,7 +157,9 @@ def _check_folder(data_dir: Path | None) -> None:
 
 
 app.command("sweep")(sweep.command)
+app.command("tune")(tune.command)
 app.command("compare")(compare.command)
+app.command("identify")(identify.command)
 app.command("chips")(chips.command)
 app.command("drift")(drift.command)
 app.command("deploy")(deploy.command)

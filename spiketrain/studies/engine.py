@@ -32,6 +32,8 @@ SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.nanny.pre-spawn-environ": {**THREADS, "MALLOC_TRIM_THRESHOLD_": "65536"},
     "distributed.comm.timeouts.connect": "30s",
+    "distributed.diagnostics.computations.nframes": 0,  # source code is not kept with every cell
+    "distributed.worker.profile.enabled": False,
 }
 
 AHEAD = 64
