@@ -3,6 +3,7 @@
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from mismatch import presets
@@ -168,3 +169,25 @@ def test_drift_is_followed_with_and_without_learning(tmp_path):
     assert figure(rows).axes[0].get_xscale() == "log"
     again = drift(made, tmp_path / "run", DriftPlan(2, 1, batches=4))
     assert rows.equals(again)
+
+
+def test_what_the_synapses_hold_and_the_clock_survive_an_interruption(tmp_path):
+    """One epoch, resumed for a second one, gives the bits of two epochs at once."""
+    kinds = {
+        "chips": 2,
+        "write_noise": {"std": 0.02},
+        "endurance": {"writes": 12.0},
+        "conductance_drift": {"nu": 0.1, "t0_ms": 100.0},
+        "random_walk": {"std": {"threshold": 0.1}, "tau_s": 100.0},
+        "read_noise": {"std": 0.05},
+    }
+
+    def weights(directory, epochs, *, resume=False):
+        made = experiment(kinds, training={**CONFIG["training"], "epochs": epochs})
+        run(made, directory, resume=resume, quiet=True, report=False)
+        return {**load_file(directory / "weights.safetensors"), **load_file(directory / "truth.safetensors")}
+
+    whole = weights(tmp_path / "whole", 2)
+    weights(tmp_path / "parts", 1)
+    resumed = weights(tmp_path / "parts", 2, resume=True)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
