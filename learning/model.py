@@ -16,7 +16,7 @@ from rate_bridge.transfer import Transfer
 from spiking.network import Network
 from spiking.presentation import Weights
 
-__all__ = ["Model", "Truth"]
+__all__ = ["Model", "OnChip", "Truth"]
 
 
 @final
@@ -31,6 +31,20 @@ class Truth:
 
     weights: tuple[Tensor, ...]
     transfers: tuple[Transfer, ...]
+
+
+@final
+@dataclass(frozen=True)
+class OnChip:
+    """How synapses are to change by themselves, where the chips and not the host make the steps.
+
+    Args:
+        batch: samples between two readings.
+        steps: step size per connection.
+    """
+
+    batch: int
+    steps: tuple[float, ...]
 
 
 @final
@@ -61,6 +75,7 @@ class Model(nn.Module):
         self.feedback: tuple[Tensor, ...] = ()
         self.memory: dict[str, Tensor] = {}
         self.truth: Truth | None = None
+        self.on_chip: OnChip | None = None
         sizes = network.sizes
         self.forward_weights = nn.ParameterList(
             self._parameter(

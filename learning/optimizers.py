@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from learning.model import Model
+from learning.model import Model, OnChip
 from learning.rule import Update
 from rate_bridge.errors import InputError
 
@@ -28,6 +28,10 @@ class Stepper(ABC):
             update: directions of descent.
             rate: the learning rate of this step.
         """
+
+    def on_chip(self, rate: float) -> OnChip | None:
+        """Return the steps that the chips are to make themselves, or None where the host makes them."""
+        return None
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -116,6 +116,19 @@ class LearningRule(ABC):
     def check(self, network: Network) -> None:  # noqa: B027 (most rules work on every network)
         """Raise `UnsupportedError` where the rule cannot train `network`."""
 
+    def abilities(self, *, on_chip: bool) -> frozenset[str]:
+        """Return what the machine must be able to do, by the names of `Phase.needs`.
+
+        Args:
+            on_chip: whether the synapses are to change by themselves.
+
+        Raises:
+            UnsupportedError: they cannot, with this rule.
+        """
+        if on_chip:
+            raise UnsupportedError("training.plasticity", "on_chip", f"host, for the rule {self.name}")
+        return frozenset()
+
     def start(self, model: Model) -> None:  # noqa: B027 (most rules need no preparation)
         """Set the model's feedback weights and memory before the first batch."""
 

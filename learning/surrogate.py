@@ -16,7 +16,7 @@ from learning.rule import Dense, LearningRule, Update
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking.network import Network
-from spiking.neurons import LIF
+from spiking.neurons import LIF, Neuron
 from spiking.presentation import Observation, Phase, SpikeDrive
 
 __all__ = ["SurrogateBPTT"]
@@ -93,7 +93,12 @@ class _Unrolled:
     """The design over a presentation, differentiable, in the step order of ``docs/model.md``."""
 
     def __init__(
-        self, model: Model, batch: Batch, weights: Sequence[Tensor], biases: Sequence[Tensor], steepness: float
+        self,
+        model: Model,
+        batch: Batch,
+        weights: Sequence[Tensor],
+        biases: Sequence[Tensor],
+        steepness: float,
     ) -> None:
         import snntorch  # noqa: PLC0415 (heavy, and only this rule needs it)
         from snntorch import surrogate  # noqa: PLC0415
@@ -102,7 +107,9 @@ class _Unrolled:
         self.network, self.weights, self.biases = network, weights, biases
         phase = model.stimulus.phase("free", batch)
         self.window, self.drive = phase.window.to(weights[0]), phase.drive
-        constants = [_constants(layer.neuron, layer.size, network.dt_ms, weights[0]) for layer in network.layers]
+        constants = [
+            _constants(layer.neuron, layer.size, network.dt_ms, weights[0]) for layer in network.layers
+        ]
         self.decays = [decay for decay, _, _ in constants]
         self.synapse_decays = [synapse for _, synapse, _ in constants]
         self.membranes: list[Any] = [
@@ -175,7 +182,7 @@ class _Unrolled:
         return delivered
 
 
-def _constants(neuron: LIF, size: int, dt_ms: float, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _constants(neuron: Neuron, size: int, dt_ms: float, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return a layer's membrane decay, synaptic decay and threshold, each ``(n,)``."""
     values = {p.field: like.new_full((1, size), float(getattr(neuron, p.field))) for p in neuron.parameters}
     constants = neuron.constants(values, dt_ms)

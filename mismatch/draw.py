@@ -53,6 +53,7 @@ class Draw:
             feedback=_scaled(weights.feedback, self.feedback),
             readout=self.readout,
             delays=self.delays,
+            synapses=tuple(self.weights),
         )
 
     def _biased(

@@ -103,6 +103,7 @@ def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Obs
     rule, model = parts.rule, parts.model
     chips = parts.population(batch)
     model.feedback = rule.feedback_weights(model)
+    model.on_chip = parts.optimizer.on_chip(learning_rate)
     chips.program(model.weights())
     observation = chips.present(rule.presentation(batch, model), *batch.key)
     update = rule.update(batch, observation, model)

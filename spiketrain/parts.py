@@ -10,6 +10,7 @@ from typing import Any, final
 
 from learning.averaging import WeightAverage
 from learning.model import Model
+from learning.on_chip import OnChipStepper
 from learning.optimizers import Stepper
 from learning.rule import LearningRule
 from learning.stimulus import Batch, Stimulus
@@ -65,12 +66,20 @@ class Parts:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Number of whole batches in the training set."""
-        return len(self.data.x_train) // self.experiment.training.batch
+        """Number of times that chips are read in an epoch: whole batches, or runs of batches."""
+        return len(self.data.x_train) // self._shown
+
+    @property
+    def _shown(self) -> int:
+        """Samples shown between two readings; runs of several batches are about equally long."""
+        training = self.experiment.training
+        batches = len(self.data.x_train) // training.batch
+        runs = -(-batches * training.batch // training.shown)
+        return training.batch * (batches // runs)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Return the training batches of an epoch, in its order."""
-        size, rates = self.experiment.training.batch, self.experiment.bridge.target_rates
+        size, rates = self._shown, self.experiment.bridge.target_rates
         return self.data.train_batches(epoch, size, self.seeds, rates)
 
     def population(self, batch: Batch) -> ChipPopulation:
@@ -150,10 +159,18 @@ def build(experiment: Experiment, data_dir: Path | None) -> Parts:
         chips=chips,
         rule=rule,
         model=model,
-        optimizer=experiment.build_optimizer().bind(model, scales),
+        optimizer=_stepper(experiment, model, scales),
         average=WeightAverage(model, experiment.training.average),
         arm=arm,
         test_stimulus=experiment.build_stimulus(shown, test=True),
         seeds=seeds,
         watch=Watch(network),
     )
+
+
+def _stepper(experiment: Experiment, model: Model, scales: tuple[float, ...]) -> Stepper:
+    training = experiment.training
+    if training.plasticity == "on_chip":
+        return OnChipStepper(model, scales, training.batch)
+    stepper: Stepper = experiment.build_optimizer().bind(model, scales)
+    return stepper

@@ -48,6 +48,8 @@ class Hardware:
             see it, ``(chips, n_pre)``, int64, 1 or more; empty where all are the connection's own. A current
             that drives the first connection directly is not delayed.
         noise: noise of the membranes, or None.
+        synapses: per connection, how much the effective weight changes when the programmed one does,
+            ``(chips, n_pre, n_post)``, or None for 1; empty where synapses cannot change by themselves.
     """
 
     neurons: tuple[Values, ...]
@@ -57,6 +59,7 @@ class Hardware:
     readout: Values
     delays: tuple[Tensor, ...] = ()
     noise: NoiseCurrent | None = None
+    synapses: tuple[Tensor | None, ...] = ()
 
     @property
     def needs(self) -> frozenset[str]:

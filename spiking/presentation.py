@@ -12,12 +12,14 @@ from spiking.neurons.base import State
 
 __all__ = [
     "TRACES",
+    "Change",
     "Controller",
     "CurrentDrive",
     "Drive",
     "Noise",
     "Observation",
     "Phase",
+    "Plasticity",
     "Recording",
     "Snapshot",
     "SpikeDrive",
@@ -141,6 +143,53 @@ class Noise:
 
 
 @dataclass(frozen=True)
+class Plasticity:
+    r"""Local plasticity of the forward synapses inside the machine, while a phase runs.
+
+    The samples are shown `batch` at a time, each on a copy of the synapses; what the copies change
+    adds up. With `trace_ms` every synapse sums, in every step of the window, the feedback current of its
+    neuron times its own presynaptic trace,
+
+    .. math:: \Delta W_l = \langle x_{l-1}^\top\, (u\, Q_l \odot g_l) \rangle, \qquad
+        \tau\, \dot x = -x + r
+
+    where the gate g keeps hidden neurons out that have not spiked in the presentation yet. Without it,
+    at the end of every presentation, the difference between neurons and their basal shadows:
+
+    .. math:: \Delta W_l = \langle \bar r_{l-1}^\top\, (\bar r_l - \hat r_l) \rangle
+
+    Biases change in the same way, with a presynaptic 1. Given step sizes, the weights change by that
+    many times :math:`\Delta W_l`: in every step, or after every `batch` samples.
+
+    Source: Saponati et al. 2026, arXiv 2602.13261 (with the trace); Meulemans et al. 2021,
+    arXiv 2106.07887 (the difference).
+
+    Args:
+        batch: samples shown between two readings, 1 or more; 0 for all of the phase's.
+        trace_ms: time constant of the presynaptic trace, or None for the difference.
+        steps: step size per connection; empty where the synapses sum but do not change.
+    """
+
+    batch: int = 0
+    trace_ms: float | None = None
+    steps: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What plasticity inside the machine came to.
+
+    Args:
+        weight: ``(chips, n_pre, n_post)``, in units of the programmed weights: the change that was made,
+            or, without step sizes, the mean over the batches of what was summed.
+        bias: the same for the biases, ``(chips, n_post)``.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
 class Phase:
     """One stretch of time on every chip and sample.
 
@@ -155,6 +204,7 @@ class Phase:
         start: name of the random initial state; phases that share it start from the same state.
         after: name of an earlier phase whose final state this one goes on from, instead of `start`.
         noise: noise in the feedback compartments, or None.
+        plasticity: what the synapses learn by themselves, or None.
         record: names from `TRACES` to be recorded in every step.
     """
 
@@ -167,6 +217,7 @@ class Phase:
     start: str | None = None
     after: str | None = None
     noise: Noise | None = None
+    plasticity: Plasticity | None = None
     record: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -180,9 +231,12 @@ class Phase:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What not every machine can do: ``"noise"``, ``"softmax"``."""
+        """What not every machine can do: ``noise``, ``softmax``, ``plasticity``, ``eligibility``."""
         softmax = self.controller is not None and self.controller.softmax_in_loop
-        return frozenset({"noise"} if self.noise else ()) | frozenset({"softmax"} if softmax else ())
+        wanted = {"noise": self.noise is not None, "softmax": softmax}
+        if self.plasticity is not None:
+            wanted["plasticity" if self.plasticity.trace_ms is None else "eligibility"] = True
+        return frozenset(name for name, needed in wanted.items() if needed)
 
     @property
     def batch(self) -> int:
@@ -226,6 +280,7 @@ class Recording:
         readout: the read-out trace at the end, ``(chips, batch, n_out)``.
         correlation: with `Phase.noise`, per layer 1 to L, the mean of C over samples and window,
             ``(chips, n_out, n)``; see `Noise`.
+        changes: with `Phase.plasticity`, one per connection.
         traces: what was asked for in `Phase.record`, by name: ``spikes`` and ``voltage`` and
             ``current`` per layer 1 to L, ``control`` and ``readout`` once,
             each ``(chips, batch, time, n)``.
@@ -236,6 +291,7 @@ class Recording:
     control: Tensor | None
     readout: Tensor
     correlation: tuple[Tensor, ...] = ()
+    changes: tuple[Change, ...] = ()
     traces: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)
 
 

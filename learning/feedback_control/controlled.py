@@ -14,7 +14,7 @@ from learning.feedback_control.feedback_weights import FeedbackWeights, WeightPr
 from learning.feedback_control.gains import ControllerGains
 from learning.feedback_control.prediction import Prediction, TwoPhase
 from learning.model import Model
-from learning.rule import LearningRule, Outer, Update
+from learning.rule import Dense, LearningRule, Outer, Update
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking.network import Network
@@ -35,7 +35,8 @@ class ControlledRule(LearningRule):
     Args:
         controller: its gains.
         prediction: what the feedforward input alone would have given (``two_phase``, ``basal``,
-            ``nominal``), or ``none``: the feedback current itself is the error.
+            ``nominal``); or the feedback current itself is the error, its mean (``none``) or in every step
+            (``apical_online``).
         feedback: where the feedback weights come from (``weight_product``, ``random``, ``given``,
             ``identified``, ``learned``, ``online``).
         presynaptic: ``controlled``: the rate under control; ``predicted``: for the synapses of hidden
@@ -81,6 +82,9 @@ class ControlledRule(LearningRule):
             raise UnsupportedError("rule.readout", "last", "average, for spiking neurons")
         self.feedback.check(network)
 
+    def abilities(self, *, on_chip: bool) -> frozenset[str]:
+        return self.prediction.abilities(on_chip=on_chip)
+
     def start(self, model: Model) -> None:
         model.feedback = self.feedback.start(model)
 
@@ -112,6 +116,7 @@ class ControlledRule(LearningRule):
             after=controller.nudge_from,
             noise=self.feedback.noise(batch, model),
         )
+        controlled = replace(controlled, plasticity=self.prediction.plasticity(model))
         own = tuple(self._windowed(phase) for phase in (*predicting, controlled))
         return (*own, *self.feedback.phases(batch, model))
 
@@ -125,11 +130,15 @@ class ControlledRule(LearningRule):
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
         controlled = observation["controlled"]
         predicted = self.prediction.rates(observation, model)
-        presynaptic = controlled.rates[:-1]
-        if self.presynaptic == "predicted":
-            presynaptic = (controlled.rates[0], *predicted[:-1])
-        errors = self.prediction.errors(observation, model)
-        connections = tuple(Outer(pre, error) for pre, error in zip(presynaptic, errors, strict=True))
+        connections: tuple[Outer | Dense, ...]
+        if controlled.changes:
+            connections = tuple(Dense(change.weight, change.bias) for change in controlled.changes)
+        else:
+            presynaptic = controlled.rates[:-1]
+            if self.presynaptic == "predicted":
+                presynaptic = (controlled.rates[0], *predicted[:-1])
+            errors = self.prediction.errors(observation, model)
+            connections = tuple(Outer(pre, error) for pre, error in zip(presynaptic, errors, strict=True))
         assert controlled.control is not None
         learned = self.feedback.estimate(batch, observation, model)
         return Update(

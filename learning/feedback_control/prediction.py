@@ -11,7 +11,8 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
-from spiking.presentation import Observation, Phase
+from rate_bridge.errors import UnsupportedError
+from spiking.presentation import Observation, Phase, Plasticity
 
 __all__ = ["Basal", "Nominal", "Prediction", "TwoPhase"]
 
@@ -35,6 +36,17 @@ class Prediction(ABC):
     @abstractmethod
     def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
         """Return the predicted rates per layer 1 to L, ``(chips, batch, n)``."""
+
+    def plasticity(self, model: Model) -> Plasticity | None:
+        """Return what the synapses sum or learn by themselves in the controlled phase."""
+        return None
+
+    def abilities(self, *, on_chip: bool) -> frozenset[str]:
+        """Return what the machine must be able to do; see `LearningRule.abilities`."""
+        if on_chip:
+            allowed = "basal or apical_online, with training.plasticity: on_chip"
+            raise UnsupportedError("rule.prediction.name", self.origin, allowed)
+        return frozenset()
 
     def errors(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
         """Return what the feedback makes of every layer 1 to L: how much more active it should be."""
@@ -73,6 +85,13 @@ class Basal(Prediction):
 
     def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
         return observation["controlled"].basal
+
+    def abilities(self, *, on_chip: bool) -> frozenset[str]:
+        return frozenset({"plasticity"} if on_chip else ())
+
+    def plasticity(self, model: Model) -> Plasticity | None:
+        known = model.on_chip
+        return None if known is None else Plasticity(known.batch, None, known.steps)
 
 
 @final

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from learning.optimizers import SGD
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError
@@ -50,6 +51,7 @@ def check(experiment: Experiment) -> None:
     for key, part in parts.items():
         _check_part(key, part)
     _check_mismatch(spec, rule, simulator)
+    _check_plasticity(experiment, spec, rule, simulator)
     experiment.build_arm().check(rule, spec)
 
 
@@ -135,6 +137,27 @@ def _check_mismatch(spec: MismatchSpec, rule: LearningRule, simulator: Simulator
         if name in spec.deviations and not rule.uses_feedback:
             given = spec.deviations[name]
             raise InputError(f"mismatch.{name}", given, "nothing: the rule closes no loop", "Remove the key.")
+
+
+def _check_plasticity(
+    experiment: Experiment, spec: MismatchSpec, rule: LearningRule, simulator: Simulator
+) -> None:
+    training = experiment.training
+    on_chip = training.plasticity == "on_chip"
+    if missing := rule.abilities(on_chip=on_chip) - simulator.abilities:
+        allowed = f"a simulator with {', '.join(sorted(missing))} (torch)"
+        raise InputError("simulator.name", simulator.name, allowed)
+    if not on_chip:
+        return
+    optimizer = experiment.build_optimizer()
+    if optimizer != SGD():
+        given = {"name": training.optimizer.name, **training.optimizer.options}
+        raise InputError("training.optimizer", given, "sgd without options: the chips make the steps")
+    if training.average:
+        _refuse("training.average", training.average, 0.0, "the weights are read once for many batches")
+    if spec.imperfections:
+        name = next(iter(spec.imperfections))
+        raise InputError(f"mismatch.{name}", "an imperfection", "training.plasticity: host beside it")
 
 
 def _refuse(key: str, given: Any, default: Any, reason: str) -> None:

@@ -191,7 +191,7 @@ class Experiment(Section):
             self.network.layers,
             self.network.delay_steps(part.dt_ms),
             chips=self.mismatch.chips,
-            batch=self.training.batch,
+            batch=self.training.shown,
             steps=max(part.steps()[0], part.steps(test=True)[0]),
             item_bytes=8 if part.dtype == "float64" else 4,
         )

@@ -163,9 +163,7 @@ def with_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
     return data
 
 
-def assign(
-    data: dict[str, Any], steps: Sequence[str], value: Any, source: str = "--set"
-) -> dict[str, Any]:
+def assign(data: dict[str, Any], steps: Sequence[str], value: Any, source: str = "--set") -> dict[str, Any]:
     """Return `data` with the value at `steps` replaced; only the mappings on the way are copied.
 
     Args:

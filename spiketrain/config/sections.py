@@ -30,6 +30,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Rate = Annotated[float, Field(ge=0, le=10)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
+RUN = 64
+"""Most batches that chips which learn by themselves are shown in one go: it bounds the memory."""
+
 
 class Section(BaseModel):
     """A section: strict types, no unknown keys, nothing infinite."""
@@ -205,6 +208,8 @@ class TrainingPart(Section):
         average: decay of the running average of the weights that are tested; 0 tests the weights.
         optimizer: what turns an update into a step.
         seed: root of all random numbers but the mismatch.
+        plasticity: ``host``: observations are read, and weights written, after every batch; ``on_chip``:
+            the synapses change by themselves while up to `RUN` batches are shown, by plain descent.
         arm: what the algorithm may know about the chips.
         validation: fraction of the training set that is held out.
     """
@@ -217,8 +222,14 @@ class TrainingPart(Section):
     average: Fraction = 0.0
     optimizer: Part = Part(name="sgd")
     seed: Seed = 0
+    plasticity: Literal["host", "on_chip"] = "host"
     arm: str = "in_loop"
     validation: Fraction = 0.0
+
+    @property
+    def shown(self) -> int:
+        """Most samples that are shown before the host reads anything."""
+        return self.batch * (RUN if self.plasticity == "on_chip" else 1)
 
 
 class LimitsPart(Section):

@@ -18,17 +18,19 @@ from rate_bridge.errors import UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import (
+    Change,
     Controller,
     CurrentDrive,
     Drive,
     Noise,
     Phase,
+    Plasticity,
     Recording,
     Snapshot,
     SpikeDrive,
 )
 
-__all__ = ["Block", "Outcome", "Simulator"]
+__all__ = ["Block", "Outcome", "Simulator", "input_rates"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Block:
         currents: injected currents per layer, ``(chips or 1, batch, n)``, or empty.
         shadow: whether the basal shadows run.
         noise: noise in the feedback compartments of all samples, or None.
+        plasticity: what the synapses learn from all samples by themselves, or None.
         record: what is recorded in every step.
     """
 
@@ -62,6 +65,7 @@ class Block:
     shadow: bool
     noise: Noise | None
     record: frozenset[str]
+    plasticity: Plasticity | None = None
 
     @property
     def steps(self) -> int:
@@ -72,6 +76,22 @@ class Block:
     def batch(self) -> int:
         """Number of samples of all phases together."""
         return int(self.window.shape[0])
+
+    def part(self, part: slice) -> Block:
+        """Return the samples `part` of the block."""
+        per_sample = ("window", "controlled", "softmax", "kp", "ki_per_ms", "leak_per_ms")
+        if isinstance(self.drive, SpikeDrive):
+            drive: Drive = SpikeDrive(self.drive.spikes[part])
+        else:
+            drive = CurrentDrive(self.drive.values[part])
+        return replace(
+            self,
+            drive=drive,
+            start=cut(self.start, part),
+            target=None if self.target is None else self.target[:, part],
+            currents=tuple(current[:, part] for current in self.currents),
+            **{name: getattr(self, name)[part] for name in per_sample},
+        )
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,7 @@ class Outcome:
         final: the state after the last step.
         traces: recorded traces.
         correlation: with noise, per layer, the sums of C over samples and window, or empty.
+        changes: with plasticity, what it came to, one per connection.
     """
 
     sums: tuple[Tensor, ...]
@@ -93,6 +114,7 @@ class Outcome:
     final: Snapshot
     traces: Mapping[str, tuple[Tensor, ...]]
     correlation: tuple[Tensor, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 class Simulator(ABC):
@@ -186,7 +208,7 @@ def _groups(phases: Sequence[Phase]) -> list[list[Phase]]:
         earlier = [phase.after, phase.controller.nudge_from if phase.controller else None]
         level[phase.name] = max((level[name] + 1 for name in earlier if name), default=0)
         constant = isinstance(phase.drive, CurrentDrive) and phase.drive.values.ndim == 2
-        alone = phase.name if phase.noise else None
+        alone = phase.name if phase.noise or phase.plasticity else None
         kind = (level[phase.name], phase.steps, type(phase.drive), constant, alone, phase.record)
         if kind not in slots:
             slots[kind] = len(groups)
@@ -226,6 +248,7 @@ def _stack(
         currents=_currents(network, group),
         shadow=any(phase.shadow for phase in group),
         noise=group[0].noise,
+        plasticity=group[0].plasticity,
         record=group[0].record,
     )
 
@@ -352,24 +375,30 @@ def _recording(network: Network, phase: Phase, block: Block, outcome: Outcome, p
     traces = {k: tuple(t[:, part] for t in v) for k, v in outcome.traces.items() if k in phase.record}
     if phase.controller is None:
         traces.pop("control", None)
-    inputs = _input_rates(network, phase).to(outcome.sums[0])
+    inputs = input_rates(network, phase.drive, phase.window).to(outcome.sums[0])
     return Recording(
         rates=(inputs.unsqueeze(0), *rates(outcome.sums)),
         basal=rates(outcome.basal) if phase.shadow else (),
         control=control,
         readout=outcome.final.trace[:, part],
         correlation=tuple(c / (total.to(c) * phase.batch) for c in outcome.correlation),
+        changes=outcome.changes,
         traces=traces,
     )
 
 
-def _input_rates(network: Network, phase: Phase) -> Tensor:
-    """Return the mean rates of the inputs over the window, ``(batch, inputs)``."""
-    drive = phase.drive
+def input_rates(network: Network, drive: Drive, window: Tensor) -> Tensor:
+    """Return the mean rates of the inputs over the window, ``(batch, inputs)``.
+
+    Args:
+        network: the description.
+        drive: the input.
+        window: averaging weights, ``(steps,)``.
+    """
     if isinstance(drive, CurrentDrive) and drive.values.ndim == 2:
         return drive.values
-    counted = slice(int(phase.window.nonzero()[0]), phase.steps)
-    weights, total = phase.window[counted], phase.window.sum()
+    counted = slice(int(window.nonzero()[0]), len(window))
+    weights, total = window[counted], window.sum()
     if isinstance(drive, SpikeDrive):
         counts = torch.matmul(weights, drive.spikes[:, counted].to(weights))
         return counts * (network.spike_value / total)

@@ -7,6 +7,7 @@ operations whatever the number of layers; what does not change within a phase is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby, pairwise
 from typing import ClassVar, final
 
@@ -17,11 +18,12 @@ from rate_bridge.filters import decay
 from spiking.hardware import Hardware
 from spiking.network import Connection, Network
 from spiking.neurons.base import Neuron, State, Values
-from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
+from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Block, Outcome, Simulator
 from spiking.simulators.delays import DelayLine
 from spiking.simulators.membrane_noise import Tremble
+from spiking.simulators.plasticity import Traces, difference, in_batches
 from spiking.simulators.rate_loop import RateLoop
 
 __all__ = ["TorchSimulator"]
@@ -35,12 +37,16 @@ class TorchSimulator(Simulator):
     """Runs every network; the reference that the others are compared with (in float64, on the CPU)."""
 
     name: ClassVar[str] = "torch"
-    abilities: ClassVar[frozenset[str]] = frozenset({"noise", "softmax", "delays", "membrane_noise"})
+    abilities: ClassVar[frozenset[str]] = frozenset(
+        {"noise", "softmax", "delays", "membrane_noise", "plasticity", "eligibility"}
+    )
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         with torch.no_grad():
             if RateLoop.applies(network, hardware, block):
                 return RateLoop(network, hardware, block, self.device, self.dtype).run()
+            if block.plasticity is not None and block.plasticity.batch:
+                return in_batches(partial(self.run_block, network), network, hardware, block)
             run = _Run(network, hardware, block, self.device, self.dtype)
             for t in range(block.steps):
                 run.step(t)
@@ -78,6 +84,9 @@ class _Run:
         if block.noise is not None:
             shape = (block.batch, sum(sizes))
             self.apical = ApicalNoise(block.noise, shape, network.dt_ms, device, dtype)
+        self.learning: Traces | None = None
+        if block.plasticity is not None and block.plasticity.trace_ms is not None:
+            self.learning = Traces(network, block, self.bias)
         self.tremble = self.shadow_tremble = None
         if hardware.noise is not None:
             self.tremble = Tremble(hardware.noise, "neuron", block.batch, self.bias)
@@ -135,10 +144,15 @@ class _Run:
         ]
         self.synapse_decay = self._cat(decays).unsqueeze(1)
         self.synapse = self._cat(block.start.synapse).clone()
-        self.weights = []
+        self.weights: list[Tensor] = []
+        self.plastic: list[Tensor] = []
         for connection, weight in zip(network.connections, hardware.weights, strict=True):
             gain = (1.0 - decays[connection.post - 1]).unsqueeze(1) * network.emission_value(connection.pre)
             self.weights.append(self.to(weight * gain))
+            direct = connection.pre == 0 and isinstance(block.drive, CurrentDrive)
+            factor = None if not hardware.synapses else hardware.synapses[len(self.plastic)]
+            unit = torch.ones_like(gain) if direct else gain
+            self.plastic.append(self.to(unit if factor is None else unit * factor))
         self.history = [list(self.to(h).unbind(2)) for h in block.start.history]
         self.lines = [
             DelayLine(steps, self.to(history))
@@ -182,6 +196,8 @@ class _Run:
         self.synapse.mul_(self.synapse_decay)
         self.trace.mul_(self.trace_decay)
         self._deliver(t)
+        if self.learning is not None:
+            self.learning.emit(t, self._split(self.emitted))
         self.trace.add_(self.emitted[..., self.output], alpha=self.trace_gain)
         self._count(t, signal)
         self._record(signal)
@@ -212,6 +228,10 @@ class _Run:
         apical = torch.matmul(signal, self.feedback) if signal is not None else None
         if self.apical is not None:
             apical = self.apical.step(apical, signal, self.window[t] if self.counted[t] else None)
+        if self.learning is not None and apical is not None and self.counted[t]:
+            added = self.learning.step(self._split(apical), self.window[t])
+            if self.learning.plasticity.steps:
+                self._learn(added)
         if apical is not None:
             current = current + apical
         if self.tremble is not None:
@@ -219,6 +239,20 @@ class _Run:
         for part in self.populations:
             emitted = part.neuron.step(part.state, current[..., part.columns], part.constants)
             self.emitted[..., part.columns] = emitted
+
+    def _learn(self, changes: Sequence[Change]) -> None:
+        """Change synapses and biases; membranes feel it from the next step on."""
+        for index, (change, connection) in enumerate(zip(changes, self.network.connections, strict=True)):
+            weight = change.weight * self.plastic[index]
+            if connection.pre == 0 and isinstance(self.block.drive, CurrentDrive):
+                self.input_weight = self.input_weight + weight
+                if self.constant_drive:
+                    self.external = torch.matmul(self.values, self.input_weight)
+            else:
+                self.weights[index] += weight
+            column = self.columns[connection.post - 1]
+            for bias in {id(b): b for b in (self.bias, self.shadow_bias)}.values():
+                bias[..., column] += change.bias.unsqueeze(1)
 
     def _external(self, t: int) -> Tensor | None:
         if self.external is not None or not isinstance(self.block.drive, CurrentDrive):
@@ -249,6 +283,8 @@ class _Run:
             assert isinstance(self.block.drive, SpikeDrive)
             per_step = self.chips * self.batch * self.network.sizes[1]
             length = max(1, min(self.block.steps - t, CHUNK_ELEMENTS // per_step))
+            if self.learning is not None and self.learning.plasticity.steps:
+                length = 1  # the weights will not be the same in the next step
             spikes = self._delayed(self.block.drive.spikes, t, length, connection.delay_steps - 1)
             flat = self.to(spikes.transpose(0, 1).reshape(-1, spikes.shape[-1]))
             product = torch.matmul(flat, self.weights[0])
@@ -306,7 +342,16 @@ class _Run:
             final=self._final(),
             traces=traces,
             correlation=self._correlation(),
+            changes=self._changes(),
         )
+
+    def _changes(self) -> tuple[Change, ...]:
+        if self.block.plasticity is None:
+            return ()
+        if self.learning is not None:
+            return tuple(self.learning.changes)
+        assert self.basal is not None
+        return difference(self.network, self.block, self._split(self.sums), self._split(self.basal))
 
     def _correlation(self) -> tuple[Tensor, ...]:
         if self.apical is None or self.apical.correlation is None:
