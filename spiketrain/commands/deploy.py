@@ -32,7 +32,7 @@ def command(
     debug: DebugOption = False,
 ) -> None:
     """Quantise a run, test it on Lava and on the emulator, and write a deployment report."""
-    from spiketrain.deployment import deploy  # noqa: PLC0415
+    from spiketrain.deployment.deploy import deploy  # noqa: PLC0415
 
     folder, summary = deploy(
         run,

@@ -1,5 +1,1 @@
 """Moving a trained run onto Lava or Loihi 2: quantise, fine-tune, test, check and account for the cost."""
-
-from spiketrain.deployment.deploy import TARGETS, deploy
-
-__all__ = ["TARGETS", "deploy"]

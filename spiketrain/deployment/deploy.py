@@ -18,7 +18,7 @@ from spiketrain.deployment.cost import cost
 from spiketrain.deployment.page import write_page
 from spiketrain.deployment.source import Source, read_run
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import named
+from spiketrain.experiment import learn, named
 from spiketrain.parts import Parts
 from spiketrain.record.files import write_json, write_tensors
 from spiketrain.record.provenance import provenance
@@ -172,16 +172,8 @@ class _Deployment:
 
     def _train(self, parts: Parts) -> None:
         """Train one epoch, on chips that quantise whatever is programmed."""
-        rule, model = parts.rule, parts.model
         for batch in parts.batches(parts.epoch):
-            model.feedback = rule.feedback_weights(model)
-            parts.chips.program(model.weights())
-            update = rule.update(
-                batch, parts.chips.present(rule.presentation(batch, model), *batch.key), model
-            )
-            parts.optimizer.apply(update, parts.learning_rate)
-            model.remember(update.feedback, update.memory)
-            parts.average.update()
+            learn(parts, batch, parts.learning_rate)
         parts.epoch += 1
 
     # the account

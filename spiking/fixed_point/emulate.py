@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from spiking.fixed_point.arithmetic import LIMIT, UNITY, decayed_, saturated_, shifted, wrapped_
+from spiking.fixed_point.fused import run_free
 from spiking.network import Network
 
 __all__ = ["emulate"]
@@ -42,11 +43,21 @@ def emulate(
         closed: whether the controller is connected.
         record: names from `spiking.presentation.TRACES`.
     """
+    if not (closed or record) and _plain(network, arrays, direct):
+        return run_free(network, arrays, direct=direct)
     with torch.no_grad():
         run = _Run(network, arrays, direct, closed, record)
         for t in range(run.steps):
             run.step(t)
         return run.results()
+
+
+def _plain(network: Network, arrays: Mapping[str, Tensor], direct: bool) -> bool:
+    """Whether the compiled loop can run a program."""
+    undelayed = all(c.delay_steps == 1 for c in network.connections)
+    steady = not direct or arrays["drive"].ndim == 2
+    on_cpu = arrays["trace"].device.type == "cpu"
+    return undelayed and steady and on_cpu and "shadow.0.extra_bias" not in arrays
 
 
 class _Membrane:

@@ -210,7 +210,7 @@ class _Quantiser:
     def _drive(self) -> None:
         drive = self.block.drive
         if isinstance(drive, SpikeDrive):
-            self.arrays["drive"] = drive.spikes.double()
+            self.arrays["drive"] = drive.spikes.to(torch.uint8)
             return
         payload = whole(drive.values.double(), 2.0**PAYLOAD_BITS)
         check("payload", payload, "input")

@@ -6,8 +6,8 @@ from rate_bridge.filters import window
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
-from spiking.presentation import SpikeDrive
-from spiking.simulators.base import Block, Snapshot, initial_snapshot
+from spiking.presentation import Controller, Phase, SpikeDrive
+from spiking.simulators.base import Block, Snapshot, _stack, initial_snapshot
 
 
 def uniform(g, low, high, *shape):
@@ -121,20 +121,7 @@ def small(steps: int = 100) -> tuple[Network, Hardware, Block]:
     start: Snapshot = initial_snapshot(
         network, hardware, [torch.rand(1, 2, n, generator=g).double() for n in (3, 2)], shadow=False
     )
-    sample = torch.ones(2).double()
-    block = Block(
-        drive=SpikeDrive(torch.rand(2, steps, 4, generator=g) < 0.2),
-        window=window(steps, steps).expand(2, -1),
-        start=start,
-        target=torch.rand(1, 2, 2, generator=g).double(),
-        controlled=sample,
-        kp=0.5 * sample,
-        ki_per_ms=0.01 * sample,
-        leak_per_ms=0 * sample,
-        softmax=0 * sample,
-        noise=None,
-        currents=(),
-        shadow=False,
-        record=frozenset(),
-    )
+    loop = Controller(torch.rand(2, 2, generator=g).double(), kp=0.5, ki_per_ms=0.01)
+    drive = SpikeDrive(torch.rand(2, steps, 4, generator=g) < 0.2)
+    block = _stack(network, hardware, [Phase("p", drive, window(steps, steps), controller=loop)], [start], {})
     return network, hardware, block

@@ -17,7 +17,7 @@ from spiking.fixed_point.simulator import LoihiSimulator
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF
-from spiking.presentation import Controller, Phase, SpikeDrive
+from spiking.presentation import Controller, CurrentDrive, Phase, SpikeDrive
 from spiking.simulators.base import _stack, initial_snapshot
 from spiking.simulators.lava.runtime.loihi import decayed, wrapped
 from spiking.simulators.lava.runtime.neurons import FIXED
@@ -95,6 +95,7 @@ def test_a_million_neuron_steps_bit_for_bit_over_the_legal_ranges():
     constants = {n: whole[f"layer.0.constant.{n}"] for n in ("dv", "vth", "refractory_steps")}
     u, advance = whole["layer.0.state.synapse"], FIXED["lif"]({})
     wraps = saturations = 0
+    free = emulate(network, arrays, direct=False, closed=False)  # the compiled loop
     for t in range(steps):
         spikes = advance(state, u + whole["layer.0.bias"], constants)
         a = whole["drive"][None, :, t] @ whole["weight.0"]
@@ -106,6 +107,9 @@ def test_a_million_neuron_steps_bit_for_bit_over_the_legal_ranges():
         np.testing.assert_array_equal(found["record.spikes.0"][:, :, t], spikes)
         np.testing.assert_array_equal(found["record.voltage.0"][:, :, t], state["v"])
         np.testing.assert_array_equal(found["record.current.0"][:, :, t], u)
+    np.testing.assert_array_equal(free["layer.0.state.v"], state["v"])
+    np.testing.assert_array_equal(free["layer.0.state.synapse"], u)
+    np.testing.assert_array_equal(free["sum.0"], found["sum.0"])
     assert wraps > 1000
     assert saturations > 1000
 
@@ -149,6 +153,22 @@ def test_registers_are_legal_and_weights_even_where_signs_are_mixed():
     assert 0 < rows["connection 0-1", "weight"].relative_error < 0.02
     assert rows["layer 1", "threshold"].relative_error < 1e-3
     assert all(row.clipped == 0 for row in program.roundings)
+
+
+@pytest.mark.parametrize("refractory_ms", [0.0, 3.0])
+@pytest.mark.parametrize("direct", [False, True], ids=["spikes", "currents"])
+def test_the_compiled_loop_and_the_vectorised_step_are_the_same(direct, refractory_ms):
+    network, hardware, phase, start = problem(refractory_ms=refractory_ms)
+    g = torch.Generator().manual_seed(1)
+    drive = CurrentDrive(torch.rand(8, 30, generator=g).double()) if direct else phase.drive
+    plain = Phase("p", drive, window(100, 60, "hann"))
+    arrays = program_of(network, hardware, plain, start).arrays
+    fast = emulate(network, arrays, direct=direct, closed=False)
+    slow = emulate(network, arrays, direct=direct, closed=False, record=frozenset({"readout"}))
+    assert set(fast) == set(slow) - {"record.readout"}
+    assert float(fast["sum.1"].sum()) > 0
+    for name, value in fast.items():
+        assert torch.equal(value, slow[name]), name
 
 
 def test_a_state_survives_the_way_to_reals_and_back():
