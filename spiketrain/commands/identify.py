@@ -41,6 +41,10 @@ def command(
     from spiketrain.studies.study import load_study  # noqa: PLC0415 (a usage error needs no libraries)
 
     study = load_study(required(config), overrides or [], quick=quick)
+    if study.compare is not None:
+        from spiketrain.studies.compare import expanded  # noqa: PLC0415
+
+        study = expanded(study)
     root = folder_of(output, resume)
     from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415
 

@@ -40,6 +40,7 @@ def expanded(study: Study) -> Study:
         _case(part, study, (rule, name, kind, sigma))
         for rule in part.rules
         for name in part.forms
+        if part.rules[rule].get(name, ()) is not None
         for kind in kinds
         for sigma in part.sigma
     ]

@@ -100,7 +100,8 @@ class ComparePart(Section):
 
     Args:
         forms: name to form; two or more.
-        rules: label to dotted keys for every form; keys under a form's name are for that form alone.
+        rules: label to dotted keys for every form; keys under a form's name are for that form alone, and
+            null there leaves the form out.
         sigma: coefficients of variation; additive parameters get them as standard deviations.
         chips: number of chips.
         distribution: of the deviations.

@@ -142,7 +142,8 @@ def per_chip(table: pd.DataFrame, groups: Sequence[str], outcome: str) -> pd.Dat
         groups: columns that tell cells apart, but for the seed.
         outcome: the column of values.
     """
-    return table.groupby([*groups, "chip"], as_index=False, sort=False, dropna=False)[outcome].mean()
+    means = table.groupby([*groups, "chip"], sort=False, dropna=False)[outcome].mean()
+    return means.reset_index()
 
 
 def summarise(
@@ -207,8 +208,9 @@ def _groups(values: pd.DataFrame, groups: Sequence[str]) -> list[tuple[tuple[Any
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:
-    x = np.asarray(values, dtype=float)
-    return x[~np.isnan(x)]
+    x: NDArray[np.float64] = np.asarray(values, dtype=float)
+    finite: NDArray[np.float64] = x[~np.isnan(x)]
+    return finite
 
 
 def _bootstrap(x: NDArray[np.float64], resamples: int, seed: int) -> tuple[float, float]:

@@ -108,15 +108,20 @@ def _override(text: str) -> tuple[str, Any]:
 
 
 def _quick(data: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the quick variant: its mappings are merged key by key, all else replaces."""
+    """Return the quick variant: its mappings are merged, those within them too, and all else replaces."""
     changed = data.get("quick")
     if not isinstance(changed, dict) or not changed:
         raise InputError("--quick", name, "a study with a section quick")
+    return {**_merged(data, changed), "name": f"{data['name'][:90]}-quick", "quick": {}}
+
+
+def _merged(data: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
     merged = dict(data)
     for key, value in changed.items():
         old = data.get(key)
-        merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-    return {**merged, "name": f"{data['name']}-quick", "quick": {}}
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merged(old, value) if both else value
+    return merged
 
 
 def _written_out(data: Mapping[str, Any]) -> dict[str, Any]:

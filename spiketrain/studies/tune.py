@@ -109,7 +109,7 @@ def _candidate(part: TunePart, cell: Cell, root: Path) -> Candidate:
         raise InputError("tune", "no optuna", "pip install 'spiketrain[studies]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     label = "-".join(str(value) for value in cell.columns.values()) or "base"
-    storage = JournalStorage(JournalFileBackend(str(root / JOURNAL), lock_obj=_NoLock()))  # type: ignore[arg-type]
+    storage = JournalStorage(JournalFileBackend(str(root / JOURNAL), lock_obj=_NoLock()))
     trials = optuna.create_study(storage=storage, study_name=label, direction="maximize", load_if_exists=True)
     search = {**part.search, **part.entries.get(label, {})}
     if not trials.trials:
@@ -159,7 +159,7 @@ def _present(config: Mapping[str, Any], search: Mapping[str, SearchRange]) -> di
         for step in key.split("."):
             value = value.get(step) if isinstance(value, dict) else None
         inside = found.low is not None and found.high is not None and isinstance(value, (int, float))
-        if (found.choices and value in found.choices) or (inside and found.low <= value <= found.high):  # type: ignore[operator]
+        if (found.choices and value in found.choices) or (inside and found.low <= value <= found.high):
             present[key] = value
     return present
 
@@ -214,8 +214,8 @@ def _ask(part: TunePart, candidate: Candidate) -> tuple[int, dict[str, Any]]:
     seeds = SeedTree(part.seed).child("tune", candidate.label, len(candidate.trials.trials))
     candidate.trials.sampler = TPESampler(seed=int(seeds.generator().integers(2**31)))
     space = {key: _distribution(key, found) for key, found in candidate.search.items()}
-    trial = candidate.trials.ask(space)
-    return trial.number, dict(trial.params)
+    asked = candidate.trials.ask(space)
+    return asked.number, dict(asked.params)
 
 
 def _trial_config(part: TunePart, candidate: Candidate, params: Mapping[str, Any]) -> dict[str, Any]:

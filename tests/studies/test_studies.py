@@ -1,0 +1,230 @@
+"""Compare, identify and tune on small networks, and the pages they leave."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import BASE, study
+
+from rate_bridge.errors import InputError
+from spiketrain.config import load_experiment, shipped
+from spiketrain.studies.compare import expanded
+from spiketrain.studies.identified import identify, time_to_identify
+from spiketrain.studies.identify import angle, gain, r2
+from spiketrain.studies.plan import Plan
+from spiketrain.studies.report import write_report
+from spiketrain.studies.study import load_study
+from spiketrain.studies.sweep import Options, sweep
+from spiketrain.studies.tune import tune
+
+LIF: dict[str, Any] = {
+    **BASE,
+    "network": {"layers": [64, 12, 10], "neuron": {"model": "lif", "bias": 1.0}, "bias_spread": 0.5},
+    "bridge": {"encoding": "phase"},
+    "simulator": {"name": "torch", "presentation_ms": 40, "window_ms": 30},
+    "training": {"epochs": 1, "batch": 256, "optimizer": "nlms", "learning_rate": 3.0},
+}
+DFC = {"name": "dfc", "controller": {"kp": 1.0, "ki_per_ms": 0.02}}
+
+COMPARE = {
+    "forms": {
+        "rate": {"base": BASE, "kinds": {"weight": ["weight"], "both": ["weight", "gain"]}},
+        "spiking": {"base": LIF, "kinds": {"weight": ["weight"], "both": ["weight", "threshold"]}},
+    },
+    "rules": {"dfc": {"rule": DFC}, "bp": {"rate": {}, "spiking": None}},
+    "sigma": [0.0, 0.3],
+    "chips": 2,
+}
+
+
+def test_a_comparison_is_a_study_of_forms_and_kinds() -> None:
+    plan = Plan(expanded(study(grid={}, compare=COMPARE)))
+    rows = pd.DataFrame([dict(cell.columns) for cell in plan.rows()])
+    assert len(rows) == (2 + 1) * 2 * 2
+    assert len(plan) == (2 + 1) * 3, "without deviations all kinds are one cell"
+    cell = next(
+        c
+        for c in plan.cells()
+        if c.columns["form"] == "spiking" and c.columns["kind"] == "both" and c.columns["sigma"]
+    )
+    assert set(cell.config["mismatch"]) == {"chips", "seed", "weight", "threshold"}
+    forms: dict[str, Any] = COMPARE["forms"]  # type: ignore[assignment]
+    other = {**forms, "spiking": {**forms["spiking"], "kinds": {"weight": ["weight"]}}}
+    with pytest.raises(InputError, match=r"compare\.forms\.spiking\.kinds"):
+        expanded(study(grid={}, compare={**COMPARE, "forms": other}))
+
+
+@pytest.fixture(scope="module")
+def compared(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("compare") / "study"
+    whole = expanded(study(grid={}, compare=COMPARE, keep={"rule": ["dfc"]}))
+    swept = sweep(whole, root, Options(scheduler=scheduler, quiet=True))
+    write_report(whole, root, swept.table)
+    return root
+
+
+def test_forms_are_compared_chip_by_chip(compared: Path) -> None:
+    tests = pd.read_csv(compared / "tables" / "tests.csv")
+    assert len(tests) == 4
+    assert tests["n"].tolist() == [2] * 4
+    table = pd.read_parquet(compared / "table.parquet")
+    means = table.groupby(["form", "kind", "sigma"])["test_accuracy"].mean()
+    first = tests.iloc[0]
+    place = (first["kind"], first["sigma"])
+    assert first["difference"] == pytest.approx(means["spiking"][place] - means["rate"][place])
+
+
+def test_the_page_is_complete(compared: Path) -> None:
+    page = (compared / "report.html").read_text(encoding="utf-8")
+    for target in re.findall(r'href="([^"#][^"]*)"', page):
+        assert target.startswith("data:") or (compared / target).is_file()
+    for name in re.findall(r'href="#([^"]+)"', page):
+        assert f'id="{name}"' in page
+    assert not re.search(r'(src|href)="https?:', page)
+    assert page.count("<figure") == 2
+    for ending in ("svg", "png", "pdf", "csv"):
+        assert len(list((compared / "figures").glob(f"*.{ending}"))) == 2
+
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
+)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this system")
+def test_a_browser_shows_the_page(compared: Path, tmp_path: Path) -> None:
+    """Every figure has a size, every link inside the page a target, and the console stays empty."""
+    probe = """
+<script>
+addEventListener("load", () => {
+  const all = (what) => [...document.querySelectorAll(what)];
+  const seen = all("figure svg").filter(s => s.getBoundingClientRect().height > 50);
+  const lost = all('a[href^="#"]').filter(a => !document.querySelector(a.hash));
+  document.title = `figures ${seen.length} lost ${lost.length}`;
+});
+</script></body>"""
+    copy = compared / "probed.html"
+    copy.write_text(
+        (compared / "report.html").read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8"
+    )
+    command = [
+        str(CHROMIUM),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path}",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=5000",
+        "--dump-dom",
+        copy.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+    assert "<title>figures 2 lost 0</title>" in done.stdout
+    assert "CONSOLE" not in done.stderr
+
+
+def test_gain_angle_and_correlation_in_closed_form() -> None:
+    w = torch.rand(2, 10, 7, dtype=torch.float64)
+    gains = torch.rand(2, 7, dtype=torch.float64) + 0.5
+    assert torch.allclose(gain(w * gains.unsqueeze(1), w), gains)
+    assert torch.allclose(r2(gains, 3.0 * gains - 1.0), torch.ones(2, dtype=torch.float64))
+    assert torch.allclose(r2(gains, -gains), -torch.ones(2, dtype=torch.float64))
+    assert r2(gains, torch.ones_like(gains)).tolist() == [0.0, 0.0]
+    x = torch.tensor([[[1.0, 0.0]]])
+    assert angle(x, torch.tensor([[[1.0, 1.0]]])).item() == pytest.approx(45.0)
+
+
+def test_the_time_to_identify_is_when_the_angle_has_settled() -> None:
+    moments = [(1, 80.0), (2, 40.0), (5, 22.0), (10, 21.0), (20, 20.0)]
+    rows = [{"rule": "a", "chip": 0, "epoch": 0, "batch": b, "angle_1": a} for b, a in moments]
+    assert time_to_identify(pd.DataFrame(rows), ["rule"], 5.0)["batches"].tolist() == [5]
+    assert time_to_identify(pd.DataFrame(rows), ["rule"], 90.0)["batches"].tolist() == [1]
+
+
+def test_identified_feedback_knows_the_chip_better_than_the_design(tmp_path: Path, options: Options) -> None:
+    """The order that must hold on a small rate chip: identified above nominal, gains and angles."""
+    deviating = {
+        f"mismatch.{name}": {"distribution": "normal", "cv": 0.2} for name in ("weight", "gain", "offset")
+    }
+    feedback = {"name": "identified", "sigma": 0.1, "warmup": 60}
+    small = study(
+        grid={},
+        set={"rule": {**DFC, "feedback": feedback}, "training.batch": 32, **deviating},
+        identify={"batches": [1, 10, 60], "epochs": 1},
+    )
+    page, failed = identify(small, tmp_path / "s", options)
+    assert failed == 0
+    progress = pd.read_csv(tmp_path / "s" / "identify.csv")
+    assert sorted(set(zip(progress["batch"], progress["epoch"], strict=True))) == [
+        (1, 0),
+        (10, 0),
+        (60, 0),
+        (60, 1),
+    ]
+    last = progress[(progress["batch"] == 60) & (progress["epoch"] == 0)]
+    assert (last["gain_r2_identified_1"] > 0.85).all()
+    assert (last["gain_r2_identified_1"] > last["gain_r2_nominal_1"] + 0.2).all()
+    assert (last["angle_1"] < last["angle_nominal_1"]).all()
+    gains = pd.read_csv(tmp_path / "s" / "gains.csv")
+    assert len(gains) == 2 * 12
+    assert "identified minus nominal" in page.read_text(encoding="utf-8")
+
+
+def test_a_search_gives_every_candidate_its_budget_on_other_chips(tmp_path: Path, options: Options) -> None:
+    config = study(
+        grid={},
+        list={"rule": [{"label": "bp"}, {"label": "fa", "rule": {"name": "feedback_alignment"}}]},
+        tune={
+            "trials": 3,
+            "chips": 1,
+            "chip_offset": 100,
+            "search": {"training.learning_rate": {"low": 0.001, "high": 0.1, "log": True}},
+            "entries": {"fa": {"training.hidden_scale": {"choices": [1.0, 3.0]}}},
+        },
+    )
+    _, table = tune(config, tmp_path / "s", options)
+    assert table.groupby("candidate")["trial"].count().to_dict() == {"bp": 3, "fa": 3}
+    assert table["training.learning_rate"][0] == 0.01, "the config's own setting is tried first"
+    used = [yaml.safe_load(p.read_text())["mismatch"] for p in (tmp_path / "s").glob("cells/*/config.yaml")]
+    assert {(m["first_chip"], m["chips"]) for m in used} == {(100, 1)}
+    chosen = load_experiment(str(tmp_path / "s" / "chosen" / "bp.yaml"))
+    best = table[table["candidate"] == "bp"].sort_values("validation_accuracy").iloc[-1]
+    assert chosen.training.learning_rate == best["training.learning_rate"]
+    assert (chosen.mismatch.first_chip, chosen.mismatch.chips) == (0, 2)
+    nobody = replace(options, resume=True, scheduler="tcp://127.0.0.1:1")  # nothing is left to compute
+    pd.testing.assert_frame_equal(tune(config, tmp_path / "s", nobody)[1], table)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"chip_offset": 1}, r"tune\.chip_offset"),
+        ({"search": {}}, r"tune\.search"),
+        ({"search": {"training.learning_rate": {"low": 1.0, "high": 0.1}}}, r"training\.learning_rate"),
+    ],
+)
+def test_a_search_that_would_look_at_the_reported_chips_is_refused(
+    keys: dict[str, object], message: str, tmp_path: Path, options: Options
+) -> None:
+    ranges = {"training.learning_rate": {"low": 0.001, "high": 0.1}}
+    with pytest.raises(InputError, match=message):
+        tune(study(grid={}, tune={"search": ranges, **keys}), tmp_path / "s", options)
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("studies/")])
+@pytest.mark.parametrize("quick", [False, True])
+def test_the_shipped_studies_can_be_planned(name: str, quick: bool) -> None:
+    found = load_study(name, quick=quick)
+    plan = Plan(found if found.compare is None else expanded(found))
+    assert plan.errors == {}
+    if quick:
+        assert len(plan) <= 24
