@@ -1,5 +1,6 @@
 """Shapes of published results: Büchel, Faber, Muir 2022, arXiv 2106.05009."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -65,12 +66,10 @@ def test_deployed_accuracy_falls_with_mismatch_and_noise_in_training_holds_it(tm
         parts = parts_of(mlp(task, [784, 128, 10], arm, spread), tmp_path / arm, MNIST)
         for cv in (0.0, 0.1, 0.2, 0.3, 0.5):
             found[arm, cv] = deployed(parts, MismatchSpec(10, 7, {"weight": Normal(cv)}))
-    print({f"{arm} {cv}": round(value, 4) for (arm, cv), value in found.items()})
     falling = [found["offline", cv] for cv in (0.0, 0.1, 0.2, 0.3, 0.5)]
-    assert falling == sorted(falling, reverse=True)
+    assert all(more < less + 0.002 for less, more in itertools.pairwise(falling))
     assert falling[0] - falling[-1] > 0.02
-    assert found["aware", 0.3] > found["aware", 0.0] - 0.02
-    assert found["aware", 0.3] > found["offline", 0.0] - 0.02
+    assert found["aware", 0.3] > max(found["aware", 0.0], found["offline", 0.0]) - 0.02
     assert found["aware", 0.5] > found["offline", 0.5]
 
 
