@@ -119,8 +119,8 @@ def _merged(data: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
     merged = dict(data)
     for key, value in changed.items():
         old = data.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merged(old, value) if both else value
+        inside = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merged(dict(old or {}), value) if inside else value
     return merged
 
 

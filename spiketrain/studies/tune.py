@@ -109,7 +109,7 @@ def _candidate(part: TunePart, cell: Cell, root: Path) -> Candidate:
         raise InputError("tune", "no optuna", "pip install 'spiketrain[studies]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     label = "-".join(str(value) for value in cell.columns.values()) or "base"
-    storage = JournalStorage(JournalFileBackend(str(root / JOURNAL), lock_obj=_NoLock()))
+    storage = JournalStorage(JournalFileBackend(str(root / JOURNAL), lock_obj=_NoLock()))  # type: ignore[arg-type]
     trials = optuna.create_study(storage=storage, study_name=label, direction="maximize", load_if_exists=True)
     search = {**part.search, **part.entries.get(label, {})}
     if not trials.trials:
