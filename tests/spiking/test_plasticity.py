@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, Plasticity, SpikeDrive, Weights
 from spiking.simulators.base import cut, initial_snapshot
+from spiking.simulators.brian2 import Brian2Simulator
 from spiking.simulators.torch import TorchSimulator
 
 SIZES, CHIPS, BATCH, STEPS, WINDOW = (5, 8, 3), 2, 6, 60, 40
@@ -61,18 +63,22 @@ def present(simulator, hardware, phase, start):
     return simulator.run(NETWORK, hardware, [phase], {"controlled": start})["controlled"]
 
 
-SIMULATORS = [TorchSimulator()]
+SIMULATORS = {
+    "torch": TorchSimulator,
+    "brian2": Brian2Simulator,
+    "runtime": partial(Brian2Simulator, mode="runtime"),
+}
 
 
 @pytest.mark.parametrize("drive", DRIVES)
-@pytest.mark.parametrize("simulator", SIMULATORS, ids=lambda s: s.name)
-def test_an_epoch_on_the_chip_is_the_host_s_updates_one_after_the_other(simulator, drive):
+@pytest.mark.parametrize("name", SIMULATORS)
+def test_an_epoch_on_the_chip_is_the_host_s_updates_one_after_the_other(name, drive):
     written, draw = weights_and_draw()
     steps, size = (0.9, 0.3), 2
     hardware = draw.hardware(written)
     phase, start = phase_and_start(hardware, drive, shadow=True)
     plastic = replace(phase, plasticity=Plasticity(size, None, steps))
-    on_chip = present(simulator, hardware, plastic, start)
+    on_chip = present(SIMULATORS[name](), hardware, plastic, start)
     forward, bias, rates = list(written.forward), list(written.bias), []
     for first in range(0, BATCH, size):
         part = slice(first, first + size)

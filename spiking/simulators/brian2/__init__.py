@@ -6,6 +6,8 @@ Brian2 itself is imported only where something is built, or run without a compil
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import torch
@@ -20,6 +22,7 @@ from spiking.simulators.brian2.cache import compiler, program
 from spiking.simulators.brian2.data import arrays, outcome
 from spiking.simulators.brian2.shape import Shape, shape_of
 from spiking.simulators.brian2.standalone import run_program
+from spiking.simulators.plasticity import difference, in_batches
 
 if TYPE_CHECKING:
     from spiking.simulators.brian2.plain import PlainModel
@@ -51,6 +54,7 @@ class Brian2Simulator(Simulator):
     """
 
     name: ClassVar[str] = "brian2"
+    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity"})
 
     def __init__(
         self, device: str = "cpu", dtype: torch.dtype = torch.float64, mode: str = "standalone"
@@ -85,6 +89,15 @@ class Brian2Simulator(Simulator):
                 )
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
+        plasticity = block.plasticity
+        if plasticity is None or (plasticity.steps and self.mode == "standalone"):
+            return self._run(network, hardware, block)
+        if plasticity.batch:
+            return in_batches(partial(self.run_block, network), network, hardware, block)
+        plain = self._run(network, hardware, replace(block, plasticity=None))
+        return replace(plain, changes=difference(network, block, plain.sums, plain.basal))
+
+    def _run(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         shape = shape_of(network, hardware, block)
         data = arrays(network, hardware, block, shape)
         sizes = {"chips": hardware.chips, "batch": block.batch, "steps": block.steps, "drive_steps": 1}

@@ -15,7 +15,7 @@ from pathlib import Path
 import brian2
 
 from spiking.simulators.brian2.model import build_model
-from spiking.simulators.brian2.operators import operators, transfers
+from spiking.simulators.brian2.operators import learning, operators, transfers
 from spiking.simulators.brian2.shape import Shape
 
 __all__ = ["build"]
@@ -28,15 +28,20 @@ FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-ffp-contract=off", "-std=c
 
 TILES = """
 exchange::Block &block = exchange::block();
+const int64_t together = {together};
 for (block.chip = 0; block.chip < block.chips; block.chip++)
-    for (block.first = 0; block.first < block.batch; block.first += {lanes}) {{
-        block.lanes = std::min<int64_t>({lanes}, block.batch - block.first);
-        {load}
-        stepclock.dt[0] = block.dt();
-        stepclock.timestep[0] = 0;
-        stepclock.t[0] = {network}.t = 0.0;
-        {network}.run(block.steps * block.dt(), NULL, 10.0);
-        {store}
+    for (int64_t from = 0; from < block.batch; from += together) {{
+        const int64_t to = std::min<int64_t>(from + together, block.batch);
+        for (block.first = from; block.first < to; block.first += {lanes}) {{
+            block.lanes = std::min<int64_t>({lanes}, to - block.first);
+            {load}
+            stepclock.dt[0] = block.dt();
+            stepclock.timestep[0] = 0;
+            stepclock.t[0] = {network}.t = 0.0;
+            {network}.run(block.steps * block.dt(), NULL, 10.0);
+            {store}
+        }}
+        {learn}
     }}
 return 0;  // everything wanted is in the shared memory: Brian2 need not write its arrays
 """
@@ -54,10 +59,18 @@ def build(shape: Shape, folder: Path) -> None:
     device.insert_code("before_start", "args.clear();  // Brian2 would take them for variables")
     network.run(0 * brian2.second, namespace={})
     load, store = transfers(model, LANES)
-    newline = "\n        "
+    together, learn = learning(model)
+    newline = "\n            "
     device.insert_code(
         "main",
-        TILES.format(lanes=LANES, load=newline.join(load), store=newline.join(store), network="network"),
+        TILES.format(
+            lanes=LANES,
+            load=newline.join(load),
+            store=newline.join(store),
+            learn=newline.join(learn),
+            together=together,
+            network="network",
+        ),
     )
     device.build(directory=str(folder), compile=False, run=False, with_output=False)
     _compile(folder)

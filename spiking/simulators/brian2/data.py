@@ -11,8 +11,8 @@ from rate_bridge.filters import decay
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
-from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
-from spiking.simulators.base import Block, Outcome
+from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
+from spiking.simulators.base import Block, Outcome, input_rates
 from spiking.simulators.brian2.layout import LOCAL, PREFIXES
 from spiking.simulators.brian2.shape import Shape, constants
 
@@ -38,6 +38,10 @@ def arrays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> 
         direct = connection.pre == 0 and isinstance(block.drive, CurrentDrive)
         gain = (1.0 - decays[connection.post - 1]).unsqueeze(1) * network.emission_value(connection.pre)
         data[f"weights{index}"] = weight if direct else weight * gain
+        if block.plasticity is not None:
+            factor = hardware.synapses[index]
+            unit = (torch.ones_like(gain) if direct else gain).expand_as(weight)
+            data[f"effect{index}"] = unit if factor is None else unit * factor
         if connection.delay_steps > 1:
             data[f"history{index}"] = block.start.history[index]
     if isinstance(block.drive, SpikeDrive):
@@ -46,7 +50,20 @@ def arrays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> 
         values = block.drive.values
         data["values"] = values.unsqueeze(1) if values.ndim == 2 else values
     data["window"] = block.window
+    if block.plasticity is not None:
+        data |= _plasticity(network, block, block.plasticity, shape)
     return data
+
+
+def _plasticity(network: Network, block: Block, plasticity: Plasticity, shape: Shape) -> dict[str, Tensor]:
+    total = block.window[0].sum().double()
+    values = [network.emission_value(population.layers[0] + 1) for population in shape.populations]
+    return {
+        "together": torch.tensor([plasticity.batch or block.batch], dtype=torch.float64),
+        "scales": torch.tensor(values, dtype=torch.float64) / total,
+        "input_rates": input_rates(network, block.drive, block.window[0]).double(),
+        "step_sizes": torch.tensor(plasticity.steps, dtype=torch.float64),
+    }
 
 
 def _cat(tensors: Sequence[Tensor], layers: Sequence[int]) -> Tensor:
@@ -124,6 +141,10 @@ def outcome(block: Block, shape: Shape, data: Arrays) -> Outcome:
         control=data["control_sum"] if shape.controller else None,
         final=_final(block, shape, data),
         traces=traces,
+        changes=tuple(
+            Change(data[f"weight_change{index}"], data[f"bias_change{index}"])
+            for index in range(len(shape.connections) if shape.plastic else 0)
+        ),
     )
 
 

@@ -213,6 +213,63 @@ void count(const Emissions &emissions, int window, int sums, int64_t step) {
     });
 }
 
+// Rates of a layer for plasticity: given, of the input, or window sums times a scale.
+
+template <int N>
+struct Given {
+    const double *values;
+    double at(int64_t sample, int i) const { return values[sample * N + i]; }
+};
+
+template <int TOTAL, int FIRST>
+struct Summed {
+    const double *sums;  // of the tile's chip
+    double scale;
+    double at(int64_t sample, int i) const { return sums[sample * TOTAL + FIRST + i] * scale; }
+};
+
+// One connection learns from the samples [from, to) of the chip under way: presynaptic rate times the
+// difference between neurons and shadows.
+template <int PRE, int TOTAL, int FIRST, int POST, class Rates>
+void learn(const Rates &rates, int64_t from, int64_t to, int sums, int basal, double scale, double step,
+           int weights, int effect, int weight_change, int bias, int bias_change) {
+    const Block &b = block();
+    const int64_t chip = b.chip;
+    const double *emitted = b.section<double>(sums) + chip * b.batch * TOTAL;
+    const double *shadowed = b.section<double>(basal) + chip * b.batch * TOTAL;
+    double *w = b.section<double>(weights) + chip * PRE * POST;
+    const double *f = b.section<double>(effect) + chip * PRE * POST;
+    double *dw = b.section<double>(weight_change) + chip * PRE * POST;
+    double *own = b.section<double>(bias) + chip * TOTAL + FIRST;
+    double *db = b.section<double>(bias_change) + chip * POST;
+    const double factor = step / (to - from);
+    static double change[(PRE + 1) * POST];
+    std::fill(change, change + (PRE + 1) * POST, 0.0);
+    double error[POST];
+    for (int64_t sample = from; sample < to; sample++) {
+        bool any = false;
+        for (int j = 0; j < POST; j++) {
+            const int64_t place = sample * TOTAL + FIRST + j;
+            error[j] = (emitted[place] - shadowed[place]) * scale;
+            any = any || error[j] != 0.0;
+        }
+        if (!any) continue;
+        for (int i = 0; i < PRE; i++) {
+            const double rate = rates.at(sample, i);
+            if (rate != 0.0) add_row<POST>(change + i * POST, error, rate);
+        }
+        add_row<POST>(change + PRE * POST, error);
+    }
+    for (int k = 0; k < PRE * POST; k++) {
+        dw[k] += change[k] * factor;
+        w[k] += change[k] * factor * f[k];
+    }
+    for (int j = 0; j < POST; j++) {
+        db[j] += change[PRE * POST + j] * factor;
+        own[j] += change[PRE * POST + j] * factor;
+    }
+}
+
 template <int N>
 void record(const double *values, int trace, int64_t step) {
     const Block &b = block();

@@ -57,7 +57,23 @@ def layout(shape: Shape) -> tuple[Section, ...]:
     else:
         sections.append(Section("values", ("batch", "drive_steps", shape.inputs), "input"))
     sections.append(Section("window", ("batch", "steps"), "input"))
-    return tuple(sections)
+    return (*sections, *_plasticity(shape)) if shape.plastic else tuple(sections)
+
+
+def _plasticity(shape: Shape) -> list[Section]:
+    """Samples between two changes; scales of the layers' sums; what a change does to the weights."""
+    sections = [
+        Section("together", (1,), "input"),
+        Section("scales", (len(shape.populations),), "input"),
+        Section("input_rates", ("batch", shape.inputs), "input"),
+        Section("step_sizes", (len(shape.connections),), "input"),
+    ]
+    for index, (pre, post, _) in enumerate(shape.connections):
+        size, n = shape.inputs if pre == 0 else shape.place(pre)[2], shape.place(post)[2]
+        sections.append(Section(f"effect{index}", ("chips", size, n), "input"))
+        sections.append(Section(f"weight_change{index}", ("chips", size, n), "output"))
+        sections.append(Section(f"bias_change{index}", ("chips", n), "output"))
+    return sections
 
 
 def _population(shape: Shape, index: int) -> list[Section]:

@@ -11,7 +11,7 @@ from brian2.devices.device import get_device
 from spiking.simulators.brian2.layout import PREFIXES, Section, layout
 from spiking.simulators.brian2.model import EVENTS, Model
 
-__all__ = ["operators", "transfers"]
+__all__ = ["learning", "operators", "transfers"]
 
 
 def operators(model: Model) -> list[Any]:
@@ -38,6 +38,14 @@ def _operator(model: Model, name: str, when: str, order: int, lines: Sequence[st
     )
     group.run_regularly(f"called = {name}(called)", clock=model.clock, when=when, order=order)
     return group
+
+
+def learning(model: Model) -> tuple[str, list[str]]:
+    """Return how many samples are shown before synapses change, and the statements that change them."""
+    glue = _Glue(model)
+    if not model.shape.plastic:
+        return "block.batch", []
+    return f"int64_t(block.section<double>({glue.number['together']})[0])", list(glue.learn())
 
 
 def transfers(model: Model, lanes: int) -> tuple[list[str], list[str]]:
@@ -151,6 +159,37 @@ class _Glue:
             k, control = self.shape.outputs, _array(self.model.controller.variables["control"])
             emissions = f"exchange::Activity<{k}, 0, {k}>{{{control}}}"
             yield f"exchange::count<{k}>({emissions}, {window}, {self.number['control_sum']}, step);"
+
+    def learn(self) -> Iterator[str]:
+        scales = f"block.section<double>({self.number['scales']})"
+        steps = f"block.section<double>({self.number['step_sizes']})"
+        for index, (pre, post, _) in enumerate(self.shape.connections):
+            population, first, size = self.shape.place(post)
+            total = self.shape.populations[population].size
+            if pre == 0:
+                before = self.shape.inputs
+                given = f"block.section<double>({self.number['input_rates']})"
+                rates = f"exchange::Given<{before}>{{{given}}}"
+            else:
+                source, offset, before = self.shape.place(pre)
+                n = self.shape.populations[source].size
+                sums = (
+                    f"block.section<double>({self.number[f'sums{source}']}) + block.chip * block.batch * {n}"
+                )
+                rates = f"exchange::Summed<{n}, {offset}>{{{sums}, {scales}[{source}]}}"
+            names = (
+                f"weights{index}",
+                f"effect{index}",
+                f"weight_change{index}",
+                f"population{population}.bias",
+                f"bias_change{index}",
+            )
+            numbers = ", ".join(str(self.number[name]) for name in names)
+            counted = f"{self.number[f'sums{population}']}, {self.number[f'basal{population}']}"
+            yield (
+                f"exchange::learn<{before}, {total}, {first}, {size}>({rates}, from, to, {counted}, "
+                f"{scales}[{population}], {steps}[{index}], {numbers});"
+            )
 
     def record(self) -> Iterator[str]:
         for name in self.shape.record:

@@ -70,6 +70,7 @@ class Shape:
         controller: whether the loop is closed.
         injected: whether there are injected currents.
         record: names of the traces to be recorded.
+        plastic: whether the synapses change after every batch of samples.
     """
 
     inputs: int
@@ -79,6 +80,7 @@ class Shape:
     controller: bool
     injected: bool
     record: tuple[str, ...]
+    plastic: bool = False
 
     @property
     def shadow(self) -> bool:
@@ -164,6 +166,7 @@ def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
         controller=block.target is not None,
         injected=bool(block.currents),
         record=tuple(sorted(block.record)),
+        plastic=block.plasticity is not None,
     )
 
 
