@@ -34,7 +34,7 @@ class ReadoutOnly(LearningRule):
 
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
         rates = observation["free"].rates
-        error = batch.target - rates[-1]
+        error = batch.target.to(rates[-1]) - rates[-1]
         connections: list[Outer | None] = [None] * len(model.network.connections)
         connections[model.network.depth - 1] = Outer(rates[-2], error)
         return Update(tuple(connections), residual=error.abs().mean(dim=(1, 2)))
