@@ -152,7 +152,7 @@ def summarise(
     """Return mean, interval and minimum over the chips of every group."""
     values = per_chip(table, groups, outcome)
     rows = []
-    for names, group in values.groupby(list(groups), sort=False, dropna=False):
+    for names, group in _groups(values, groups):
         interval = mean_interval(group[outcome], resamples=resamples)
         rows.append(dict(zip(groups, names, strict=True)) | asdict(interval))
     return pd.DataFrame(rows)

@@ -12,13 +12,16 @@ from pydantic import Field, ValidationError
 from rate_bridge.errors import InputError, nearest
 from spiketrain.config.finding import find_config
 from spiketrain.config.problems import input_error
-from spiketrain.config.reading import parse, read
+from spiketrain.config.reading import parse, read, with_overrides
 from spiketrain.config.sections import Section, Seed
 from spiketrain.studies.parts import AnalysisPart, ComparePart, Entry, GridAxis, IdentifyPart, TunePart
 
 __all__ = ["Study", "load_study"]
 
 Base = str | dict[str, Any]
+
+OWN = "study."
+"""Overrides that begin so are about the study, all others about its cells."""
 
 
 @final
@@ -84,7 +87,7 @@ def load_study(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
 
     Args:
         name: a path, or the name of a shipped config.
-        overrides: ``section.key=value``, for every cell.
+        overrides: ``section.key=value``, for every cell; ``study.key=value``, for the study itself.
         quick: take the quick variant.
 
     Raises:
@@ -96,7 +99,9 @@ def load_study(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
     data = {"name": stem or "study", **data}
     if quick:
         data = _quick(data, name)
-    chosen = dict(_override(text) for text in overrides)
+    own = [text.removeprefix(OWN) for text in overrides if text.startswith(OWN)]
+    data = with_overrides(data, own)
+    chosen = dict(_override(text) for text in overrides if not text.startswith(OWN))
     return Study.from_mapping({**data, "set": {**data.get("set", {}), **chosen}} if chosen else data)
 
 

@@ -220,6 +220,14 @@ def test_a_search_that_would_look_at_the_reported_chips_is_refused(
         tune(study(grid={}, tune={"search": ranges, **keys}), tmp_path / "s", options)
 
 
+def test_overrides_are_for_the_cells_or_for_the_study() -> None:
+    found = load_study("studies/mismatch.yaml", ["study.compare.chips=3", "training.epochs=2"])
+    assert found.compare is not None
+    assert found.compare.chips == 3
+    cells = list(Plan(expanded(found)).cells())
+    assert {(c.config["mismatch"]["chips"], c.config["training"]["epochs"]) for c in cells} == {(3, 2)}
+
+
 @pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("studies/")])
 @pytest.mark.parametrize("quick", [False, True])
 def test_the_shipped_studies_can_be_planned(name: str, quick: bool) -> None:
