@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from learning.stimulus import Batch
+from spiketrain.measures import all_measures
 from spiketrain.parts import Parts
 from spiketrain.report.samples import Samples
 from spiketrain.tasks.base import Split
 from spiking.presentation import TRACES, Recording
 
-__all__ = ["evaluate", "look_at_a_sample", "score"]
+__all__ = ["evaluate", "look_at_a_sample", "measure", "score"]
 
 TEST_ELEMENTS = 4_000_000
 """Neurons × samples × chips presented at once in tests."""
@@ -62,6 +64,18 @@ def score(decisions: Tensor, wanted: Tensor) -> Tensor:
         return (decisions.argmax(-1) == wanted).double().mean(1)
     error = (decisions - wanted).square().sum(dim=(1, 2))
     return 1.0 - error / (wanted - wanted.mean(0)).square().sum()
+
+
+def measure(parts: Parts) -> Mapping[str, Tensor]:
+    """Return how the rule's feedback weights and update fit the true chips, each ``(chips,)``.
+
+    One training batch is shown to the chips as they are programmed in training; nothing is learned.
+    """
+    batch = replace(next(parts.batches(parts.epoch)), key=("measure", parts.epoch))
+    chips, model, rule = parts.chips.trial(), parts.model, parts.rule
+    chips.program(model.weights())
+    observation = chips.present(rule.presentation(batch, model), *batch.key)
+    return all_measures(chips, model, batch, rule.update(batch, observation, model))
 
 
 def look_at_a_sample(parts: Parts) -> Samples:

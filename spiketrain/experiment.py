@@ -20,7 +20,7 @@ from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
 from spiketrain.config import Experiment
-from spiketrain.evaluation import evaluate, look_at_a_sample
+from spiketrain.evaluation import evaluate, look_at_a_sample, measure
 from spiketrain.parts import Parts, build
 from spiketrain.record import Progress, RunRecord, pack_state, unpack_state
 from spiking.presentation import Observation, Weights
@@ -141,9 +141,10 @@ def _warm_up(parts: Parts, record: RunRecord) -> None:
 def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> None:
     """Test, write the epoch's rows, and save what is needed to go on from here."""
     scores, rate = _scores(parts), parts.learning_rate
+    measures = measure(parts) if parts.experiment.analysis.measures else {}
     parts.epoch += 1
     parts.watch.epoch(parts.epoch, parts.model.weights())
-    record.epoch(parts.epoch, {**scores, "learning_rate": rate})
+    record.epoch(parts.epoch, {**scores, **measures, "learning_rate": rate})
     progress.epoch(parts.epoch, {name: float(value.mean()) for name, value in scores.items()})
     tensors, description = pack_state(parts.state())
     record.checkpoint(parts.epoch, tensors, {"state": description})

@@ -11,9 +11,11 @@ from learning.optimizers import SGD
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError
+from spiking.network import Network
 from spiking.simulators.base import Simulator
 
 if TYPE_CHECKING:
+    from spiketrain.arms.base import Arm
     from spiketrain.config.experiment import Experiment
 
 __all__ = ["check", "check_fit"]
@@ -52,7 +54,9 @@ def check(experiment: Experiment) -> None:
         _check_part(key, part)
     _check_mismatch(spec, rule, simulator)
     _check_plasticity(experiment, spec, rule, simulator)
-    experiment.build_arm().check(rule, spec)
+    arm = experiment.build_arm()
+    arm.check(rule, spec)
+    _check_analysis(experiment, network, arm)
 
 
 def check_fit(experiment: Experiment, inputs: int, outputs: int) -> None:
@@ -90,6 +94,16 @@ def _check_training(experiment: Experiment, task: Any) -> None:
     if training.validation and task.own_validation:
         reason = f"the task {experiment.task.name} has a validation set of its own"
         _refuse("training.validation", training.validation, 0.0, reason)
+
+
+def _check_analysis(experiment: Experiment, network: Network, arm: Arm) -> None:
+    if not experiment.analysis.measures:
+        return
+    if any(layer.neuron.emits_spikes for layer in network.layers):
+        allowed = "false: the Jacobian of spiking chips takes a study of its own"
+        raise InputError("analysis.measures", True, allowed, "spiketrain identify measures it")
+    if arm.one_model:
+        raise InputError("analysis.measures", True, f"false: {arm.name} trains one model for all chips")
 
 
 def _check_memory(experiment: Experiment) -> None:

@@ -25,6 +25,7 @@ from spiketrain.config.memory import estimate_bytes
 from spiketrain.config.problems import input_error, unknown
 from spiketrain.config.reading import read, with_overrides
 from spiketrain.config.sections import (
+    AnalysisPart,
     BridgePart,
     LimitsPart,
     MismatchPart,
@@ -52,7 +53,7 @@ class Experiment(Section):
 
     Args:
         name: what the run's folder is called after.
-        task, network, mismatch, bridge, rule, simulator, training, limits: the sections.
+        task, network, mismatch, bridge, rule, simulator, training, analysis, limits: the sections.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -63,6 +64,7 @@ class Experiment(Section):
     rule: RulePart
     simulator: SimulatorPart
     training: TrainingPart
+    analysis: AnalysisPart = AnalysisPart()
     limits: LimitsPart = LimitsPart()
 
     @classmethod

@@ -11,6 +11,7 @@ from rate_bridge.errors import InputError
 from spiking.network import Network
 
 __all__ = [
+    "AnalysisPart",
     "BridgePart",
     "LimitsPart",
     "MismatchPart",
@@ -230,6 +231,17 @@ class TrainingPart(Section):
     def shown(self) -> int:
         """Most samples that are shown before the host reads anything."""
         return self.batch * (RUN if self.plasticity == "on_chip" else 1)
+
+
+class AnalysisPart(Section):
+    """What is looked at beyond the accuracies; nothing of it reaches a rule.
+
+    Args:
+        measures: after every epoch, compare the feedback weights and the update of one batch with the
+            true chips (rate networks): columns of ``metrics.csv``.
+    """
+
+    measures: bool = False
 
 
 class LimitsPart(Section):
