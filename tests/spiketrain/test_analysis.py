@@ -28,7 +28,7 @@ def test_measures_are_columns_and_change_nothing(tmp_path: Path) -> None:
 
 
 def test_measures_of_spiking_chips_are_refused() -> None:
-    with pytest.raises(InputError, match="analysis.measures"):
+    with pytest.raises(InputError, match=r"analysis\.measures"):
         load_experiment("dfc_lif.yaml", ["analysis.measures=true"])
 
 
