@@ -1,6 +1,6 @@
 """One suite over every registered rule: pure, blind to the chip, the same on its twin, and it learns.
 
-A new rule joins by being registered.
+It runs on rate and on spiking chips. A new rule joins by being registered.
 """
 
 from collections.abc import Mapping
@@ -33,14 +33,20 @@ from spiking.simulators.torch import TorchSimulator
 
 RULES = available("rules")
 NEURONS = {"rate": Rate(tau_ms=4.0, saturation=1.5), "lif": LIF(bias=1.2)}
-CASES = [(rule, neuron) for rule in RULES for neuron in NEURONS]
+PREDICTIONS = [f"dfc/{name}" for name in available("predictions")]
+CASES = [(rule, neuron) for rule in [*RULES, *PREDICTIONS] for neuron in NEURONS]
 FORBIDDEN = (ChipPopulation, Hardware, Simulator, MismatchSpec, Normal, Truth)
 CHIPS = 2
 
 
 def rule_and_network(name: str, neuron: str):
-    """Return a rule with its default settings and the first network that it can train."""
-    rule: LearningRule = load("rules", name)()
+    """Return a rule with its default settings and the first network that it can train.
+
+    ``dfc/NAME`` is DFC with another prediction.
+    """
+    name, _, prediction = name.partition("/")
+    options = {"prediction": load("predictions", prediction)()} if prediction else {}
+    rule: LearningRule = load("rules", name)(**options)
     plain = chain([6, 9, 8, 4], NEURONS[neuron])
     for network in (plain, bidirectional(plain)):
         try:
