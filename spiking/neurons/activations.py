@@ -163,12 +163,43 @@ class _Linear(_Clipped):
         return f"({x})"
 
 
+@final
+class _Lif(_Clipped):
+    r"""The f-I curve of a noiseless leaky integrate-and-fire neuron, in spikes per membrane time constant.
+
+    .. math:: \phi(x) = \frac{1}{\ln(x / (x - 1))} \quad (x > 1), \qquad \phi(x) = 0 \quad (x \le 1)
+
+    with threshold 1, reset 0 and no refractory time. A gain of :math:`1000 / (\tau_m\, r_{max})` (in ms
+    and Hz) makes it the rate of such a neuron, 1 = ``max_rate_hz``. The slope grows without bound towards
+    the threshold.
+
+    Source: Gerstner, Kistler, Naud, Paninski, "Neuronal Dynamics" (2014), ch. 1.3.
+    """
+
+    def _above(self, x: Tensor) -> Tensor:
+        return torch.where(x > 1.0, x - 1.0, 1.0)
+
+    def _free(self, x: Tensor) -> Tensor:
+        return torch.where(x > 1.0, 1.0 / torch.log1p(1.0 / self._above(x)), 0.0)
+
+    def _free_slope(self, x: Tensor) -> Tensor:
+        return torch.where(x > 1.0, self._free(x).square() / (x * self._above(x)), 0.0)
+
+    def inverse(self, value: Tensor, saturation: Tensor) -> Tensor:
+        bounded = torch.minimum(value.clamp(min=0.0), saturation)
+        return -1.0 / torch.expm1(-1.0 / bounded)  # 1 at rate 0
+
+    def _free_equation(self, x: str) -> str:
+        return f"(int(({x}) > 1)/log1p(1/clip(({x}) - 1, 1e-300, inf)))"
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": _Tanh(),
     "sigmoid": _Sigmoid(),
     "relu": _Relu(),
     "softplus": _Softplus(),
     "linear": _Linear(),
+    "lif": _Lif(),
 }
 """The activation functions by name."""
 

@@ -77,7 +77,7 @@ class Rate(Neuron):
     arXiv 2106.07887, eq. 1.
 
     Args:
-        activation: φ: ``tanh``, ``sigmoid``, ``relu``, ``softplus`` or ``linear``.
+        activation: φ: ``tanh``, ``sigmoid``, ``relu``, ``softplus``, ``linear`` or ``lif``.
         tau_ms: time constant of the potential.
         gain: g, factor on the activation.
         offset: o, potential at which φ has its argument 0.

@@ -8,6 +8,7 @@ import torch
 
 from mismatch.spec import deviating
 from rate_bridge.errors import InputError
+from rate_bridge.transfer import LIFTransfer
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import Rate
@@ -68,6 +69,7 @@ def test_plain_functions_are_the_usual_ones(name):
         "relu": torch.relu,
         "softplus": torch.nn.functional.softplus,
         "linear": lambda value: value,
+        "lif": LIFTransfer(1.0, 0.0, tau_m_ms=20.0, refractory_ms=0.0, max_rate_hz=50.0).rate,
     }[name]
     torch.testing.assert_close(Rate(activation=name).transfer(100.0, 1.0).rate(x), usual(x))
 

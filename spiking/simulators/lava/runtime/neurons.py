@@ -72,12 +72,18 @@ def _clipped(curve: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda x, s: curve(x) if s is None else np.clip(curve(x), -s, s)
 
 
+def _firing(x: Any) -> Any:
+    above = np.where(x > 1, x - 1, 1.0)
+    return np.where(x > 1, 1 / np.log1p(1 / above), 0.0)
+
+
 _ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "tanh": _plateau(np.tanh),
     "sigmoid": _plateau(lambda x: 1 / (1 + np.exp(-x))),
     "relu": _clipped(lambda x: np.maximum(x, 0)),
     "softplus": _clipped(lambda x: np.logaddexp(0, x)),
     "linear": _clipped(lambda x: x + 0),
+    "lif": _clipped(_firing),
 }
 
 
