@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rate_bridge.errors import InputError
 from spiketrain.commands.guard import guarded
-from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
+from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption
 from spiketrain.commands.sweep import (
     ClusterOption,
     OutputOption,
@@ -14,7 +15,7 @@ from spiketrain.commands.sweep import (
     SchedulerOption,
     WorkersOption,
     conclude,
-    folder_of,
+    load,
 )
 
 __all__ = ["command"]
@@ -37,12 +38,10 @@ def command(
     debug: DebugOption = False,
 ) -> None:
     """Compare forms of a network (rate, spiking, ...) against mismatch, chip by chip."""
-    from spiketrain.studies.compare import expanded  # noqa: PLC0415 (a usage error needs no libraries)
-    from spiketrain.studies.study import load_study  # noqa: PLC0415
-
-    study = expanded(load_study(required(config), overrides or [], quick=quick))
-    root = folder_of(output, resume)
-    from spiketrain.studies.sweep import Options, default_folder, sweep  # noqa: PLC0415
+    study = load(config, overrides, output, quick=quick, resume=resume)
+    if study.compare is None:
+        raise InputError("compare", "nothing", "a study with a section compare; sweep is for the others")
+    from spiketrain.studies.sweep import Options, default_folder, sweep  # noqa: PLC0415 (libraries)
 
     options = Options(
         resume=resume,
@@ -53,4 +52,4 @@ def command(
         data_dir=data_dir,
         quiet=quiet,
     )
-    conclude(study, sweep(study, root or default_folder(study), options), quiet=quiet)
+    conclude(study, sweep(study, output or default_folder(study), options), quiet=quiet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from spiketrain.commands.guard import FAILED, guarded
-from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
+from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption
 from spiketrain.commands.sweep import (
     ClusterOption,
     OutputOption,
@@ -15,7 +15,7 @@ from spiketrain.commands.sweep import (
     RetryOption,
     SchedulerOption,
     WorkersOption,
-    folder_of,
+    load,
 )
 
 __all__ = ["command"]
@@ -38,15 +38,8 @@ def command(
     debug: DebugOption = False,
 ) -> None:
     """Follow how the controller comes to know the chips."""
-    from spiketrain.studies.study import load_study  # noqa: PLC0415 (a usage error needs no libraries)
-
-    study = load_study(required(config), overrides or [], quick=quick)
-    if study.compare is not None:
-        from spiketrain.studies.compare import expanded  # noqa: PLC0415
-
-        study = expanded(study)
-    root = folder_of(output, resume)
-    from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415
+    study = load(config, overrides, output, quick=quick, resume=resume)
+    from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415 (libraries)
 
     options = Options(
         resume=resume,
@@ -59,7 +52,7 @@ def command(
     )
     from spiketrain.studies.identified import identify  # noqa: PLC0415
 
-    page, failed = identify(study, root or default_folder(study), options)
+    page, failed = identify(study, output or default_folder(study), options)
     if not quiet:
         typer.echo(f"report: {page}")
     if failed:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rate_bridge.errors import InputError
 from spiketrain.commands.guard import FAILED, guarded
 from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
 
@@ -25,7 +26,7 @@ __all__ = [
     "WorkersOption",
     "command",
     "conclude",
-    "folder_of",
+    "load",
 ]
 
 OutputOption = Annotated[
@@ -60,13 +61,7 @@ def command(
     debug: DebugOption = False,
 ) -> None:
     """Train every cell of a study and write one tidy table."""
-    from spiketrain.studies.study import load_study  # noqa: PLC0415 (a usage error needs no libraries)
-
-    study = load_study(required(config), overrides or [], quick=quick)
-    if study.compare is not None:
-        from spiketrain.studies.compare import expanded  # noqa: PLC0415
-
-        study = expanded(study)
+    study = load(config, overrides, output, quick=quick, resume=resume)
     if dry_run:
         from spiketrain.studies.plan import Plan  # noqa: PLC0415
 
@@ -77,7 +72,7 @@ def command(
         return
     from spiketrain.studies.sweep import Options, default_folder, sweep  # noqa: PLC0415
 
-    root = folder_of(output, resume) or default_folder(study)
+    root = output or default_folder(study)
     options = Options(
         resume=resume,
         retry_failed=retry_failed,
@@ -91,14 +86,27 @@ def command(
     conclude(study, swept, quiet=quiet)
 
 
-def folder_of(output: Path | None, resume: bool) -> Path | None:
-    """Return the folder that was named; to go on, one must be."""
-    from rate_bridge.errors import InputError  # noqa: PLC0415
+def load(
+    config: str | None, overrides: list[str] | None, output: Path | None, *, quick: bool, resume: bool
+) -> Study:
+    """Return the study that a command is about: a config's, or the one that a folder was made for.
 
+    Raises:
+        InputError: there is none, or it is wrong.
+    """
     if resume and output is None:
-        allowed = "--output DIR, the folder of the study to go on with"
-        raise InputError("--resume", "no --output", allowed)
-    return output
+        raise InputError("--resume", "no --output", "--output DIR, the folder of the study to go on with")
+    from spiketrain.studies.compare import expanded  # noqa: PLC0415 (a usage error needs no libraries)
+    from spiketrain.studies.study import load_study, stored_study  # noqa: PLC0415
+
+    if config is None and resume and output is not None:
+        if overrides or quick:
+            raise InputError(
+                "--resume", overrides or "--quick", "nothing that changes the study it goes on with"
+            )
+        return stored_study(output)
+    study = load_study(required(config), overrides or [], quick=quick)
+    return study if study.compare is None else expanded(study)
 
 
 def conclude(study: Study, swept: Swept, *, quiet: bool) -> None:

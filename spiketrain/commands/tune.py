@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from spiketrain.commands.guard import guarded
-from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
+from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption
 from spiketrain.commands.sweep import (
     ClusterOption,
     OutputOption,
@@ -14,7 +14,7 @@ from spiketrain.commands.sweep import (
     ResumeOption,
     SchedulerOption,
     WorkersOption,
-    folder_of,
+    load,
 )
 
 __all__ = ["command"]
@@ -36,11 +36,8 @@ def command(
     debug: DebugOption = False,
 ) -> None:
     """Search every rule's settings with the same budget, on chips that are not reported."""
-    from spiketrain.studies.study import load_study  # noqa: PLC0415 (a usage error needs no libraries)
-
-    study = load_study(required(config), overrides or [], quick=quick)
-    root = folder_of(output, resume)
-    from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415
+    study = load(config, overrides, output, quick=quick, resume=resume)
+    from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415 (libraries)
 
     options = Options(
         resume=resume,
@@ -52,7 +49,7 @@ def command(
     )
     from spiketrain.studies.tune import tune  # noqa: PLC0415
 
-    page, _ = tune(study, root or default_folder(study), options)
+    page, _ = tune(study, output or default_folder(study), options)
     if not quiet:
         typer.echo(f"chosen: {page.parent / 'chosen'}")
         typer.echo(f"report: {page}")

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Self, final
 
 from pydantic import Field, ValidationError
+from yaml import YAMLError
 
 from rate_bridge.errors import InputError, nearest
 from spiketrain.config.finding import find_config
 from spiketrain.config.problems import input_error
 from spiketrain.config.reading import parse, read, with_overrides
 from spiketrain.config.sections import Section, Seed
+from spiketrain.record.files import read_yaml
 from spiketrain.studies.parts import AnalysisPart, ComparePart, Entry, GridAxis, IdentifyPart, TunePart
 
-__all__ = ["Study", "load_study"]
+__all__ = ["Study", "load_study", "stored_study"]
 
 Base = str | dict[str, Any]
 
@@ -103,6 +106,19 @@ def load_study(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
     data = with_overrides(data, own)
     chosen = dict(_override(text) for text in overrides if not text.startswith(OWN))
     return Study.from_mapping({**data, "set": {**data.get("set", {}), **chosen}} if chosen else data)
+
+
+def stored_study(root: Path) -> Study:
+    """Return the study that a folder was made for.
+
+    Raises:
+        InputError: it is no folder of a study.
+    """
+    try:
+        content = read_yaml(root / "study.yaml")
+    except (OSError, YAMLError) as error:
+        raise InputError("resume", str(root), "the folder of a study", f"{error}") from None
+    return Study.from_mapping(content)
 
 
 def _override(text: str) -> tuple[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,15 +15,17 @@ import pytest
 import torch
 import yaml
 from conftest import BASE, study
+from typer.testing import CliRunner
 
 from rate_bridge.errors import InputError
+from spiketrain.cli import app
 from spiketrain.config import load_experiment, shipped
 from spiketrain.studies.compare import expanded
 from spiketrain.studies.identified import identify, time_to_identify
 from spiketrain.studies.identify import angle, gain, r2
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.report import write_report
-from spiketrain.studies.study import load_study
+from spiketrain.studies.study import load_study, stored_study
 from spiketrain.studies.sweep import Options, sweep
 from spiketrain.studies.tune import tune
 
@@ -100,9 +103,12 @@ CHROMIUM = next(
 )
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this system")
+@pytest.mark.skipif(
+    CHROMIUM is None and "SPIKETRAIN_BROWSER" not in os.environ, reason="no Chromium on this system"
+)
 def test_a_browser_shows_the_page(compared: Path, tmp_path: Path) -> None:
     """Every figure has a size, every link inside the page a target, and the console stays empty."""
+    assert CHROMIUM is not None, "SPIKETRAIN_BROWSER asks for one"
     probe = """
 <script>
 addEventListener("load", () => {
@@ -228,6 +234,13 @@ def test_overrides_are_for_the_cells_or_for_the_study() -> None:
     assert {(c.config["mismatch"]["chips"], c.config["training"]["epochs"]) for c in cells} == {(3, 2)}
 
 
+def test_a_folder_says_which_study_it_is_for(compared: Path) -> None:
+    whole = expanded(study(grid={}, compare=COMPARE, keep={"rule": ["dfc"]}))
+    assert stored_study(compared).resolved() == whole.resolved()
+    with pytest.raises(InputError, match="folder of a study"):
+        stored_study(compared / "figures")
+
+
 @pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("studies/")])
 @pytest.mark.parametrize("quick", [False, True])
 def test_the_shipped_studies_can_be_planned(name: str, quick: bool) -> None:
@@ -236,3 +249,26 @@ def test_the_shipped_studies_can_be_planned(name: str, quick: bool) -> None:
     assert plan.errors == {}
     if quick:
         assert len(plan) <= 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (
+            ["sweep", "-c", "studies/mismatch.yaml", "--dry-run"],
+            0,
+            "60 cells; varied: rule, form, kind, sigma",
+        ),
+        (["sweep", "--resume"], 2, "--output DIR"),
+        (["compare", "-c", "dfc_lif.yaml"], 2, "unknown key"),
+        (["compare", "-c", "studies/depth.yaml"], 2, "section compare"),
+        (["sweep", "-c", "studies/depth.yaml", "--cluster", "moon", "-o", "x"], 2, "No such option"),
+        (["identify", "-c", "studies/depth.yaml", "--output", "{tmp}"], 2, "section identify"),
+        (["tune", "-c", "studies/depth.yaml", "--output", "{tmp}"], 2, "section tune"),
+        (["sweep", "--resume", "--output", "{tmp}"], 2, "folder of a study"),
+    ],
+)
+def test_commands(arguments: list[str], code: int, said: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, [a.replace("{tmp}", str(tmp_path)) for a in arguments])
+    assert result.exit_code == code, result.output
+    assert said in result.output
