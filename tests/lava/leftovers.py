@@ -14,4 +14,4 @@ def traces_of(token: str) -> list[str]:
                     left.append(f"process {entry.name}")
             except OSError:
                 continue
-    return left + [str(path) for path in Path("/dev/shm").glob(f"{token}*")]
+    return left + [str(path) for path in Path("/dev/shm").glob(f"*{token}*")]

@@ -241,6 +241,6 @@ def _end(owner: int, process: subprocess.Popen[bytes], folder: Path, token: str,
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    for segment in Path("/dev/shm").glob(f"{token}_*"):
+    for segment in Path("/dev/shm").glob(f"*{token}*"):
         segment.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import multiprocessing
 import signal
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,8 @@ def _name_segments(token: str) -> None:
     module: Any = shared_memory
     module._SHM_NAME_PREFIX = f"/{token}_"
     module._SHM_SAFE_NAME_LENGTH = len(token) + 14
+    process: Any = multiprocessing.current_process()
+    process._config["semprefix"] = f"/{token}"  # semaphores have a name for a moment, in the same folder
 
 
 def die_with_parent() -> None:

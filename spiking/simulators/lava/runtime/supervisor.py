@@ -75,7 +75,7 @@ class Supervisor:
         folder = Path.cwd()
         if folder.name.startswith(SCRATCH):
             shutil.rmtree(folder, ignore_errors=True)
-        for segment in Path("/dev/shm").glob(f"{self.token}_*"):
+        for segment in Path("/dev/shm").glob(f"*{self.token}*"):
             segment.unlink(missing_ok=True)
         os._exit(code)
 
