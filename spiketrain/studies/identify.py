@@ -34,7 +34,7 @@ from spiketrain.record.provenance import provenance
 from spiketrain.studies.parts import IdentifyPart
 from spiketrain.studies.work import Outcome, compute
 
-__all__ = ["GAINS", "PROGRESS", "Knowledge", "follow", "identify_cell", "know"]
+__all__ = ["GAINS", "PROGRESS", "Knowledge", "Responses", "follow", "identify_cell", "know", "respond"]
 
 PROGRESS, GAINS = "identify.csv", "gains.csv"
 
@@ -51,6 +51,20 @@ class Knowledge:
 
     measures: Mapping[str, Tensor]
     gains: tuple[Mapping[str, Tensor], ...]
+
+
+@final
+@dataclass(frozen=True)
+class Responses:
+    """Responses of the output per layer, each ``(chips, batch, n_out, n_l)``, with the same weights.
+
+    Args:
+        true: of the chips.
+        nominal: of the design.
+    """
+
+    true: tuple[Tensor, ...]
+    nominal: tuple[Tensor, ...]
 
 
 def identify_cell(
@@ -101,18 +115,20 @@ def _moments(part: IdentifyPart, parts: Parts) -> Iterator[tuple[dict[str, int],
         iter(parts.data.train_batches(0, part.samples, parts.seeds.child("identify"), _targets(parts)))
     )
     parts.model.feedback = parts.rule.feedback_weights(parts.model)
+    responses = respond(part, parts, reference)  # identification does not change the weights
     if not parts.rule.warmup_batches:
-        yield {"batch": 0, "epoch": 0}, know(part, parts, reference)
+        yield {"batch": 0, "epoch": 0}, know(parts, responses)
     stream = itertools.islice(parts.warmup_batches(), max(part.batches) if parts.rule.warmup_batches else 0)
     for number, batch in enumerate(stream, start=1):
         _identify(parts, batch)
         if number in part.batches:
-            yield {"batch": number, "epoch": 0}, know(part, parts, reference)
+            yield {"batch": number, "epoch": 0}, know(parts, responses)
     for epoch in range(part.epochs):
         for batch in parts.batches(epoch):
             _train(parts, batch)
         parts.epoch += 1
-        yield {"batch": max(part.batches), "epoch": epoch + 1}, know(part, parts, reference)
+        moment = {"batch": max(part.batches), "epoch": epoch + 1}
+        yield moment, know(parts, respond(part, parts, reference))
 
 
 def _targets(parts: Parts) -> tuple[float, float]:
@@ -139,16 +155,21 @@ def _train(parts: Parts, batch: Batch) -> None:
     parts.average.update()
 
 
-def know(part: IdentifyPart, parts: Parts, batch: Batch) -> Knowledge:
-    """Measure what the controller knows now on samples of the reference batch; nothing is changed."""
-    model, chips = parts.model, parts.chips.trial()
-    feedback = parts.rule.feedback_weights(model)
-    if not feedback:
-        raise UnsupportedError("rule", parts.rule.name, "a rule with feedback weights, such as dfc")
-    chips.program(replace(model.weights(), feedback=feedback))
+def respond(part: IdentifyPart, parts: Parts, batch: Batch) -> Responses:
+    """Measure how the chips, and the design, respond with the present weights; nothing is changed."""
+    chips = parts.chips.trial()
     design = chips.sibling(replace(chips.spec, deviations={}, imperfections={}))
-    design.program(replace(model.weights(), feedback=feedback))
-    true, nominal = (_response(part, parts, population, batch) for population in (chips, design))
+    weights = replace(parts.model.weights(), feedback=_feedback(parts))
+    found = []
+    for population in (chips, design):
+        population.program(weights)
+        found.append(_response(part, parts, population, batch))
+    return Responses(*found)
+
+
+def know(parts: Parts, responses: Responses) -> Knowledge:
+    """Return what the controller knows now, held against the responses."""
+    model, feedback, true = parts.model, _feedback(parts), responses.true
     programmed = WeightProduct(scale=None).current(model)
     measures = dict(feedback_measures(true, feedback))
     gains = []
@@ -156,17 +177,23 @@ def know(part: IdentifyPart, parts: Parts, batch: Batch) -> Knowledge:
         sources = {
             "true": true[layer].mean(1),
             "identified": feedback[layer],
-            "nominal": nominal[layer].mean(1),
+            "nominal": responses.nominal[layer].mean(1),
         }
         gains.append({name: gain(value, programmed[layer]) for name, value in sources.items()})
         for name in ("identified", "nominal"):
-            measures[f"gain_r2_{name}_{layer + 1}"] = r2(gains[-1][name], gains[-1]["true"])
-            measures[f"synapse_r2_{name}_{layer + 1}"] = r2(
-                sources[name].flatten(1), sources["true"].flatten(1)
-            )
+            one, synapses = layer + 1, sources[name].flatten(1)
+            measures[f"gain_r2_{name}_{one}"] = r2(gains[-1][name], gains[-1]["true"])
+            measures[f"synapse_r2_{name}_{one}"] = r2(synapses, sources["true"].flatten(1))
         measures[f"angle_{layer + 1}"] = angle(feedback[layer], sources["true"])
         measures[f"angle_nominal_{layer + 1}"] = angle(sources["nominal"], sources["true"])
     return Knowledge(measures, tuple(gains))
+
+
+def _feedback(parts: Parts) -> tuple[Tensor, ...]:
+    feedback = parts.rule.feedback_weights(parts.model)
+    if not feedback:
+        raise UnsupportedError("rule", parts.rule.name, "a rule with feedback weights, such as dfc")
+    return feedback
 
 
 def _response(part: IdentifyPart, parts: Parts, chips: ChipPopulation, batch: Batch) -> tuple[Tensor, ...]:
