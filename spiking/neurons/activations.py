@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError, nearest
+from spiking.neurons.bend import bend, bend_equation, bend_slope, unbend
 
 __all__ = ["ACTIVATIONS", "Activation", "activation"]
 
@@ -25,10 +26,50 @@ class Activation(ABC):
 
     Bounded functions are stretched about the origin, :math:`\phi_s(x) = s\,\phi(x/s)`, so that the slope
     at 0 stays and the plateau moves; unbounded ones are clipped at s. All are non-decreasing.
+
+    A shape k other than 1 bends the argument about a centre c, in units of the saturation for bounded
+    functions, as they are (m = 1) for the others:
+
+    .. math:: \phi_{s,k}(x) = \phi_s\left(c + m\, \psi_k\left(\frac{x - c}{m}\right)\right)
+
+    with :math:`\psi_k` of `bend`: value and slope at the centre stay, and so does the range.
     """
 
     saturation: float = math.inf
     """The saturation of the function as it is usually written."""
+
+    centre: float = 0.0
+    """Where a shape leaves value and slope as they are."""
+
+    @property
+    def stretched(self) -> bool:
+        """Whether the saturation stretches the function; otherwise it clips."""
+        return self.saturation < math.inf
+
+    def bent(self, x: Tensor, saturation: Tensor | None, shape: Tensor) -> Tensor:
+        """Return the argument that gives the function with this shape its value at `x`."""
+        if not self.stretched or saturation is None:
+            return bend(x - self.centre, shape) + self.centre
+        return bend((x - self.centre) / saturation, shape) * saturation + self.centre
+
+    def unbent(self, x: Tensor, saturation: Tensor, shape: Tensor) -> Tensor:
+        """Return the inverse of `bent`."""
+        unit = saturation if self.stretched else torch.ones_like(saturation)
+        return unbend((x - self.centre) / unit, shape) * unit + self.centre
+
+    def bent_slope(self, x: Tensor, saturation: Tensor, shape: Tensor) -> Tensor:
+        """Return the derivative of `bent` with respect to x."""
+        unit = saturation if self.stretched else torch.ones_like(saturation)
+        return bend_slope((x - self.centre) / unit, shape)
+
+    def bent_equation(self, x: str, saturation: str | None, shape: str) -> str:
+        """Return the bent argument as an expression."""
+        centred = f"({x} - {self.centre})" if self.centre else x
+        if self.stretched and saturation is not None:
+            bent = f"{saturation}*{bend_equation(f'({centred}/{saturation})', shape)}"
+        else:
+            bent = bend_equation(centred, shape)
+        return f"({bent} + {self.centre})" if self.centre else f"({bent})"
 
     @abstractmethod
     def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
@@ -175,6 +216,8 @@ class _Lif(_Clipped):
 
     Source: Gerstner, Kistler, Naud, Paninski, "Neuronal Dynamics" (2014), ch. 1.3.
     """
+
+    centre = 1.0
 
     def _above(self, x: Tensor) -> Tensor:
         return torch.where(x > 1.0, x - 1.0, 1.0)

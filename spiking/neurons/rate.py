@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rate_bridge.filters import decay
 from rate_bridge.transfer import Transfer
-from spiking.neurons.activations import activation
+from spiking.neurons.activations import Activation, activation
 from spiking.neurons.base import Neuron, Parameter, State, Values
 from spiking.neurons.equations import Equations
 
@@ -22,40 +22,55 @@ __all__ = ["Rate", "RateTransfer"]
 @final
 @dataclass(frozen=True)
 class RateTransfer(Transfer):
-    r"""The curve of a rate neuron at rest, where v is the current: :math:`r(I) = g\,\phi_s(I - o)`.
+    r"""The curve of a rate neuron at rest, where v is the current: :math:`r(I) = g\,\phi_{s,k}(I - o)`.
 
     Args:
         activation: name of φ.
         gain: g, broadcast against the currents like the next two.
         offset: o.
         saturation: s, or None for none.
+        shape: k.
     """
 
     activation: str
     gain: Tensor | float = 1.0
     offset: Tensor | float = 0.0
     saturation: Tensor | float | None = None
+    shape: Tensor | float = 1.0
 
     def __post_init__(self) -> None:
         limit = activation(self.activation).saturation if self.saturation is None else self.saturation
         object.__setattr__(self, "saturation", limit)
 
     def rate(self, current: Tensor) -> Tensor:
-        return self.gain * activation(self.activation).value(current - self.offset, self._limit(current))
+        phi, limit, shape = self._parts(current)
+        x = current - self.offset
+        return self.gain * phi.value(x if shape is None else phi.bent(x, limit, shape), limit)
 
     def inverse(self, rate: Tensor) -> Tensor:
-        return self.offset + activation(self.activation).inverse(self._unscaled(rate), self._limit(rate))
+        phi, limit, shape = self._parts(rate)
+        x = phi.inverse(self._unscaled(rate), limit)
+        return self.offset + (x if shape is None else phi.unbent(x, limit, shape))
 
     def slope(self, current: Tensor) -> Tensor:
-        return self.gain * activation(self.activation).slope(current - self.offset, self._limit(current))
+        phi, limit, shape = self._parts(current)
+        x = current - self.offset
+        if shape is None:
+            return self.gain * phi.slope(x, limit)
+        return self.gain * phi.slope(phi.bent(x, limit, shape), limit) * phi.bent_slope(x, limit, shape)
 
     def _unscaled(self, rate: Tensor) -> Tensor:
         """Return the rate over the gain; a dead neuron, of gain 0, is taken as silent."""
         gain = torch.as_tensor(self.gain, dtype=rate.dtype, device=rate.device)
         return torch.where(gain > 0, rate / gain.clamp(min=torch.finfo(rate.dtype).tiny), 0.0)
 
-    def _limit(self, like: Tensor) -> Tensor:
-        return torch.as_tensor(self.saturation, dtype=like.dtype, device=like.device)
+    def _parts(self, like: Tensor) -> tuple[Activation, Tensor, Tensor | None]:
+        """Return φ, s and k, the last None where it is 1 everywhere."""
+        limit, shape = (
+            torch.as_tensor(value, dtype=like.dtype, device=like.device)
+            for value in (self.saturation, self.shape)
+        )
+        return activation(self.activation), limit, shape if bool((shape != 1).any()) else None
 
 
 @final
@@ -64,11 +79,13 @@ class Rate(Neuron):
     r"""Leaky rate neuron.
 
     .. math::
-        \tau \dot v = -v + I_{syn} + I_{ext} + b + I_{fb}, \qquad r = g\,\phi_s(v - o)
+        \tau \dot v = -v + I_{syn} + I_{ext} + b + I_{fb}, \qquad r = g\,\phi_{s,k}(v - o)
 
     with :math:`I_{syn} = W r_{pre}` (no synaptic filter). The saturation s bounds φ: tanh and sigmoid become
     :math:`\phi_s(x) = s\,\phi(x/s)`, which keeps the slope at 0 and moves the plateau to s; ReLU, softplus
     and linear are clipped, :math:`\phi_s(x) = \max(-s, \min(s, \phi(x)))`. The rate's plateau is then g·s.
+    The shape k bends the curve between its origin (the threshold of ``lif``), where value and slope stay,
+    and its ends, which stay too; k = 1 bends nothing (see `Activation`).
     Discretised by exponential Euler, :math:`v \leftarrow I + (v - I)\,e^{-dt/\tau}`, exact for a current
     that is constant during the step; r is taken from the new v and reaches other neurons in the next
     step. The potential starts at 0.
@@ -83,6 +100,7 @@ class Rate(Neuron):
         offset: o, potential at which φ has its argument 0.
         saturation: s; by default 1 for tanh and sigmoid, none (no clipping) for the others, which then
             have no such parameter that could deviate.
+        shape: k.
         bias: constant current; the starting value of what a rule may program.
     """
 
@@ -91,6 +109,7 @@ class Rate(Neuron):
     gain: float = 1.0
     offset: float = 0.0
     saturation: float | None = None
+    shape: float = 1.0
     bias: float = 0.0
 
     model: ClassVar[str] = "rate"
@@ -100,6 +119,7 @@ class Rate(Neuron):
         Parameter("gain", "gain", minimum=0.0, exclusive=True),
         Parameter("offset", "offset", additive=True),
         Parameter("saturation", "saturation", minimum=0.0, exclusive=True),
+        Parameter("shape", "shape", minimum=0.0, exclusive=True),
         Parameter("bias", "bias", additive=True),
     )
     dead: ClassVar[Mapping[str, float]] = {"gain": 0.0}
@@ -115,7 +135,8 @@ class Rate(Neuron):
 
     def constants(self, values: Values, dt_ms: float) -> State:
         """Return the constants; those that would change nothing are left out, for speed."""
-        usual = {"gain": 1.0, "offset": 0.0, "saturation": activation(self.activation).saturation}
+        limit = activation(self.activation).saturation
+        usual = {"gain": 1.0, "offset": 0.0, "saturation": limit, "shape": 1.0}
         kept = {
             k: values[k] for k, usual in usual.items() if k in values and bool((values[k] != usual).any())
         }
@@ -129,18 +150,24 @@ class Rate(Neuron):
         return {"v": torch.zeros_like(uniform)}
 
     def transfer(self, max_rate_hz: float, dt_ms: float) -> RateTransfer:
-        return RateTransfer(self.activation, self.gain, self.offset, self.saturation)
+        return RateTransfer(self.activation, self.gain, self.offset, self.saturation, self.shape)
 
     def step(self, state: State, current: Tensor, constants: Values) -> Tensor:
         v = state["v"]
         v.sub_(current).mul_(constants["decay"]).add_(current)
         x = v - constants["offset"] if "offset" in constants else v
-        activity = activation(self.activation).value(x, constants.get("saturation"))
+        phi, limit = activation(self.activation), constants.get("saturation")
+        if "shape" in constants:
+            x = phi.bent(x, limit, constants["shape"])
+        activity = phi.value(x, limit)
         return activity * constants["gain"] if "gain" in constants else activity
 
     def equations(self, constants: Container[str]) -> Equations:
         x = "(v - offset)" if "offset" in constants else "v"
-        value = activation(self.activation).equation(x, "saturation" if "saturation" in constants else None)
+        phi, limit = activation(self.activation), "saturation" if "saturation" in constants else None
+        if "shape" in constants:
+            x = phi.bent_equation(x, limit, "shape")
+        value = phi.equation(x, limit)
         return Equations(
             dynamics="""
                 dv/dt = (current - v)/tau_m : 1

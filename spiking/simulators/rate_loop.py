@@ -1,7 +1,7 @@
 r"""The loop over time for networks of rate neurons alone, as few operations as there are multiplications.
 
 It computes what the general loop of the tensor simulator does, to rounding, with every per-neuron factor
-moved out of the loop:
+moved out of the loop (but for the shapes of activations, applied to z where they differ from 1):
 
 .. math::
     z = (v - o) / s, \qquad z \leftarrow a z + \sum_{pre} y_{pre} M_{pre} + u N + K, \qquad y = \phi(z)
@@ -43,13 +43,13 @@ class _Layer:
 
     def __init__(self, neuron: Rate, values: Values, dt_ms: float) -> None:
         self.phi = activation(neuron.activation)
-        a = neuron.constants(values, dt_ms)["decay"]
-        self.keep = a
+        constants = neuron.constants(values, dt_ms)
+        a = constants["decay"]
+        self.keep, self.shape = a, constants.get("shape")
         first = a.flatten()[0]
         self.uniform = float(first) if bool((a == first).all()) else None
         self.offset = values["offset"].unsqueeze(1)
-        stretched = self.phi.saturation < float("inf")
-        self.limit = values["saturation"].unsqueeze(1) if stretched else torch.ones_like(a)
+        self.limit = values["saturation"].unsqueeze(1) if self.phi.stretched else torch.ones_like(a)
         self.output = values["gain"].unsqueeze(1) * self.limit
         self.input = (1.0 - a) / self.limit
 
@@ -78,6 +78,7 @@ class RateLoop:
             if isinstance(layer.neuron, Rate)
         ]
         self.shape = (hardware.chips, block.batch)
+        self.shapes = [None if layer.shape is None else self.to(layer.shape) for layer in self.layers]
         self._states()
         self._products()
         self._controller()
@@ -198,8 +199,8 @@ class RateLoop:
             if self.control is not None:
                 self._control(t)
             self._potentials(t)
-            for layer, z, y in zip(self.layers, self.z, self.y, strict=True):
-                layer.phi.into(z, y)
+            for index, (z, y) in enumerate(zip(self.z, self.y, strict=True)):
+                self._activate(index, z, y)
             if self.counted[t]:
                 self._count(t)
         return self._outcome()
@@ -258,13 +259,18 @@ class RateLoop:
         if self.control is not None:
             z.baddbmm_(self.signal, self.control_weights[index])
 
+    def _activate(self, index: int, z: Tensor, out: Tensor) -> None:
+        """Write the activity at z to `out`."""
+        phi, shape = self.layers[index].phi, self.shapes[index]
+        phi.into(z if shape is None else phi.bent(z, None, shape), out)
+
     def _count(self, t: int) -> None:
         for total, y in zip(self.sums, self.y, strict=True):
             self._add(total, y, t)
         for index, z in enumerate(self.z[: len(self.basal)]):
             apical = (self.slow[index], self.control_weights[index])
             ahead = torch.baddbmm(z, *apical, alpha=-1.0, out=self.scratch[index])
-            self.layers[index].phi.into(ahead, ahead)
+            self._activate(index, ahead, ahead)
             self._add(self.basal[index], ahead, t)
         if self.control is not None:
             self._add(self.control, self.signal, t)
@@ -313,7 +319,7 @@ def _sum(first: Tensor, second: Tensor | None) -> Tensor:
 
 def _foldable(neuron: Rate) -> bool:
     """Whether a saturation of the activation can be moved out of the loop; a clipped one cannot."""
-    return neuron.saturation is None or activation(neuron.activation).saturation < float("inf")
+    return neuron.saturation is None or activation(neuron.activation).stretched
 
 
 def _shadows_follow(hardware: Hardware, block: Block) -> bool:

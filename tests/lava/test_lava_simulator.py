@@ -99,9 +99,9 @@ def test_integers_through_lava_and_without_it_are_the_same(environment, currents
     compare(given, expected, 0)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "softplus", "linear"])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "softplus", "linear", "lif"])
 def test_rate_networks_run_on_graded_messages(environment, activation):
-    network = chain([6, 8, 3], Rate(activation=activation, bias=0.1, gain=1.1))
+    network = chain([6, 8, 3], Rate(activation=activation, bias=0.1, gain=1.1, shape=1.3))
     hardware = hardware_of(network, 2, 2)
     phases = phases_of(network, 3, 30, currents=True)
     lava = LavaSimulator()

@@ -14,7 +14,18 @@ from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, SpikeD
 from spiking.simulators.steady import SteadySimulator
 from spiking.simulators.torch import TorchSimulator
 
-NAMES = ["weight", "gain", "offset", "saturation", "bias", "feedback", "readout_gain", "readout_offset", "kp"]
+NAMES = [
+    "weight",
+    "gain",
+    "offset",
+    "saturation",
+    "shape",
+    "bias",
+    "feedback",
+    "readout_gain",
+    "readout_offset",
+    "kp",
+]
 
 
 def network_of(both, activation="tanh"):

@@ -17,6 +17,9 @@ __all__ = ["FIXED", "FLOAT", "part"]
 
 Step = Callable[[Arrays, Any, Arrays], Any]
 
+Curve = Callable[[Any, Any, Any], Any]
+"""An activation: its argument, saturation and shape (both None for the usual ones) to its value."""
+
 
 def part(arrays: Arrays, prefix: str) -> Arrays:
     """Return the arrays whose names begin with `prefix`, without it."""
@@ -60,16 +63,28 @@ class _Rate:
         v *= constants["decay"]
         v += current
         x = v - constants["offset"] if "offset" in constants else v
-        activity = self.value(x, constants.get("saturation"))
+        activity = self.value(x, constants.get("saturation"), constants.get("shape"))
         return activity * constants["gain"] if "gain" in constants else activity.copy()
 
 
-def _plateau(curve: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda x, s: curve(x) if s is None else s * curve(x / s)
+def _bent(x: Any, shape: Any, centre: float = 0.0) -> Any:
+    """Return the argument with its shape, as in ``spiking.neurons.bend``."""
+    if shape is None:
+        return x
+    away = x - centre
+    return np.sign(away) * np.expm1(shape * np.log1p(np.abs(away))) / shape + centre
 
 
-def _clipped(curve: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda x, s: curve(x) if s is None else np.clip(curve(x), -s, s)
+def _plateau(curve: Callable[[Any], Any]) -> Curve:
+    return lambda x, s, k: curve(_bent(x, k)) if s is None else s * curve(_bent(x / s, k))
+
+
+def _clipped(curve: Callable[[Any], Any], centre: float = 0.0) -> Curve:
+    def value(x: Any, s: Any, k: Any) -> Any:
+        free = curve(_bent(x, k, centre))
+        return free if s is None else np.clip(free, -s, s)
+
+    return value
 
 
 def _firing(x: Any) -> Any:
@@ -77,13 +92,13 @@ def _firing(x: Any) -> Any:
     return np.where(x > 1, 1 / np.log1p(1 / above), 0.0)
 
 
-_ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
+_ACTIVATIONS: dict[str, Curve] = {
     "tanh": _plateau(np.tanh),
     "sigmoid": _plateau(lambda x: 1 / (1 + np.exp(-x))),
     "relu": _clipped(lambda x: np.maximum(x, 0)),
     "softplus": _clipped(lambda x: np.logaddexp(0, x)),
     "linear": _clipped(lambda x: x + 0),
-    "lif": _clipped(_firing),
+    "lif": _clipped(_firing, centre=1.0),
 }
 
 
