@@ -237,7 +237,7 @@ class _Run:
             return
         now = {"readout": self.trace, "control": torch.zeros_like(self.trace) if signal is None else signal}
         for i in self.layers:
-            now[f"spikes.{i}"], now[f"voltage.{i}"] = self.membranes[i].emitted, self.membranes[i].v
+            now[f"spikes.{i}"], now[f"voltage.{i}"] = self.membranes[i].emitted.double(), self.membranes[i].v
             now[f"current.{i}"] = self.u[i]
         for name, value in now.items():
             if name.split(".")[0] in self.record:

@@ -12,7 +12,9 @@ from spiketrain.tasks.student_teacher import StudentTeacher
 def test_all_samples_have_one_teacher():
     """What explains the training set explains the test set as well."""
     data = StudentTeacher(inputs=6, outputs=2, hidden=(12,)).load(None)
-    model = MLPRegressor((60,), max_iter=400, random_state=0).fit(data.x_train, data.y_train)
+    model = MLPRegressor(hidden_layer_sizes=(60,), solver="lbfgs", max_iter=400, random_state=0).fit(
+        data.x_train, data.y_train
+    )
     linear = LinearRegression().fit(data.x_train, data.y_train)
     explained = model.score(data.x_test, data.y_test)
     assert explained > 0.98
