@@ -30,7 +30,17 @@ EXAMPLES = {
     "write_noise": {"std": 0.1},
 }
 
+ON_RATE_NEURONS = {
+    "random_walk": {"std": {"gain": 0.1, "shape": 0.1}, "tau_s": 0.05},
+    "temperature": {"coefficients": {"saturation": -0.02, "bias": 0.01}, "tau_s": 0.05},
+}
+
 NETWORK = chain([12, 10, 4], LIF(bias=0.8))
+
+
+def examples(neuron):
+    """Return an example of every kind for networks of ``lif`` or ``rate`` neurons."""
+    return EXAMPLES if neuron == "lif" else EXAMPLES | ON_RATE_NEURONS
 
 
 def kind(name, options=None):
