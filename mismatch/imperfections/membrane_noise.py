@@ -20,10 +20,11 @@ class MembraneNoise(Imperfection):
     r"""White noise current into every membrane, in every step, new for every sample.
 
     .. math::
-        I_{noise} = \frac{s}{\sqrt{dt}}\, n, \qquad n \sim \mathcal N(0, 1), \qquad
+        I_{noise} = \frac{s}{\sqrt{dt}}\, n, \qquad \langle n \rangle = 0, \; \langle n^2 \rangle = 1, \qquad
         \mathrm{std}(v) \approx \frac{s}{\sqrt{2 \tau_m}}
 
-    for a membrane that does not spike; the result does not depend on the time step. Shadow membranes
+    for a membrane that does not spike; the result does not depend on the time step. The distribution of n is
+    close to a normal one and what the membrane makes of it is normal (see `Tremble`). Shadow membranes
     have noise of their own.
 
     Source: Gerstner, Kistler, Naud, Paninski, "Neuronal Dynamics" (2014), ch. 8.1.

@@ -9,16 +9,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinds import EXAMPLES, NETWORK, history, kind, phases, population, weights
+from scipy import stats
 
 from mismatch.distributions import Normal, TwoPoint
 from mismatch.imperfections.faults import Faults
 from mismatch.oracle import reveal
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.plugins import available
+from rate_bridge.seeds import SeedTree
 from spiketrain.record.state import pack_state, unpack_state
+from spiking.hardware import NoiseCurrent
 from spiking.network import chain
 from spiking.neurons import LIF, Rate
 from spiking.simulators.base import Simulator
+from spiking.simulators.membrane_noise import Tremble
 
 KINDS = available("imperfections")
 
@@ -276,6 +280,22 @@ def test_the_membrane_trembles_as_much_as_stated():
     record = replace(free, record=frozenset({"voltage"}))
     voltage = chips.present((record,), "a")["free"].traces["voltage"][0][:, :, 200:]
     assert float(voltage.std()) == pytest.approx(0.32 / math.sqrt(40.0), rel=0.05)
+    assert float(stats.kurtosis(voltage.flatten())) == pytest.approx(0.0, abs=0.2)
+
+
+def test_increments_of_a_tremor_have_the_moments_of_normal_ones():
+    std = torch.full((2, 250), 3.0, dtype=torch.float64)
+    noise = NoiseCurrent((std,), (SeedTree(1), SeedTree(2)))
+    tremble = Tremble(noise, "neuron", 20, std)
+    drawn = torch.stack([tremble.step() for _ in range(80)]) / 3.0
+    assert float(drawn.mean()) == pytest.approx(0.0, abs=0.005)
+    assert float(drawn.var()) == pytest.approx(1.0, abs=0.01)
+    assert float(stats.skew(drawn.flatten())) == pytest.approx(0.0, abs=0.02)
+    assert float(stats.kurtosis(drawn.flatten())) == pytest.approx(-2 / 32, abs=0.03)
+    first, second = drawn[:, 0].flatten(), drawn[:, 1].flatten()
+    assert abs(float(torch.corrcoef(torch.stack([first, second]))[0, 1])) < 0.01
+    lagged = torch.stack([drawn[1:].flatten(), drawn[:-1].flatten()])
+    assert abs(float(torch.corrcoef(lagged)[0, 1])) < 0.01
 
 
 def test_delays_deviate_by_whole_steps():
