@@ -4,8 +4,12 @@ import pytest
 import torch
 from kinds import EXAMPLES, history, population
 
+from mismatch.distributions import Normal
+from mismatch.oracle import reveal
 from rate_bridge.errors import UnsupportedError
 from rate_bridge.plugins import available, load
+from spiking.network import chain
+from spiking.neurons import Rate
 from spiking.simulators.torch import TorchSimulator
 
 OPTIONS = {"brian2": {"mode": "runtime"}}
@@ -36,6 +40,22 @@ def test_a_kind_acts_alike_or_is_refused(name, kind):
     else:
         without = history(population(chips=2, simulator=simulator))
         assert any(not torch.equal(a, b) for a, b in zip(given, without, strict=True))
+
+
+def test_the_shape_of_activations_deviates_on_its_own():
+    network = chain([12, 10, 4], Rate(tau_ms=4.0))
+    deviations = {"shape": Normal(0.2)}
+    chips = population(network=network, deviations=deviations)
+    expected = history(chips, network=network)
+    ideal = history(population(network=network, deviations={}), network=network)
+    assert any(not torch.equal(a, b) for a, b in zip(expected, ideal, strict=True))
+    for values in reveal(chips).neurons:
+        assert bool((values["gain"] == 1).all())
+        assert bool((values["saturation"] == 1).all())
+        assert float(values["shape"].std()) > 0.1
+    brian2 = population(network=network, deviations=deviations, simulator=machine("brian2"))
+    for ours, theirs in zip(history(brian2, network=network), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
 
 def test_lava_acts_alike():
