@@ -1,5 +1,7 @@
 """The fast loop for rate networks against the general one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from learning.feedback_control.dfc import DeepFeedbackControl
 from learning.feedback_control.feedback_weights import WeightProduct
 from learning.feedback_control.prediction import Basal, TwoPhase
 from learning.feedback_control.strong_dfc import StrongDFC
+from mismatch.distributions import Normal
 from mismatch.oracle import reveal
 from spiking.simulators.base import Simulator
 from spiking.simulators.rate_loop import RateLoop
@@ -87,3 +90,15 @@ def test_noise_is_refused_by_machines_without_it():
     chips.program(model.weights())
     with pytest.raises(ValueError, match="noise"):
         Plain().run(chips.network, reveal(chips), rule.presentation(samples(), model), {})
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_both_loops_agree_on_shapes(monkeypatch, name):
+    rule = RULES[name]
+    model, chips = student(chips=3, steps=60, window=30)
+    chips = chips.sibling(replace(chips.spec, deviations={"shape": Normal(0.2)}, shadow="shared"))
+    model.feedback = rule.feedback_weights(model)
+    chips.program(model.weights())
+    fast, general, taken = both_ways(monkeypatch, chips, rule.presentation(samples(size=7), model))
+    assert taken > 0
+    assert max(differences(fast, general)) < 1e-12
