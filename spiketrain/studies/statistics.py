@@ -60,7 +60,8 @@ class Comparison:
     Args:
         n: number of pairs.
         difference: mean difference, with its bootstrap interval from `low` to `high`.
-        effect: Cohen's :math:`d_z`, mean difference over the standard deviation of the differences.
+        effect: Cohen's :math:`d_z`, mean difference over the standard deviation of the differences; NaN
+            like the p-values where the difference is the same on every chip, as without mismatch.
         p_t: two-sided p-value of the paired t test.
         p_wilcoxon: two-sided p-value of Wilcoxon's signed-rank test.
         wins: number of pairs in which b is higher.
@@ -108,15 +109,15 @@ def paired(a: ArrayLike, b: ArrayLike, *, resamples: int = 2000, seed: int = 0) 
     if n == 0:
         return Comparison(0, *(math.nan,) * 6, 0)
     mean = float(difference.mean())
-    if n < FEWEST or not difference.any():
-        p = 1.0 if n >= FEWEST else math.nan
-        return Comparison(n, mean, mean, mean, 0.0 if mean == 0 else math.nan, p, p, wins)
+    if n < FEWEST:
+        return Comparison(n, mean, mean, mean, math.nan, math.nan, math.nan, wins)
+    if not difference.any():
+        return Comparison(n, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, wins)
+    if np.ptp(difference) <= 1e-12 * abs(mean):  # copies of one chip, not a sample: nothing can be tested
+        return Comparison(n, mean, mean, mean, math.nan, math.nan, math.nan, wins)
     low, high = _bootstrap(difference, resamples, seed)
-    spread = float(difference.std(ddof=1))
-    if np.ptp(difference) <= 1e-12 * abs(mean):  # the same on every chip: there is no spread to test against
-        effect, p_t = math.copysign(math.inf, mean), 0.0
-    else:
-        effect, p_t = mean / spread, float(stats.ttest_1samp(difference, 0.0).pvalue)
+    effect = mean / float(difference.std(ddof=1))
+    p_t = float(stats.ttest_1samp(difference, 0.0).pvalue)
     p_wilcoxon = float(stats.wilcoxon(difference, zero_method="pratt").pvalue)
     return Comparison(n, mean, low, high, effect, p_t, p_wilcoxon, wins)
 

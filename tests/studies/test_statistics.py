@@ -67,8 +67,9 @@ def test_pairing_removes_what_the_chips_have_in_common() -> None:
 
 def test_differences_without_spread() -> None:
     assert paired([1.0, 2.0], [1.0, 2.0]).p_t == 1.0
-    certain = paired([1.0, 2.0, 4.0], [1.5, 2.5, 4.5])
-    assert (certain.effect, certain.p_t, certain.difference) == (math.inf, 0.0, 0.5)
+    copies = paired([1.0, 2.0, 4.0], [1.5, 2.5, 4.5])
+    assert (copies.difference, copies.low, copies.high, copies.wins) == (0.5, 0.5, 0.5, 3)
+    assert math.isnan(copies.p_t), "chips without mismatch are copies of one, not a sample"
     assert math.isnan(paired([1.0], [2.0]).p_t)
     assert paired([math.nan], [2.0]).n == 0
 
