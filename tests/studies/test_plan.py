@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import BASE, study
+from small_study import BASE, study
 
 from rate_bridge.errors import InputError
 from spiketrain.config import Experiment

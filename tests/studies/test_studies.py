@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import BASE, study
+from small_study import BASE, study
 from typer.testing import CliRunner
 
 from rate_bridge.errors import InputError

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import study
+from small_study import study
 
 import spiketrain.studies.table as table_module
 from rate_bridge.errors import InputError, SimulationError

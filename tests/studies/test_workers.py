@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from conftest import BASE
+from small_study import BASE
 
 from spiketrain.studies.engine import DaskEngine
 from spiketrain.studies.study import load_study
