@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from small_study import BASE, study
@@ -89,18 +90,19 @@ def test_what_is_wrong_is_said(keys: dict[str, object], message: str) -> None:
 
 
 PLANNING = """
-import json, resource, sys, time
+import json, sys
+from pathlib import Path
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.study import Study
-study = Study.from_mapping(json.load(sys.stdin))
-clock = time.process_time()
-cells = len(Plan(study))
-print(cells, time.process_time() - clock, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+cells = len(Plan(Study.from_mapping(json.load(sys.stdin))))
+status = Path("/proc/self/status").read_text()  # getrusage would begin with the parent's size
+print(cells, status.partition("VmHWM:")[2].split()[0])
 """
 
 
-def test_a_hundred_thousand_cells_are_planned_in_seconds() -> None:
-    """At most 30 s of computing and 1 GB, imports and libraries included, in a process of its own."""
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak size")
+def test_a_hundred_thousand_cells_are_planned_in_a_gigabyte() -> None:
+    """Imports and libraries included, in a process of its own; benchmarks/study_driver.py has the time."""
     grid = {
         "mismatch.weight.cv": [i / 100 for i in range(50)],
         "training.learning_rate": [0.01 * i for i in range(1, 21)],
@@ -109,7 +111,6 @@ def test_a_hundred_thousand_cells_are_planned_in_seconds() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PLANNING], input=plain, capture_output=True, text=True, check=True
     )
-    cells, seconds, kilobytes = (float(word) for word in done.stdout.split())
+    cells, kilobytes = (int(word) for word in done.stdout.split())
     assert cells == 100_000
-    assert seconds < 30.0
-    assert kilobytes < 1e6
+    assert kilobytes < 1_000_000
