@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar, final
 
 import torch
-from torch import Tensor
 
 from learning.feedback_control.feedback_weights import FeedbackWeights, WeightProduct
 from learning.feedback_control.gains import ControllerGains
 from learning.feedback_control.jacobian import jacobian, solve_control
+from learning.feedback_control.with_feedback import RuleWithFeedback
 from learning.model import Model
-from learning.rule import LearningRule, Outer, Update
+from learning.rule import Outer, Update
 from learning.stimulus import Batch
 from rate_bridge.errors import UnsupportedError
 from spiking.network import Network
@@ -23,7 +23,7 @@ __all__ = ["ClosedFormDFC"]
 
 @final
 @dataclass(frozen=True)
-class ClosedFormDFC(LearningRule):
+class ClosedFormDFC(RuleWithFeedback):
     r"""The linear closed form of DFC (there: SSA), the limit of small nudges.
 
     .. math::
@@ -47,28 +47,10 @@ class ClosedFormDFC(LearningRule):
     name: ClassVar[str] = "dfc_closed_form"
     needs_truth: ClassVar[bool] = True
 
-    @property
-    def warmup_batches(self) -> int:
-        return self.feedback.warmup_batches
-
     def check(self, network: Network) -> None:
         if len(network.connections) != network.depth:
             raise UnsupportedError("rule.name", self.name, "a rule for networks with backward connections")
-        self.feedback.check(network)
-
-    def start(self, model: Model) -> None:
-        model.feedback = self.feedback.start(model)
-
-    def feedback_weights(self, model: Model) -> tuple[Tensor, ...]:
-        return self.feedback.current(model)
-
-    def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        return self.feedback.warmup_phases(batch, model) or self.presentation(batch, model)
-
-    def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
-        learned = self.feedback.estimate(batch, observation, model)
-        nothing = (None,) * len(model.network.connections)
-        return Update(nothing, learned.feedback, learned.memory)
+        super().check(network)
 
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         free = model.stimulus.phase("free", batch)

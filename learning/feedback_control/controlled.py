@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from learning.feedback_control.feedback_weights import FeedbackWeights, WeightProduct
 from learning.feedback_control.gains import ControllerGains
 from learning.feedback_control.prediction import Prediction, TwoPhase
+from learning.feedback_control.with_feedback import RuleWithFeedback
 from learning.model import Model
-from learning.rule import Dense, LearningRule, Outer, Update
+from learning.rule import Dense, Outer, Update
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking.network import Network
@@ -24,7 +24,7 @@ __all__ = ["ControlledRule"]
 
 
 @dataclass(frozen=True)
-class ControlledRule(LearningRule):
+class ControlledRule(RuleWithFeedback):
     r"""The controller pushes the chip's output to a target by feedback currents into every layer.
 
     What this changes in a neuron, beyond what its own feedforward input predicts, is its error:
@@ -72,32 +72,14 @@ class ControlledRule(LearningRule):
     def uses_model(self) -> bool:
         return self.prediction.uses_model or self.feedback.uses_model
 
-    @property
-    def warmup_batches(self) -> int:
-        return self.feedback.warmup_batches
-
     def check(self, network: Network) -> None:
         spiking = any(layer.neuron.emits_spikes for layer in network.layers)
         if self.readout == "last" and spiking:
             raise UnsupportedError("rule.readout", "last", "average, for spiking neurons")
-        self.feedback.check(network)
+        super().check(network)
 
     def abilities(self, *, on_chip: bool) -> frozenset[str]:
         return self.prediction.abilities(on_chip=on_chip)
-
-    def start(self, model: Model) -> None:
-        model.feedback = self.feedback.start(model)
-
-    def feedback_weights(self, model: Model) -> tuple[Tensor, ...]:
-        return self.feedback.current(model)
-
-    def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        return self.feedback.warmup_phases(batch, model) or self.presentation(batch, model)
-
-    def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
-        learned = self.feedback.estimate(batch, observation, model)
-        nothing = (None,) * len(model.network.connections)
-        return Update(nothing, learned.feedback, learned.memory)
 
     @abstractmethod
     def target(self, batch: Batch) -> Controller:
