@@ -29,17 +29,18 @@ def find_config(name: str) -> Path:
         return path
     matches = _matches(name)
     if len(matches) == 1:
-        return matches[0]
+        return next(iter(matches.values()))
     known = shipped()
     stems = [*known, *(Path(key).stem for key in known)]
-    fix = f"which of {len(matches)}? name its folder too" if matches else nearest(Path(name).name, stems)
-    raise InputError("--config", name, f"a YAML file, or a shipped config: {', '.join(known)}", fix)
+    which = f"which of {', '.join(matches)}? name its folder too"
+    allowed = "a YAML file, or a shipped config (`spiketrain configs` lists them)"
+    raise InputError("--config", name, allowed, which if matches else nearest(Path(name).name, stems))
 
 
-def _matches(name: str) -> list[Path]:
+def _matches(name: str) -> dict[str, Path]:
     """Return the shipped configs that `name` may mean; a full match leaves no doubt."""
     known = shipped()
     for ending in ("", *ENDINGS):
         if name + ending in known:
-            return [known[name + ending]]
-    return [path for path in known.values() if name in (path.name, path.stem)]
+            return {name + ending: known[name + ending]}
+    return {key: path for key, path in known.items() if name in (path.name, path.stem)}
