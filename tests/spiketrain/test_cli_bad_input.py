@@ -331,7 +331,10 @@ def test_an_option_without_effect_for_this_file(here: Path, refused: Callable[..
 
 FLAGS = {
     "no config": (["--quiet"], ["--config", "nothing", "spiketrain configs"]),
-    "unknown config": (["--config", "dfc_lef"], ["--config", "'dfc_lef'", "spiketrain configs", "did you mean 'dfc_lif'"]),
+    "unknown config": (
+        ["--config", "dfc_lef"],
+        ["--config", "'dfc_lef'", "spiketrain configs", "did you mean 'dfc_lif'"],
+    ),
     "a config in two folders": (
         ["--config", "dfc_digits"],
         ["'dfc_digits'", "rate/dfc_digits.yaml, spiking/dfc_digits.yaml", "folder"],
