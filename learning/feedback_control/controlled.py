@@ -43,6 +43,9 @@ class ControlledRule(RuleWithFeedback):
             layers' neurons onto the next layer, the predicted rate, which cannot leak the label.
         readout: which rates are compared: ``average`` over the window, or ``last``, those of the
             last step, for networks that settle.
+        output: what the controller compares with the target: ``linear``, the output :math:`r_L` itself;
+            ``softmax``, :math:`\mathrm{softmax}(r_L)`, for labels and a linear output layer. The first
+            descends the squared error, the second the cross-entropy.
     """
 
     controller: ControllerGains = field(default_factory=ControllerGains)
@@ -50,6 +53,7 @@ class ControlledRule(RuleWithFeedback):
     feedback: FeedbackWeights = field(default_factory=WeightProduct)
     presynaptic: str = "controlled"
     readout: str = "average"
+    output: str = "linear"
 
     uses_feedback: ClassVar[bool] = True
 
@@ -58,6 +62,8 @@ class ControlledRule(RuleWithFeedback):
             raise InputError("rule.presynaptic", self.presynaptic, "controlled, predicted")
         if self.readout not in ("average", "last"):
             raise InputError("rule.readout", self.readout, "average, last")
+        if self.output not in ("linear", "softmax"):
+            raise InputError("rule.output", self.output, "linear, softmax")
 
     def without_effect(self) -> Iterator[tuple[str, str]]:
         """Yield fields that do nothing beside the others, and why."""
@@ -79,7 +85,13 @@ class ControlledRule(RuleWithFeedback):
         super().check(network)
 
     def abilities(self, *, on_chip: bool) -> frozenset[str]:
-        return self.prediction.abilities(on_chip=on_chip)
+        wanted = self.prediction.abilities(on_chip=on_chip) | self.feedback.abilities
+        return wanted | {"softmax"} if self.compares_softmax else wanted
+
+    @property
+    def compares_softmax(self) -> bool:
+        """Whether the loop itself takes the soft-max of the output, which not every machine can."""
+        return self.output == "softmax"
 
     @abstractmethod
     def target(self, batch: Batch) -> Controller:
@@ -95,6 +107,8 @@ class ControlledRule(RuleWithFeedback):
             batch,
             controller=controller,
             shadow=shadow,
+            start=self.prediction.start,
+            shared_input=self.prediction.start is not None,
             after=controller.nudge_from,
             noise=self.feedback.noise(batch, model),
         )

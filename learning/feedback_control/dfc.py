@@ -20,8 +20,10 @@ class DeepFeedbackControl(ControlledRule):
     r"""Deep Feedback Control; see `ControlledRule` for how it learns.
 
     Without `nudge` the output is pushed to the target itself. With it, the output is pushed a small
-    way down the squared error from where it is without feedback, so that a free phase comes first:
-    :math:`r^* = r_L^- + \lambda\,(target - r_L^-)`.
+    way down the loss from where it is without feedback, so that a free phase comes first:
+    :math:`r^* = r_L^- - \lambda\,\partial L / \partial r_L^-`, which is
+    :math:`r_L^- + \lambda\,(target - r_L^-)` for the squared error (``output: linear``) and
+    :math:`r_L^- + \lambda\,(target - \mathrm{softmax}(r_L^-))` for the cross-entropy (``softmax``).
 
     Source: Meulemans et al. 2021, arXiv 2106.07887.
 
@@ -38,7 +40,12 @@ class DeepFeedbackControl(ControlledRule):
         if self.nudge is not None and not 0 < self.nudge <= 1:
             raise InputError("rule.nudge", self.nudge, "a number in (0, 1], or none")
 
+    @property
+    def compares_softmax(self) -> bool:
+        return self.output == "softmax" and self.nudge is None
+
     def target(self, batch: Batch) -> Controller:
+        softmax = self.output == "softmax"
         if self.nudge is None:
-            return self.controller.towards(batch.target)
-        return self.controller.towards(batch.target, nudge_from="free", nudge=self.nudge)
+            return self.controller.towards(batch.target, softmax=softmax)
+        return self.controller.towards(batch.target, softmax=softmax, nudge_from="free", nudge=self.nudge)

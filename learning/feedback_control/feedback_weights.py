@@ -85,6 +85,11 @@ class FeedbackWeights(ABC):
         """Return the phases of a warm-up batch; none means the rule's own presentation."""
         return ()
 
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What the machine must be able to do, by the names of `Phase.needs`."""
+        return frozenset()
+
     def noise(self, batch: Batch, model: Model) -> Noise | None:
         """Return noise that the rule's controlled presentation should have."""
         return None

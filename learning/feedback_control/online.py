@@ -53,6 +53,10 @@ class OnlineFeedback(NoiseLearning):
             allowed = "identified, learned, weight_product, random or given, for neurons that spike"
             raise UnsupportedError("rule.feedback.name", self.origin, allowed)
 
+    @property
+    def abilities(self) -> frozenset[str]:
+        return frozenset({"noise"})
+
     def noise(self, batch: Batch, model: Model) -> Noise:
         seed = int(model.seeds.child("feedback noise", *batch.key).generator().integers(2**62))
         return Noise(self.sigma, self.tau_ms, self.highpass_ms, seed)

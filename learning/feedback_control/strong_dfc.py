@@ -10,7 +10,6 @@ from learning.feedback_control.feedback_weights import FeedbackWeights
 from learning.feedback_control.online import OnlineFeedback
 from learning.feedback_control.prediction import Basal, Prediction
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
 from spiking.presentation import Controller
 
 __all__ = ["StrongDFC"]
@@ -26,22 +25,12 @@ class StrongDFC(ControlledRule):
     plasticity is that of `ControlledRule`.
 
     Source: Meulemans et al. 2022, arXiv 2204.07249.
-
-    Args:
-        output: ``softmax``: the controller sees :math:`e = r^* - \mathrm{softmax}(r_L)`, for a linear
-            output layer; ``linear``: :math:`e = r^* - r_L`.
     """
 
     prediction: Prediction = field(default_factory=Basal)
     feedback: FeedbackWeights = field(default_factory=OnlineFeedback)
-    output: str = "linear"
 
     name: ClassVar[str] = "strong_dfc"
-
-    def __post_init__(self) -> None:
-        ControlledRule.__post_init__(self)
-        if self.output not in ("linear", "softmax"):
-            raise InputError("rule.output", self.output, "linear, softmax")
 
     def target(self, batch: Batch) -> Controller:
         return self.controller.towards(batch.target, softmax=self.output == "softmax")

@@ -7,8 +7,10 @@ from learning.feedback_control.closed_form import ClosedFormDFC
 from learning.feedback_control.dfc import DeepFeedbackControl
 from learning.feedback_control.feedback_weights import RandomFeedback, WeightProduct
 from learning.feedback_control.gains import ControllerGains
+from learning.feedback_control.jacobian import jacobian, solve_control
 from learning.feedback_control.prediction import Basal, TwoPhase
 from learning.feedback_control.strong_dfc import StrongDFC
+from learning.losses import CrossEntropy
 from rate_bridge.errors import InputError, UnsupportedError
 from spiketrain.measures import all_measures
 from spiking.network import chain
@@ -101,6 +103,29 @@ def test_soft_max_control_reaches_the_label():
     assert torch.allclose(torch.softmax(controlled, -1), labels, atol=2e-2)
 
 
+def test_soft_max_nudge_descends_the_cross_entropy():
+    model, chips = student(steps=600, window=1)
+    batch = samples()
+    labels = torch.eye(5, dtype=torch.float64)[torch.arange(64) % 5]
+    batch = type(batch)(batch.x, labels, batch.key)
+    rule = DeepFeedbackControl(GAINS, TwoPhase(), PRODUCT, nudge=0.001, output="softmax")
+    assert "softmax" not in rule.abilities(on_chip=False)  # the target is made of the free output, outside
+    model.feedback = rule.feedback_weights(model)
+    chips.program(model.weights())
+    seen = chips.present(rule.presentation(batch, model), *batch.key)
+    error = CrossEntropy(temperature=1.0).error(seen["free"].rates[-1], labels)
+    response = jacobian(
+        model.chain_weights, [model.slope(i, r) for i, r in enumerate(seen["free"].rates[1:])]
+    )
+    expected = solve_control(response, model.feedback, GAINS.alpha, error)
+    assert torch.allclose(seen["controlled"].control / 0.001, expected, rtol=0.02, atol=1e-3)
+
+
+def test_soft_max_in_the_loop_takes_a_machine_that_can():
+    assert "softmax" in DeepFeedbackControl(output="softmax").abilities(on_chip=False)
+    assert StrongDFC(output="softmax").abilities(on_chip=False) == {"softmax", "noise"}
+
+
 def test_last_step_is_refused_for_spikes():
     with pytest.raises(UnsupportedError, match="readout"):
         DeepFeedbackControl(readout="last").check(chain([2, 3, 1], LIF()))
@@ -108,7 +133,12 @@ def test_last_step_is_refused_for_spikes():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"nudge": 0.0}, "nudge"), ({"readout": "first"}, "readout"), ({"presynaptic": "both"}, "presynaptic")],
+    [
+        ({"nudge": 0.0}, "nudge"),
+        ({"readout": "first"}, "readout"),
+        ({"output": "relu"}, "output"),
+        ({"presynaptic": "both"}, "presynaptic"),
+    ],
 )
 def test_senseless_options_are_refused(options, message):
     with pytest.raises(InputError, match=message):
