@@ -2,21 +2,24 @@ r"""Networks as NIR graphs, the interchange format of neuromorphic software, and
 
 A layer becomes a ``CubaLIF`` (a ``LIF`` where there is no synaptic filter) with one value per neuron, a
 connection a ``Linear`` that holds the weights as they are here, with a ``Delay`` before it where it takes
-more than a step. NIR's currents are driven by impulses, ours by rates; the difference is a factor per
-neuron in ``w_in`` (for LIF in ``r``):
+more than a step. To NIR's programs a spike is a current of 1 during its step, to us one spike per step is
+the rate :math:`1 / (r_{max}\, dt)`; that factor stands in ``w_in`` (for LIF in ``r``), and exponential
+Euler is exact for such a current:
 
-.. math:: w_{in} = \frac{1 - e^{-dt/\tau_{syn}}}{r_{max}\, dt} \tau_{syn}
+.. math:: I \leftarrow I + (1 - e^{-dt/\tau_{syn}})\, w_{in}\, w, \qquad w_{in} = \frac{1}{r_{max}\, dt}
 
 NIR has no field for the step, the refractory time, the nominal values, the chip or the exact
-milliseconds (its own times are seconds): they stand in the metadata, and `read` takes them from there.
+milliseconds (its own times are seconds): they stand in the metadata, and `NIRFile` takes them from there.
+Graphs of other programs have none of this; `spiking.nir_graphs` reads them.
 
 Source: Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -27,33 +30,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.filters import decay
+from spiking import nir_graphs
 from spiking.network import Connection, Layer, Network
 from spiking.neurons import LIF
+from spiking.nir_graphs import KEY, Clock, Stored
 
-__all__ = ["Stored", "read", "write"]
+__all__ = ["Clock", "NIRFile", "Stored", "read", "write"]
 
 VERSION = 1
 
-
-@final
-@dataclass(frozen=True)
-class Stored:
-    """One chip as a file holds it.
-
-    Args:
-        network: the design, with nominal values.
-        weights: per connection, ``(n_pre, n_post)``.
-        neurons: per layer, parameter field to value, ``(n,)``; ``bias`` is among them.
-        chip: its number.
-        content: ``programmed`` or ``effective``: what the weights are.
-    """
-
-    network: Network
-    weights: tuple[Tensor, ...]
-    neurons: tuple[Mapping[str, Tensor], ...]
-    chip: int = 0
-    content: str = "programmed"
+MAX_BYTES = 1_000_000_000
 
 
 def write(path: Path, stored: Stored) -> None:
@@ -107,7 +93,6 @@ def _neurons(network: Network, layer: Layer, values: Mapping[str, Tensor]) -> ni
         "nominal": {p.field: float(getattr(neuron, p.field)) for p in neuron.parameters},
     }
     if bool(filtered.all()):
-        jump = network.spike_value * (1.0 - decay(values["tau_syn_ms"], network.dt_ms)) * tau_syn
         return nir.CubaLIF(
             tau_syn=_array(tau_syn),
             tau_mem=_array(tau_m),
@@ -115,7 +100,7 @@ def _neurons(network: Network, layer: Layer, values: Mapping[str, Tensor]) -> ni
             v_leak=_array(values["bias"]),
             v_threshold=_array(values["threshold"]),
             v_reset=_array(values["reset"]),
-            w_in=_array(jump),
+            w_in=np.full(layer.size, network.spike_value),
             metadata=metadata,
         )
     if bool(filtered.any()):
@@ -124,7 +109,7 @@ def _neurons(network: Network, layer: Layer, values: Mapping[str, Tensor]) -> ni
         )
     return nir.LIF(
         tau=_array(tau_m),
-        r=_array(network.spike_value * (1.0 - decay(values["tau_m_ms"], network.dt_ms)) * tau_m),
+        r=np.full(layer.size, network.spike_value),
         v_leak=_array(values["bias"]),
         v_threshold=_array(values["threshold"]),
         v_reset=_array(values["reset"]),
@@ -136,27 +121,87 @@ def _array(tensor: Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(tensor.detach().cpu().double().numpy())
 
 
-def read(path: Path) -> Stored:
-    """Read a file that `write` wrote.
+@final
+class NIRFile:
+    """A NIR file, read once.
+
+    Args:
+        path: where it is.
 
     Raises:
-        InputError: it is no NIR file, or not one of ours: another program's graph does not say what step,
-            rate scale and initial nominal values belong to it.
+        InputError: there is no such file, or it is no NIR graph.
     """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content = _bytes(path)
+        try:
+            self._graph = nir.read(io.BytesIO(self.content), type_check=False)
+        except (OSError, KeyError, AttributeError, TypeError, ValueError, AssertionError) as error:
+            raise self._wrong(error) from None
+        if not isinstance(self._graph, nir.NIRGraph):
+            raise InputError(KEY, str(path), "a NIR graph", f"It is a single {type(self._graph).__name__}.")
+
+    @property
+    def sha256(self) -> str:
+        """What tells this content from any other."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def clock(self) -> Clock | None:
+        """The step and the scale of rates, where `write` wrote the file; other programs' have none."""
+        stored = self._graph.metadata.get("spiketrain")
+        if stored is None:
+            return None
+        try:
+            return Clock(*(float(stored[field]) for field in ("dt_ms", "max_rate_hz", "readout_tau_ms")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._wrong(error) from None
+
+    def chip(self, clock: Clock | None = None) -> Stored:
+        """Return what the file holds.
+
+        Args:
+            clock: the step and the scale of rates for another program's graph, which has none.
+
+        Raises:
+            InputError: something in the file is not what it should be, or another program's graph
+                comes without a clock.
+            UnsupportedError: it has nodes, or loops, that a network here cannot have.
+        """
+        try:
+            if self.clock is not None:
+                return nir_graphs.checked(_stored(self._graph, self._graph.metadata["spiketrain"]))
+            if clock is not None:
+                return nir_graphs.checked(nir_graphs.stored(self._graph, clock))
+        except (KeyError, AttributeError, IndexError, TypeError, ValueError) as error:
+            raise (error if isinstance(error, InputError) else self._wrong(error)) from None
+        fix = "Another program's graph does not say its time step and its scale of rates."
+        raise InputError(KEY, str(self.path), "a NIR file made by spiketrain export", fix)
+
+    def _wrong(self, error: Exception) -> InputError:
+        return InputError(KEY, str(self.path), "a whole NIR file", f"{type(error).__name__}: {error}")
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        graph = nir.read(path, type_check=False)
-        clock = graph.metadata["spiketrain"]
-        return _stored(graph, clock)
-    except (OSError, KeyError, AttributeError, TypeError, ValueError, AssertionError) as error:
-        if isinstance(error, InputError):
-            raise
-        allowed = "a NIR file made by spiketrain export"
-        raise InputError("network.nir", str(path), allowed, f"{type(error).__name__}: {error}") from None
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(KEY, str(path), "a readable NIR file", error.strerror or "") from None
+    if len(content) > MAX_BYTES:
+        raise InputError(KEY, f"more than {MAX_BYTES} bytes", f"at most {MAX_BYTES} bytes")
+    return content
+
+
+def read(path: Path, clock: Clock | None = None) -> Stored:
+    """Read a file that `write` wrote, or with a clock that of another program; see `NIRFile`."""
+    return NIRFile(path).chip(clock)
 
 
 def _stored(graph: nir.NIRGraph, clock: Mapping[str, Any]) -> Stored:
     if int(clock["version"]) != VERSION:
-        raise InputError("network.nir", int(clock["version"]), f"version {VERSION} of the metadata")
+        raise InputError(KEY, int(clock["version"]), f"version {VERSION} of the metadata")
     nodes = graph.nodes
     targets = dict(graph.edges)
     sources = {after: before for before, after in graph.edges}
