@@ -142,20 +142,28 @@ def kinds(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
-def fields_of(part: Any) -> dict[str, Any]:
-    """Return the keys of a built part with their values, as plain data."""
-    return {f.name: plain(getattr(part, f.name)) for f in dataclasses.fields(part) if f.init}
+def fields_of(part: Any, *, defaults: bool = True) -> dict[str, Any]:
+    """Return the keys of a built part with their values, as plain data; without `defaults`, what differs."""
+    fields = [f for f in dataclasses.fields(part) if f.init]
+    kept = [f for f in fields if defaults or getattr(part, f.name) != _default(f)]
+    return {f.name: plain(getattr(part, f.name), defaults=defaults) for f in kept}
 
 
-def plain(value: Any) -> Any:
+def _default(field: dataclasses.Field[Any]) -> Any:
+    made = field.default_factory
+    return field.default if made is REQUIRED else made()
+
+
+def plain(value: Any, *, defaults: bool = True) -> Any:
     """Return `value` as YAML can say it; a part that is chosen by name gets its name."""
     if dataclasses.is_dataclass(value):
         group = getattr(value, "plugin_group", None)
-        return {"name": _name(group, type(value)), **fields_of(value)} if group else fields_of(value)
+        own = fields_of(value, defaults=defaults)
+        return {"name": _name(group, type(value)), **own} if group else own
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner, defaults=defaults) for key, inner in value.items()}
     if isinstance(value, (list, tuple, frozenset)):
-        return [plain(inner) for inner in value]
+        return [plain(inner, defaults=defaults) for inner in value]
     if isinstance(value, Enum):
         return plain(value.value)
     return str(value) if isinstance(value, Path) else value

@@ -198,20 +198,38 @@ class Experiment(Section):
             item_bytes=8 if part.dtype == "float64" else 4,
         )
 
-    def resolved(self) -> dict[str, Any]:
-        """Return the whole config as plain data, every default written out; it runs again as it is."""
+    def resolved(self, *, defaults: bool = True) -> dict[str, Any]:
+        """Return the whole config as plain data; it runs again as it is.
+
+        Args:
+            defaults: write out every default; otherwise a value that is the default is left out, whether
+                the config said it or not.
+        """
         spec = self.build_mismatch()
-        plain = building.plain(self.model_dump())
-        plain["task"] |= building.fields_of(self.build_task())
-        plain["rule"] |= building.fields_of(self.build_rule())
-        plain["bridge"]["encoding"] |= building.fields_of(self.build_encoding())
-        plain["training"]["optimizer"] |= building.fields_of(self.build_optimizer())
-        neuron = self._neuron("network.neuron", self.network.neuron)
-        plain["network"]["neuron"] = {"model": self.network.neuron["model"], **building.fields_of(neuron)}
-        plain["mismatch"] |= building.plain(self.mismatch.entries)
-        for name, entry in {**spec.deviations, **spec.imperfections}.items():
-            plain["mismatch"][name] |= building.fields_of(entry)
-        return dict(plain)
+        plain: dict[str, Any] = building.plain(self.model_dump(exclude_defaults=not defaults))
+        mismatch = plain.setdefault("mismatch", {})
+        mismatch |= building.plain(self.mismatch.entries)
+        places = [
+            (plain, "task", self.task.keys, self.build_task()),
+            (plain, "rule", self.rule.keys, self.build_rule()),
+            (plain.setdefault("bridge", {}), "encoding", self.bridge.encoding.keys, self.build_encoding()),
+            (plain["training"], "optimizer", self.training.optimizer.keys, self.build_optimizer()),
+            (
+                plain["network"],
+                "neuron",
+                self.network.neuron,
+                self._neuron("network.neuron", self.network.neuron),
+            ),
+            *(
+                (mismatch, name, self.mismatch.entries[name], part)
+                for name, part in (spec.deviations | spec.imperfections).items()
+            ),
+        ]
+        for place, key, given, part in places:
+            known = building.fields_of(part)
+            name = {k: v for k, v in given.items() if k not in known}
+            place[key] = name | building.fields_of(part, defaults=defaults)
+        return plain
 
 
 def load_experiment(path_or_name: str, overrides: Sequence[str] = ()) -> Experiment:

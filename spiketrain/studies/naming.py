@@ -1,4 +1,8 @@
-"""Names of cells: the hash of their resolved config.
+"""Names of cells: the hash of what their resolved config says beyond the defaults.
+
+A key that the config does not say, or says as its default is, is no part of the name: so a key that a new
+version adds changes no names, and finished cells stay finished. (A default whose *value* changes would leave
+names alone too: such a change needs a new key, or a new folder.)
 
 To resolve a config takes milliseconds, and a sweep has up to 10⁵ of them. But what a section resolves to
 depends on that section alone, and cells share most of their sections: each is resolved once.
@@ -13,14 +17,21 @@ from typing import Any, final
 
 from rate_bridge.errors import InputError
 from spiketrain.config import Experiment
+from spiketrain.config.sections import MismatchPart, TrainingPart
 
 __all__ = ["Names"]
 
 SECTIONS = tuple(name for name in Experiment.model_fields if name != "name")
 """A cell's name is not about what the config is called."""
 
-FREE = {"training": ("seed",), "mismatch": ("seed", "first_chip")}
-"""Integers that nothing else depends on; they would make every section a new one."""
+FREE = {
+    "training": {"seed": TrainingPart.model_fields["seed"].default},
+    "mismatch": {name: MismatchPart.model_fields[name].default for name in ("seed", "first_chip")},
+}
+"""Integers that nothing else depends on, and their defaults; they would make every section a new one."""
+
+NOTHING = json.dumps({})
+"""The text of a section that says nothing beyond its defaults."""
 
 DIGITS = 16
 
@@ -32,7 +43,7 @@ class Names:
     """Gives configs their names, and says what is wrong with those that cannot be resolved."""
 
     def __init__(self) -> None:
-        self._resolved: dict[tuple[str, str], tuple[str, dict[str, int]]] = {}
+        self._resolved: dict[tuple[str, str], str] = {}
         self._wrong: dict[tuple[str, ...], InputError] = {}
         self._texts: dict[int, tuple[object, str, dict[str, int]]] = {}
 
@@ -49,18 +60,20 @@ class Names:
             wrong = self._resolve(config, texts)
         if wrong is not None:
             return _hash(json.dumps(config, sort_keys=True, default=str)), wrong
-        known = [self._resolved[key] for key in zip(SECTIONS, texts, strict=True)]
-        numbers = [{**default, **own} for (_, default), (_, own) in zip(known, parts, strict=True)]
-        return _hash(*(text for text, _ in known), repr([sorted(n.items()) for n in numbers])), None
+        known = zip(SECTIONS, texts, parts, strict=True)
+        said = [
+            (section, self._resolved[section, text], sorted(n.items())) for section, text, (_, n) in known
+        ]
+        return _hash(*(repr(one) for one in said if one[1] != NOTHING or one[2])), None
 
     def _resolve(self, config: Mapping[str, Any], texts: tuple[str, ...]) -> InputError | None:
         try:
-            resolved = Experiment.from_mapping({"name": "cell", **config}).resolved()
+            resolved = Experiment.from_mapping({"name": "cell", **config}).resolved(defaults=False)
         except InputError as error:
             self._wrong[texts] = error
             return error
         for section, text in zip(SECTIONS, texts, strict=True):
-            self._resolved[section, text] = _apart(section, resolved[section])
+            self._resolved[section, text] = _apart(section, resolved.get(section, {}))[0]
         return None
 
     def _text(self, section: str, value: object) -> tuple[str, dict[str, int]]:
@@ -75,13 +88,13 @@ class Names:
 
 
 def _apart(section: str, value: object) -> tuple[str, dict[str, int]]:
-    """Return a section without its free integers as text, and these."""
+    """Return a section without its free integers as text, and those of them that are not the defaults."""
     free: dict[str, int] = {}
     if isinstance(value, dict):
-        free = {
-            k: value[k] for k in FREE.get(section, ()) if type(value.get(k)) is int and 0 <= value[k] < 2**63
-        }
+        known = FREE.get(section, {})
+        free = {k: value[k] for k in known if type(value.get(k)) is int and 0 <= value[k] < 2**63}
         value = {k: v for k, v in value.items() if k not in free}
+        free = {k: v for k, v in free.items() if v != known[k]}
     return json.dumps(value, sort_keys=True, default=str), free
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from small_study import BASE, study
 
+from learning.backprop import Backprop
 from rate_bridge.errors import InputError
-from spiketrain.config import Experiment
+from spiketrain.config import Experiment, building
 from spiketrain.studies.naming import Names
 from spiketrain.studies.plan import Plan
 
@@ -39,6 +41,24 @@ def test_a_name_is_that_of_the_resolved_config() -> None:
     other = {**BASE, "training": {**BASE["training"], "seed": 1}}
     assert Names().name(other)[0] == names.name(other)[0] != first
     assert names.name({**BASE, "training": {**BASE["training"], "seed": 0}})[0] == first
+    backwards = Names()
+    assert backwards.name(other)[0] != backwards.name(BASE)[0] == first
+
+
+def test_a_key_that_is_new_changes_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule gets one more key, with a default: finished cells keep their names."""
+
+    @dataclass(frozen=True)
+    class Newer(Backprop):
+        novelty: float = 0.5
+
+    before = Names().name(BASE)[0]
+    find = building.find
+    monkeypatch.setattr(building, "find", lambda group, *of: Newer if group == "rules" else find(group, *of))
+    assert Names().name(BASE)[0] == before
+    said = {**BASE, "rule": {"name": "backprop", "novelty": 0.5}}
+    assert Names().name(said)[0] == before
+    assert Names().name({**BASE, "rule": {"name": "backprop", "novelty": 0.6}})[0] != before
 
 
 def test_the_same_experiment_twice_is_one_cell() -> None:
