@@ -96,8 +96,7 @@ def load(
     """
     if resume and output is None:
         raise InputError("--resume", "no --output", "--output DIR, the folder of the study to go on with")
-    from spiketrain.studies.compare import expanded  # noqa: PLC0415 (a usage error needs no libraries)
-    from spiketrain.studies.study import load_study, stored_study  # noqa: PLC0415
+    from spiketrain.studies.study import load_study, stored_study  # noqa: PLC0415 (a usage error needs none)
 
     if config is None and resume and output is not None:
         if overrides or quick:
@@ -105,8 +104,7 @@ def load(
                 "--resume", overrides or "--quick", "nothing that changes the study it goes on with"
             )
         return stored_study(output)
-    study = load_study(required(config), overrides or [], quick=quick)
-    return study if study.compare is None else expanded(study)
+    return load_study(required(config), overrides or [], quick=quick)
 
 
 def conclude(study: Study, swept: Swept, *, quiet: bool) -> None:

@@ -222,7 +222,7 @@ class Experiment(Section):
             ),
             *(
                 (mismatch, name, self.mismatch.entries[name], part)
-                for name, part in (spec.deviations | spec.imperfections).items()
+                for name, part in {**spec.deviations, **spec.imperfections}.items()
             ),
         ]
         for place, key, given, part in places:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 from rate_bridge.errors import InputError
-from spiketrain.studies.parts import ComparePart, Form
+from spiketrain.studies.parts import ComparePart
 from spiketrain.studies.study import Study
 
 __all__ = ["expanded"]
 
-COLUMNS = ("rule", "form", "kind", "sigma")
+BASE, ALSO = "base", "also"
+"""Keys of a task or a rule that are no changes of a config."""
+
+
+class Case(NamedTuple):
+    """One combination; its fields are the columns of the table."""
+
+    rule: str
+    form: str
+    task: str
+    kind: str
+    sigma: float
 
 
 def expanded(study: Study) -> Study:
-    """Return the study whose cells are the comparison: rules × forms × kinds of mismatch × sigma.
+    """Return the study whose cells are the comparison: sigma × tasks × rules × forms × kinds of mismatch.
 
-    Forms share the task, the chips' numbers and seeds; without deviations there is one cell for all kinds.
+    Forms share the chips' numbers and seeds; without deviations there is one cell for all kinds. Sigma
+    varies slowest, in the order given, so that a study that is cut short has whole levels of it.
 
     Args:
         study: has a section ``compare`` and no lists of its own.
@@ -37,48 +49,72 @@ def expanded(study: Study) -> Study:
                 f"compare.forms.{name}.kinds", list(form.kinds), f"{kinds}, as the first form has"
             )
     cases = [
-        _case(part, study, (rule, name, kind, sigma))
-        for rule in part.rules
-        for name in part.forms
-        if part.rules[rule].get(name, ()) is not None
-        for kind in kinds
+        case
         for sigma in part.sigma
+        for task in part.tasks or {"": {}}
+        for rule in part.rules
+        for form in part.forms
+        for kind in kinds
+        if (case := _entry(part, study, Case(rule, form, task, kind, sigma))) is not None
     ]
-    analysis = study.analysis or {"x": "sigma", "compare": "form", "panels": "kind"}
-    plain = study.resolved() | {"list": {"case": cases}, "analysis": analysis, "set": {}}
-    if study.analysis is not None:
-        plain["analysis"] = study.resolved()["analysis"]
+    plain = study.resolved() | {"list": {"case": cases}, "compare": None, "set": {}}
+    plain["analysis"] = plain["analysis"] or {"x": "sigma", "compare": "form", "panels": "kind"}
     return Study.from_mapping(plain)
 
 
-def _case(part: ComparePart, study: Study, label: tuple[str, str, str, float]) -> dict[str, Any]:
-    rule, name, kind, sigma = label
-    form = part.forms[name]
+def _entry(part: ComparePart, study: Study, case: Case) -> dict[str, Any] | None:
+    """Return a case as an entry of a list; None where a task or a rule leaves it out."""
+    form = part.forms[case.form]
+    task, rule = (
+        _said(part, key, label, case) for key, label in (("tasks", case.task), ("rules", case.rule))
+    )
+    if task is None or rule is None:
+        return None
+    said = {BASE: form.base, ALSO: [], **form.changes, **task, **rule}
+    base, also = said.pop(BASE), said.pop(ALSO)
+    if not isinstance(base, dict):
+        allowed = "a config to start from; here, in the task, or in the rule"
+        raise InputError(f"compare.forms.{case.form}.base", "nothing", allowed)
     deviations = {
-        f"mismatch.{parameter}": {"distribution": part.distribution, "cv": sigma}
-        for parameter in form.kinds[kind]
-        if sigma > 0
+        f"mismatch.{parameter}": {"distribution": part.distribution, "cv": case.sigma}
+        for parameter in (*form.kinds[case.kind], *also)
+        if case.sigma > 0
     }
+    columns = {name: value for name, value in case._asdict().items() if value != ""}
     return {
-        "label": dict(zip(COLUMNS, label, strict=True)),
-        "base": _without_deviations(form, part.chips),
-        **form.changes,
-        **_for_form(part.rules[rule], part.forms, name),
+        "label": columns,
+        BASE: _without_deviations(base, part.chips),
+        **said,
         **study.changes,
         **deviations,
     }
 
 
-def _without_deviations(form: Form, chips: int) -> dict[str, Any]:
-    base = dict(form.base) if isinstance(form.base, dict) else {}
+def _without_deviations(base: Mapping[str, Any], chips: int) -> dict[str, Any]:
     kept = {k: v for k, v in base.get("mismatch", {}).items() if k in ("seed", "first_chip", "shadow")}
     return {**base, "mismatch": {**kept, "chips": chips}}
 
 
-def _for_form(rule: Mapping[str, Any], forms: Mapping[str, Form], name: str) -> dict[str, Any]:
-    """Return a rule's changes: those for all forms, then those for this one."""
-    shared = {key: value for key, value in rule.items() if key not in forms}
-    own = rule.get(name, {})
-    if not isinstance(own, dict):
-        raise InputError(f"compare.rules.{name}", own, "dotted keys and values")
-    return {**shared, **own}
+def _said(part: ComparePart, section: str, label: str, case: Case) -> dict[str, Any] | None:
+    """Return what a task or a rule changes in a case."""
+    entries: Mapping[str, Mapping[str, Any]] = getattr(part, section)
+    key = f"compare.{section}.{label}"
+    return _holding(entries.get(label, {}), (case.form, case.task), {*part.forms, *part.tasks}, key)
+
+
+def _holding(
+    changes: Mapping[str, Any], chosen: Collection[str], names: Collection[str], key: str
+) -> dict[str, Any] | None:
+    """Return the changes for all cases, then those under the names of the chosen form and task."""
+    held = {k: v for k, v in changes.items() if k not in names}
+    for name in (name for name in chosen if name in changes):
+        inside = changes[name]
+        if inside is None:
+            return None
+        if not isinstance(inside, dict):
+            raise InputError(f"{key}.{name}", inside, "dotted keys and values, or null to leave it out")
+        further = _holding(inside, chosen, names, f"{key}.{name}")
+        if further is None:
+            return None
+        held |= further
+    return held

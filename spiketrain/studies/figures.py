@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -16,7 +17,7 @@ MARKERS = "osD^vP*X"
 
 
 def against(
-    summary: pd.DataFrame, *, x: str, series: Sequence[str], panels: str | None, outcome: str
+    summary: pd.DataFrame, *, x: str, series: Sequence[str], panels: Sequence[str], outcome: str
 ) -> Drawing:
     """Draw means with their intervals against a column, a line per series and a panel per level.
 
@@ -24,28 +25,33 @@ def against(
         summary: from `statistics.summarise`.
         x: column along the abscissa.
         series: columns whose combinations are lines.
-        panels: column that gets a panel per level.
+        panels: columns that get a panel per level: none, one, or one for the rows and one for the columns.
         outcome: what the means are of.
     """
-    levels = list(dict.fromkeys(summary[panels])) if panels else [None]
-    columns = min(3, len(levels))
+    levels = list(itertools.product(*(dict.fromkeys(summary[name]) for name in panels)))
+    columns = summary[panels[1]].nunique() if len(panels) > 1 else min(3, len(levels))
+    lines = list(dict.fromkeys(_called(row, series) for _, row in summary.iterrows()))
     rows = -(-len(levels) // columns)
     figure, axes = blank(rows, columns, 0.6 + 2.9 * rows, sharey=True)
     places = [ax for row in axes for ax in row]
     for ax, level in zip(places, levels, strict=False):
-        part = summary if level is None else summary[summary[panels] == level]
-        _lines(ax, part, x, series)
+        part = summary
+        for name, value in zip(panels, level, strict=True):
+            part = part[part[name] == value]
+        _lines(ax, part, x, series, lines)
         ax.set_xlabel(words(x))
-        if level is not None:
-            ax.set_title(f"{words(str(panels))}: {level}")
+        ax.set_title(", ".join(f"{words(name)}: {value}" for name, value in zip(panels, level, strict=True)))
     for ax in places[len(levels) :]:
         ax.set_axis_off()
-    axes[0][0].set_ylabel(words(outcome))
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, max(1, len(labels))))
+    for row in axes:
+        row[0].set_ylabel(words(outcome))
+    drawn = {
+        label: line for ax in places for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(drawn.values(), drawn, loc="outside lower center", ncols=min(4, max(1, len(drawn))))
     last = summary[summary[x] == summary[x].max()]
     ends = "; ".join(
-        f"{_called(row, series, panels)} {row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        f"{_called(row, [*series, *panels])} {row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
         for _, row in last.iterrows()
     )
     return Drawing(
@@ -58,13 +64,15 @@ def against(
     )
 
 
-def _lines(ax: Axes, part: pd.DataFrame, x: str, series: Sequence[str]) -> None:
-    groups = list(part.groupby(list(series), sort=False)) if series else [(("all",), part)]
-    for index, (names, group) in enumerate(groups):
+def _lines(ax: Axes, part: pd.DataFrame, x: str, series: Sequence[str], lines: Sequence[str]) -> None:
+    """Draw a panel; a line looks the same in all of them."""
+    groups = [group for _, group in part.groupby(list(series), sort=False)] if series else [part]
+    for group in groups:
         ordered = group.sort_values(x)
-        label = ", ".join(str(name) for name in names)
+        label = _called(ordered.iloc[0], series)
+        index = lines.index(label)
         style = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
-        ax.plot(ordered[x], ordered["mean"], label=label, **style)  # type: ignore[arg-type]
+        ax.plot(ordered[x], ordered["mean"], label=label or "all", **style)  # type: ignore[arg-type]
         known = ordered.dropna(subset=["low", "high"])
         ax.fill_between(known[x], known["low"], known["high"], color=colour(index), alpha=0.18, linewidth=0)
 
@@ -116,5 +124,5 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _called(row: pd.Series, series: Sequence[str], panels: str | None) -> str:
-    return ", ".join(str(row[name]) for name in [*series, *([panels] if panels else [])])
+def _called(row: pd.Series, columns: Sequence[str]) -> str:
+    return ", ".join(str(row[name]) for name in columns)

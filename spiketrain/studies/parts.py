@@ -63,7 +63,7 @@ class AnalysisPart(Section):
     Args:
         x: column along the abscissa, such as the mismatch.
         compare: column whose levels are compared, chip by chip.
-        panels: column that gets a panel for each of its levels.
+        panels: column that gets a panel for each of its levels; of two columns, the first makes the rows.
         outcome: column that is compared.
         reference: the level that the others are compared with; None compares all pairs.
         better: whether a higher outcome is better.
@@ -72,7 +72,7 @@ class AnalysisPart(Section):
 
     x: str
     compare: str
-    panels: str | None = None
+    panels: str | tuple[str, str] | None = None
     outcome: str = "test_accuracy"
     reference: str | None = None
     better: Literal["higher", "lower"] = "higher"
@@ -84,30 +84,35 @@ class Form(Section):
     """One form of the network in a comparison.
 
     Args:
-        base: the config of this form.
         kinds: kind of mismatch to the parameters of this form that it stands for.
+        base: the config of this form, where neither a task nor a rule names one.
         set: dotted keys, the same in every cell of this form.
     """
 
-    base: str | dict[str, Any]
     kinds: dict[str, tuple[str, ...]]
+    base: str | dict[str, Any] | None = None
     changes: dict[str, Any] = Field(default={}, alias="set")
 
 
 @final
 class ComparePart(Section):
-    """The same task, chips and rule in several forms, against mismatch.
+    """The same tasks, chips and rules in several forms, against mismatch.
+
+    What a task or a rule says is dotted keys of a config, ``base`` (the config to start from) and ``also``
+    (parameters that deviate besides those of the kind). What stands under the name of a form or a task is for
+    that one alone, and null there leaves it out. Rules overrule tasks, and these the forms.
 
     Args:
-        forms: name to form; two or more.
-        rules: label to dotted keys for every form; keys under a form's name are for that form alone, and
-            null there leaves the form out.
+        forms: name to form; one or more.
+        tasks: label to what is said for every rule; none leaves the bases' task.
+        rules: label to what is said for every form and task.
         sigma: coefficients of variation; additive parameters get them as standard deviations.
         chips: number of chips.
         distribution: of the deviations.
     """
 
-    forms: Annotated[dict[str, Form], Field(min_length=2)]
+    forms: Annotated[dict[str, Form], Field(min_length=1)]
+    tasks: dict[str, dict[str, Any]] = Field(default={})
     rules: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     sigma: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
     chips: Count = 10

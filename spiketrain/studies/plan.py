@@ -11,6 +11,7 @@ from typing import Any, final
 
 from rate_bridge.errors import InputError, nearest
 from spiketrain.config.reading import assign
+from spiketrain.studies.compare import expanded
 from spiketrain.studies.naming import Names
 from spiketrain.studies.parts import Entry, GridAxis
 from spiketrain.studies.study import Study
@@ -59,14 +60,14 @@ class Plan:
     """All cells of a study, in order, each named once.
 
     Args:
-        study: what to do.
+        study: what to do; a comparison is expanded.
 
     Raises:
         InputError: no cell is possible (the first one's error), or there are too many.
     """
 
     def __init__(self, study: Study) -> None:
-        self.study = study
+        self.study = study = study if study.compare is None else expanded(study)
         self._axes = _axes(study)
         size = math.prod(len(axis) for axis in self._axes)
         if size > MAX_CELLS:

@@ -40,8 +40,8 @@ def write_report(study: Study, root: Path, table: pd.DataFrame) -> Path:
     plan = Plan(study)
     sheets: list[Sheet] = []
     parts: dict[str, object] = {}
-    if study.analysis is not None and len(table):
-        parts = _analysed(study.analysis, plan.columns, table, sheets)
+    if plan.study.analysis is not None and len(table):
+        parts = _analysed(plan.study.analysis, plan.columns, table, sheets)
     else:
         sheets.append(Sheet("rows", "Results", "A row per cell and chip.", table))
     if failed:
@@ -65,9 +65,10 @@ def _analysed(
     part: AnalysisPart, columns: list[str], table: pd.DataFrame, sheets: list[Sheet]
 ) -> dict[str, object]:
     """Return the figures and findings that an analysis asks for; its tables are added to `sheets`."""
-    named = {"x": part.x, "compare": part.compare, "panels": part.panels, "outcome": part.outcome}
-    for key, name in named.items():
-        if name is not None and name not in table.columns:
+    panels = (part.panels,) if isinstance(part.panels, str) else part.panels or ()
+    named = {"x": part.x, "compare": part.compare, "outcome": part.outcome}
+    for key, name in [*named.items(), *(("panels", name) for name in panels)]:
+        if name not in table.columns:
             raise InputError(f"analysis.{key}", name, f"a column of the table: {', '.join(table.columns)}")
     cells = [name for name in columns if name != "seed"]
     others = [name for name in cells if name != part.compare]
@@ -75,7 +76,8 @@ def _analysed(
     tests = compare_levels(
         table, part.compare, others, part.outcome, reference=part.reference, resamples=part.resamples
     )
-    series = [name for name in cells if name not in (part.x, part.panels)]
+    varied = [name for name in cells if table[name].nunique(dropna=False) > 1] or cells
+    series = [name for name in varied if name not in (part.x, *panels)]
     seeds = table["seed"].nunique() if "seed" in table else 1
     note = f"Unit: the chip; {seeds} training seed{'s' if seeds > 1 else ''} averaged per chip."
     sheets += [
@@ -88,9 +90,10 @@ def _analysed(
         ),
     ]
     with drawn():
-        drawings = [against(summary, x=part.x, series=series, panels=part.panels, outcome=part.outcome)]
+        drawings = [against(summary, x=part.x, series=series, panels=panels, outcome=part.outcome)]
         if len(tests):
-            drawings.append(differences(tests, others, part.outcome))
+            places = [name for name in others if name in varied]
+            drawings.append(differences(tests, places, part.outcome))
     return {"drawings": drawings, "findings": _findings(part, others, tests)}
 
 

@@ -181,17 +181,18 @@ def _with_bases(raw: dict[str, Any]) -> dict[str, Any]:
             axis: [_with_base(entry) for entry in entries] if isinstance(entries, list) else entries
             for axis, entries in lists.items()
         }
-    compare = raw.get("compare")
-    if isinstance(compare, dict) and isinstance(compare.get("forms"), dict):
-        forms = {name: _with_base(form) for name, form in compare["forms"].items()}
-        raw["compare"] = {**compare, "forms": forms}
+    if isinstance(raw.get("compare"), dict):
+        raw["compare"] = {key: _with_base(part, deep=3) for key, part in raw["compare"].items()}
     return raw
 
 
-def _with_base(entry: Any) -> Any:
-    if isinstance(entry, dict) and isinstance(entry.get("base"), str):
-        return {**entry, "base": _read_base(entry["base"])}
-    return entry
+def _with_base(entry: Any, deep: int = 0) -> Any:
+    """Read the config that an entry names, and those that entries within it name, `deep` levels down."""
+    if not isinstance(entry, dict):
+        return entry
+    inner = {k: _with_base(v, deep - 1) if deep and k != "base" else v for k, v in entry.items()}
+    named = isinstance(inner.get("base"), str)
+    return {**inner, "base": _read_base(inner["base"])} if named else inner
 
 
 def _read_base(name: str) -> dict[str, Any]:

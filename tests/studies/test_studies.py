@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from rate_bridge.errors import InputError
 from spiketrain.cli import app
 from spiketrain.config import load_experiment, shipped
-from spiketrain.studies.compare import expanded
+from spiketrain.studies.figures import against
 from spiketrain.studies.identified import identify, time_to_identify
 from spiketrain.studies.identify import angle, gain, r2
 from spiketrain.studies.plan import Plan
@@ -50,7 +50,7 @@ COMPARE = {
 
 
 def test_a_comparison_is_a_study_of_forms_and_kinds() -> None:
-    plan = Plan(expanded(study(grid={}, compare=COMPARE)))
+    plan = Plan(study(grid={}, compare=COMPARE))
     rows = pd.DataFrame([dict(cell.columns) for cell in plan.rows()])
     assert len(rows) == (2 + 1) * 2 * 2
     assert len(plan) == (2 + 1) * 3, "without deviations all kinds are one cell"
@@ -60,16 +60,73 @@ def test_a_comparison_is_a_study_of_forms_and_kinds() -> None:
         if c.columns["form"] == "spiking" and c.columns["kind"] == "both" and c.columns["sigma"]
     )
     assert set(cell.config["mismatch"]) == {"chips", "seed", "weight", "threshold"}
+    assert rows["sigma"].tolist() == sorted(rows["sigma"]), "whole levels of sigma, one after the other"
     forms: dict[str, Any] = COMPARE["forms"]  # type: ignore[assignment]
     other = {**forms, "spiking": {**forms["spiking"], "kinds": {"weight": ["weight"]}}}
     with pytest.raises(InputError, match=r"compare\.forms\.spiking\.kinds"):
-        expanded(study(grid={}, compare={**COMPARE, "forms": other}))
+        Plan(study(grid={}, compare={**COMPARE, "forms": other}))
+
+
+def test_a_comparison_over_tasks_where_each_has_its_own_networks() -> None:
+    """Later overrules earlier: form, task, rule; what stands under a name is for that form or task alone."""
+    tuned = {**BASE, "training": {**BASE["training"], "learning_rate": 0.02}}
+    compare = {
+        "forms": {"rate": {"kinds": {"all": ["weight"]}}, "spiking": {"kinds": {"all": ["threshold"]}}},
+        "tasks": {
+            "digits": {"rate": {"base": BASE}, "spiking": {"base": LIF}, "training.epochs": 2},
+            "two moons": {"spiking": None, "base": BASE, "training.epochs": 3},
+        },
+        "rules": {
+            "bp": {"rate": {"digits": {"base": tuned}, "two moons": {"training.batch": 64}}},
+            "dfc": {"rule": DFC, "also": ["feedback"], "spiking": {"training.epochs": 9}},
+        },
+        "sigma": [0.2],
+        "chips": 3,
+    }
+    cells = {tuple(c.columns.values())[:3]: c.config for c in Plan(study(grid={}, compare=compare)).cells()}
+    assert set(cells) == {
+        (rule, *place)
+        for rule in ("bp", "dfc")
+        for place in (("rate", "digits"), ("spiking", "digits"), ("rate", "two moons"))
+    }
+    training = {case: config["training"] for case, config in cells.items()}
+    assert training["bp", "rate", "digits"]["learning_rate"] == 0.02
+    assert training["bp", "rate", "two moons"] == {**BASE["training"], "batch": 64, "epochs": 3}
+    assert {
+        training[rule, form, "digits"]["epochs"] for rule, form in (("bp", "rate"), ("bp", "spiking"))
+    } == {2}
+    assert training["dfc", "spiking", "digits"]["epochs"] == 9
+    assert set(cells["dfc", "spiking", "digits"]["mismatch"]) == {"chips", "seed", "threshold", "feedback"}
+    assert set(cells["bp", "rate", "digits"]["mismatch"]) == {"chips", "seed", "weight"}
+    homeless = {**compare, "tasks": {"digits": {"spiking": {"base": LIF}}}, "rules": {"dfc": {"rule": DFC}}}
+    with pytest.raises(InputError, match=r"compare\.forms\.rate\.base"):
+        Plan(study(grid={}, compare=homeless))
+
+
+@pytest.mark.parametrize("panels", [[], ["form"], ["form", "task"]])
+def test_a_line_looks_the_same_in_every_panel(panels: list[str]) -> None:
+    rows = [
+        {"rule": r, "form": f, "task": t, "sigma": s, "mean": 0.5, "low": 0.4, "high": 0.6}
+        for f, r in (("rate", "bp"), ("rate", "ep"), ("rate", "dfc"), ("spiking", "dfc"))
+        for t in ("digits", "moons", "stars", "circles")
+        for s in (0.4, 0.0)
+    ]
+    series = [name for name in ("rule", "form", "task") if name not in panels]
+    drawing = against(pd.DataFrame(rows), x="sigma", series=series, panels=panels, outcome="accuracy")
+    colours: dict[str, set[str]] = {}
+    for line in (line for ax in drawing.figure.axes for line in ax.lines):
+        assert list(line.get_xdata()) == [0.0, 0.4]
+        colours.setdefault(str(line.get_label()), set()).add(str(line.get_color()))
+    assert len(colours) == {0: 16, 1: 12, 2: 3}[len(panels)]
+    assert all(len(used) == 1 for used in colours.values())
+    shown = [ax for ax in drawing.figure.axes if ax.lines]
+    assert len(shown) == {0: 1, 1: 2, 2: 8}[len(panels)]
 
 
 @pytest.fixture(scope="module")
 def compared(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("compare") / "study"
-    whole = expanded(study(grid={}, compare=COMPARE, keep={"rule": ["dfc"]}))
+    whole = study(grid={}, compare=COMPARE, keep={"rule": ["dfc"]})
     swept = sweep(whole, root, Options(scheduler=scheduler, quiet=True))
     write_report(whole, root, swept.table)
     return root
@@ -230,12 +287,12 @@ def test_overrides_are_for_the_cells_or_for_the_study() -> None:
     found = load_study("studies/mismatch.yaml", ["study.compare.chips=3", "training.epochs=2"])
     assert found.compare is not None
     assert found.compare.chips == 3
-    cells = list(Plan(expanded(found)).cells())
+    cells = list(Plan(found).cells())
     assert {(c.config["mismatch"]["chips"], c.config["training"]["epochs"]) for c in cells} == {(3, 2)}
 
 
 def test_a_folder_says_which_study_it_is_for(compared: Path) -> None:
-    whole = expanded(study(grid={}, compare=COMPARE, keep={"rule": ["dfc"]}))
+    whole = study(grid={}, compare=COMPARE, keep={"rule": ["dfc"]})
     assert stored_study(compared).resolved() == whole.resolved()
     with pytest.raises(InputError, match="folder of a study"):
         stored_study(compared / "figures")
@@ -245,7 +302,7 @@ def test_a_folder_says_which_study_it_is_for(compared: Path) -> None:
 @pytest.mark.parametrize("quick", [False, True])
 def test_the_shipped_studies_can_be_planned(name: str, quick: bool) -> None:
     found = load_study(name, quick=quick)
-    plan = Plan(found if found.compare is None else expanded(found))
+    plan = Plan(found)
     assert plan.errors == {}
     if quick:
         assert len(plan) <= 24
