@@ -77,7 +77,7 @@ class Block:
         """Number of samples of all phases together."""
         return int(self.window.shape[0])
 
-    def part(self, part: slice) -> Block:
+    def part(self, part: slice | Tensor) -> Block:
         """Return the samples `part` of the block."""
         per_sample = ("window", "controlled", "softmax", "kp", "ki_per_ms", "leak_per_ms")
         if isinstance(self.drive, SpikeDrive):
@@ -325,7 +325,7 @@ def _currents(network: Network, group: list[Phase]) -> tuple[Tensor, ...]:
     return tuple(layer.expand(chips, -1, -1) for layer in layers)
 
 
-def _map(start: Snapshot, *others: Snapshot, cat: bool, part: slice | None = None) -> Snapshot:
+def _map(start: Snapshot, *others: Snapshot, cat: bool, part: slice | Tensor | None = None) -> Snapshot:
     """Apply one operation along the batch axis to every tensor of snapshots."""
     everyone = (start, *others)
 
@@ -356,7 +356,7 @@ def join(snapshots: Sequence[Snapshot]) -> Snapshot:
     return snapshots[0] if len(snapshots) == 1 else _map(*snapshots, cat=True)
 
 
-def cut(snapshot: Snapshot, part: slice) -> Snapshot:
+def cut(snapshot: Snapshot, part: slice | Tensor) -> Snapshot:
     """Return the samples `part` of a snapshot."""
     return _map(snapshot, cat=False, part=part)
 

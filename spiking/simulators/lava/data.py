@@ -1,9 +1,14 @@
-"""A block as named arrays for the runtime, and the runtime's arrays as an outcome, in floating point."""
+"""A block as named arrays for the runtime, and the runtime's arrays as an outcome, in floating point.
+
+Where synapses learn, a block is several presentations, one after the other in one run of Lava, all of as
+many samples: a last one that has fewer is filled up with samples that no window counts.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +20,7 @@ from rate_bridge.filters import decay
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron, State
-from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
+from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
 from spiking.simulators.base import Block, Outcome
 
 __all__ = ["arrays", "header", "integers", "outcome"]
@@ -29,7 +34,9 @@ def header(network: Network, hardware: Hardware, block: Block, arithmetic: str) 
         "arithmetic": arithmetic,
         "sizes": list(network.sizes),
         "chips": hardware.chips,
-        "batch": block.batch,
+        "batch": _together(block),
+        "presentations": _presentations(block),
+        "learning": None if block.plasticity is None else {"changes": bool(block.plasticity.steps)},
         "steps": block.steps,
         "drive": "spikes" if isinstance(block.drive, SpikeDrive) else "values",
         "connections": [[c.pre, c.post, c.delay_steps] for c in network.connections],
@@ -48,6 +55,26 @@ def _options(neuron: Neuron) -> dict[str, Any]:
     return {f.name: getattr(neuron, f.name) for f in fields(neuron) if f.name not in numbers}
 
 
+def _together(block: Block) -> int:
+    """Return the number of samples that are shown at a time."""
+    return block.batch if block.plasticity is None else block.plasticity.batch or block.batch
+
+
+def _presentations(block: Block) -> int:
+    return math.ceil(block.batch / _together(block))
+
+
+def _filled(block: Block) -> Block:
+    """Return the block with whole presentations; what is added, its last sample again, counts nowhere."""
+    total = _together(block) * _presentations(block)
+    if total == block.batch:
+        return block
+    filled = block.part(torch.arange(total).clamp(max=block.batch - 1))
+    window = filled.window.clone()
+    window[block.batch :] = 0.0
+    return replace(filled, window=window)
+
+
 def numpy(tensor: Tensor) -> NDArray[Any]:
     """Return a tensor as a float64 array."""
     return tensor.detach().to("cpu", torch.float64).numpy()
@@ -55,6 +82,7 @@ def numpy(tensor: Tensor) -> NDArray[Any]:
 
 def arrays(network: Network, hardware: Hardware, block: Block) -> Arrays:
     """Return all numbers of a block; the names are those of `runtime.processes`."""
+    samples, block = block.batch, _filled(block)
     data: dict[str, Tensor] = {"window": block.window}
     for index, layer in enumerate(network.layers):
         values = hardware.neurons[index]
@@ -73,6 +101,8 @@ def arrays(network: Network, hardware: Hardware, block: Block) -> Arrays:
             data[f"shadow.{index}.extra_bias"] = (own["bias"] - values["bias"]).unsqueeze(1)
     data |= _synapses(network, hardware, block)
     data |= _controller(network, hardware, block)
+    if block.plasticity is not None:
+        data |= _learning(network, hardware, block, block.plasticity, samples)
     return {name: numpy(tensor) for name, tensor in data.items()} | {"drive": _drive(block)}
 
 
@@ -97,15 +127,41 @@ def _drive(block: Block) -> NDArray[Any]:
 def _synapses(network: Network, hardware: Hardware, block: Block) -> dict[str, Tensor]:
     data = {}
     for index, (connection, weight) in enumerate(zip(network.connections, hardware.weights, strict=True)):
-        if connection.pre == 0 and isinstance(block.drive, CurrentDrive):
-            data[f"weight.{index}"] = weight
-        else:
-            neuron, values = network.layers[connection.post - 1].neuron, hardware.neurons[connection.post - 1]
-            gain = (1.0 - neuron.synapse_decay(values, network.dt_ms)).unsqueeze(1)
-            data[f"weight.{index}"] = weight * (gain * network.emission_value(connection.pre))
+        data[f"weight.{index}"] = weight * _gain(network, hardware, block, index)
         if connection.delay_steps > 1:
             history = block.start.history[index]
             data[f"history.{index}"] = history[:1] if connection.pre == 0 else history
+    return data
+
+
+def _gain(network: Network, hardware: Hardware, block: Block, index: int) -> Tensor:
+    """Return what a connection's weights are multiplied with: what one emission adds to the current."""
+    connection = network.connections[index]
+    if connection.pre == 0 and isinstance(block.drive, CurrentDrive):
+        return torch.ones(1, 1, 1, dtype=torch.float64)
+    neuron, values = network.layers[connection.post - 1].neuron, hardware.neurons[connection.post - 1]
+    kept = 1.0 - neuron.synapse_decay(values, network.dt_ms)
+    return kept.unsqueeze(1) * network.emission_value(connection.pre)
+
+
+def _learning(
+    network: Network, hardware: Hardware, block: Block, plasticity: Plasticity, samples: int
+) -> dict[str, Tensor]:
+    """Return what synapses need to change: their programmed side, scales of sums, step sizes per sample."""
+    first = torch.arange(_presentations(block)) * _together(block)
+    shown = (samples - first).clamp(max=_together(block)).double()
+    steps = torch.tensor(plasticity.steps or [1.0] * len(network.connections), dtype=torch.float64)
+    values = [1.0 if isinstance(block.drive, CurrentDrive) else network.emission_value(0)]
+    values += [network.emission_value(layer + 1) for layer in range(network.depth)]
+    data = {
+        "learning.factor": steps / shown.unsqueeze(1),
+        "learning.scale": torch.tensor(values, dtype=torch.float64) / block.window[0].sum().double(),
+    }
+    for index, weight in enumerate(hardware.weights):
+        factor = hardware.synapses[index]
+        data[f"plastic.{index}.weight"] = weight
+        data[f"plastic.{index}.factor"] = torch.ones(1, 1, 1) if factor is None else factor
+        data[f"plastic.{index}.gain"] = _gain(network, hardware, block, index)
     return data
 
 
@@ -132,7 +188,10 @@ def _controller(network: Network, hardware: Hardware, block: Block) -> dict[str,
 
 def outcome(network: Network, block: Block, results: Mapping[str, NDArray[Any]]) -> Outcome:
     """Return what came out; see `Outcome`."""
-    found = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in results.items()}
+    found = {
+        name: torch.from_numpy(np.ascontiguousarray(a if name.startswith("change.") else a[:, : block.batch]))
+        for name, a in results.items()
+    }
     layers = range(network.depth)
     traces = {}
     for name in block.record:
@@ -144,6 +203,18 @@ def outcome(network: Network, block: Block, results: Mapping[str, NDArray[Any]])
         control=found["sum.control"] if block.target is not None else None,
         final=_final(network, block, found),
         traces=traces,
+        changes=_changes(network, block, found),
+    )
+
+
+def _changes(network: Network, block: Block, found: Mapping[str, Tensor]) -> tuple[Change, ...]:
+    """Return what the synapses summed: all that was changed, or the mean over the presentations."""
+    if block.plasticity is None:
+        return ()
+    share = 1.0 if block.plasticity.steps else 1.0 / _presentations(block)
+    return tuple(
+        Change(found[f"change.weight.{index}"] * share, found[f"change.bias.{index}"] * share)
+        for index in range(len(network.connections))
     )
 
 

@@ -42,6 +42,7 @@ class LavaSimulator(Simulator):
     """
 
     name: ClassVar[str] = "lava"
+    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity"})
 
     def __init__(
         self,
@@ -60,6 +61,8 @@ class LavaSimulator(Simulator):
         if not timeout_s > 0:
             raise InputError("simulator.timeout_s", timeout_s, "a number > 0")
         super().__init__(device, dtype if arithmetic == "float" else torch.int64)
+        if arithmetic == "fixed":
+            self.abilities = frozenset()  # type: ignore[misc]  # integers learn on the host
         self.arithmetic = arithmetic
         self._client = Client(find(Path(environment) if environment else None), timeout_s)
 

@@ -9,6 +9,11 @@ somebody who waits for him:
 
 What arrives in a step is added to the synaptic current at its end and reaches the membrane in the next
 one, so that a step of Lava is exactly a step of ``docs/model.md``.
+
+Where synapses learn, the samples are shown ``batch`` at a time, and each presentation ends in Lava's learning
+phase, without anything leaving the network:
+
+    shadow --sum--> neurons --error--> dense
 """
 
 from __future__ import annotations
@@ -30,7 +35,10 @@ from .session import Session
 from .shared import share
 from .supervisor import Supervisor
 
-__all__ = ["Networks"]
+__all__ = ["Networks", "total_steps"]
+
+LEARNING = (Population, Dense, Shadow)
+"""Processes that take part in the learning phase."""
 
 COMPILE_S = 60.0
 """Longest time that compiling and starting a network may take."""
@@ -93,10 +101,15 @@ class _Compiled:
             array[...] = 0
         self.clock[...] = self.session.steps
         self.supervisor.watch(self.actors, self.names, self.progress, limit_s)
-        self.session.run(header["steps"], report)
+        self.session.run(total_steps(header), report)
         self.supervisor.relax()
         state = {name: array for name, array in self.inputs.items() if _is_state(name)}
         return {**state, **self.outputs}
+
+
+def total_steps(header: dict[str, Any]) -> int:
+    """Return the steps of all presentations."""
+    return int(header["steps"] * header.get("presentations", 1))
 
 
 def _future_actors() -> list[Any]:
@@ -121,10 +134,11 @@ def _is_state(name: str) -> bool:
 
 def _outputs(header: dict[str, Any]) -> Arrays:
     """Return zeros for everything that is measured."""
-    chips, batch, steps, sizes = (header[key] for key in ("chips", "batch", "steps", "sizes"))
+    chips, steps, sizes = (header[key] for key in ("chips", "steps", "sizes"))
+    samples = header["batch"] * header.get("presentations", 1)
 
     def zeros(*shape: int) -> NDArray[Any]:
-        return np.zeros((chips, batch, *shape))
+        return np.zeros((chips, samples, *shape))
 
     outputs = {"sum.control": zeros(sizes[-1])}
     for layer, size in enumerate(sizes[1:]):
@@ -135,6 +149,9 @@ def _outputs(header: dict[str, Any]) -> Arrays:
             outputs[f"record.{name}.{layer}"] = zeros(steps, size)
     for name in {"control", "readout"} & set(header["record"]):
         outputs[f"record.{name}"] = zeros(steps, sizes[-1])
+    for index, (pre, post, _) in enumerate(header["connections"] if header.get("learning") else ()):
+        outputs[f"change.weight.{index}"] = np.zeros((chips, sizes[pre], sizes[post]))
+        outputs[f"change.bias.{index}"] = np.zeros((chips, sizes[post]))
     return outputs
 
 
@@ -151,7 +168,17 @@ class _Builder:
         self.clock["progress"] = progress[: len(self.names)]
 
     def _make(self, kind: Any, name: str, **options: Any) -> Any:
-        options = {"arrays": self.arrays, "clock": self.clock, "slot": len(self.names), **options}
+        header = self.header
+        options = {
+            "arrays": self.arrays,
+            "clock": self.clock,
+            "slot": len(self.names),
+            "steps": header["steps"],
+            "batch": header["batch"],
+            "samples": header["batch"] * header.get("presentations", 1),
+            "learns": header.get("learning") if kind in LEARNING else None,
+            **options,
+        }
         self.names.append(name)
         return kind(name=name, **options)
 
@@ -164,7 +191,14 @@ class _Builder:
 
         source = self._make(Source, "source", shape=(1, batch, sizes[0]))
         layers = [
-            self._make(Population, f"layer {index + 1}", shape=shape(size), layer=index, **described)
+            self._make(
+                Population,
+                f"layer {index + 1}",
+                shape=shape(size),
+                layer=index,
+                incoming=[k for k, c in enumerate(header["connections"]) if c[1] == index + 1],
+                **described,
+            )
             for index, (size, described) in enumerate(zip(sizes[1:], header["layers"], strict=True))
         ]
         controller = self._make(Controller, "controller", shape=shape(sizes[-1]), closed=header["closed"])
@@ -179,7 +213,11 @@ class _Builder:
                 history=f"history.{index}"
                 if delay > 1 and not (pre == 0 and header["drive"] != "spikes")
                 else "",
+                index=index,
+                pre_layer=pre,
             )
+            if header.get("learning"):
+                layers[post - 1].error.connect(dense.error)
             (source if pre == 0 else layers[pre - 1]).out.connect(dense.pre)
             target = layers[post - 1]
             direct = pre == 0 and header["drive"] != "spikes"
@@ -193,6 +231,8 @@ class _Builder:
                     post_shape=shape(size),
                     weight=f"feedback.{index}",
                     history="",
+                    index=None,
+                    pre_layer=None,
                 )
                 controller.out.connect(feedback.pre)
                 feedback.post.connect(layer.feedback)
@@ -202,4 +242,6 @@ class _Builder:
                     Shadow, f"shadow {index + 1}", shape=shape(size), layer=index, **described
                 )
                 layer.current.connect(shadow.current)
+                if header.get("learning"):
+                    shadow.basal.connect(layer.basal)
         return controller

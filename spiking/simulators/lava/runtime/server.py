@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,23 +40,24 @@ def main(token: str) -> int:
         prepare(token)
         import lava  # noqa: PLC0415
 
-        from .network import Networks  # noqa: PLC0415 (imports Lava, patched just now)
+        from .network import Networks, total_steps  # noqa: PLC0415 (imports Lava, patched just now)
 
         del lava
         networks = Networks(supervisor)
         tell({"ready": {"python": platform.python_version(), "bundle": bundle.VERSION}})
         while True:
-            _serve(json.loads(supervisor.requests.get()), networks, tell)
+            _serve(json.loads(supervisor.requests.get()), networks, total_steps, tell)
     except Exception as error:
         supervisor.fail(_words(error))
     return 1
 
 
-def _serve(request: dict[str, Any], networks: Any, tell: Any) -> None:
+def _serve(request: dict[str, Any], networks: Any, length: Callable[[Any], int], tell: Any) -> None:
     started = time.perf_counter()
     header, arrays = bundle.read(Path(request["run"]))
+    steps = length(header)
     results = networks.run(
-        header, arrays, float(request["limit_s"]), lambda done: tell({"progress": [done, header["steps"]]})
+        header, arrays, float(request["limit_s"]), lambda done: tell({"progress": [done, steps]})
     )
     bundle.write(Path(request["to"]), {"seconds": time.perf_counter() - started}, results)
     tell({"done": request["to"]})

@@ -35,11 +35,15 @@ class Controller(AbstractProcess):
 class _ControllerModel(Model):
     def prepare(self, parameters: Any) -> None:
         self.closed = parameters["closed"]
-        self.trace, self.integral = self.arrays["trace"], self.arrays["integral"]
-        self.p = part(self.arrays, "controller.")
-        self.window, self.sum = self.arrays["window"], self.arrays["sum.control"]
-        self.record_control = self.arrays.get("record.control")
-        self.record_readout = self.arrays.get("record.readout")
+        self.constants = part(self.arrays, "controller.")
+
+    def begin(self, shown: slice) -> None:
+        arrays = self.arrays
+        self.trace, self.integral = arrays["trace"][:, shown], arrays["integral"][:, shown]
+        self.p = {name: self.part(array, shown) for name, array in self.constants.items()}
+        self.window, self.sum = arrays["window"][shown], arrays["sum.control"][:, shown]
+        self.record_control = arrays["record.control"][:, shown] if "record.control" in arrays else None
+        self.record_readout = arrays["record.readout"][:, shown] if "record.readout" in arrays else None
 
     def step(self, t: int) -> None:
         if self.closed:

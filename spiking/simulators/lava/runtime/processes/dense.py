@@ -1,4 +1,13 @@
-"""All-to-all connections with weights that all samples share."""
+r"""All-to-all connections with weights that all samples share, and that may learn.
+
+In the learning phase at the end of a presentation, a plastic connection multiplies what it has seen of
+its presynaptic neurons, in the window, with what the postsynaptic ones say the feedback made of them, sums
+over the samples, and changes its weights before the next presentation begins:
+
+.. math:: \Delta W = \eta \, \langle \bar r_{pre}^\top\, (\bar r_{post} - \hat r_{post}) \rangle
+
+See ``spiking.presentation.Plasticity``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +23,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
+from ..neurons import part
 from .base import Model
 
 __all__ = ["Dense"]
@@ -24,21 +34,48 @@ class Dense(AbstractProcess):
 
     Parameters: ``weight`` and ``history`` name arrays; the history, ``(chips or 1, batch, delay - 1,
     n_pre)``, holds what is still under way, as a ring whose oldest entry is overwritten in each step.
+    ``index`` is the connection's number and ``pre_layer`` where it begins; both None for feedback weights,
+    which do not learn. The errors of the postsynaptic neurons come in on ``error``.
     """
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.pre = InPort(parameters["pre_shape"])
         self.post = OutPort(parameters["post_shape"])
+        self.error = InPort(parameters["post_shape"])
 
 
 class _DenseModel(Model):
     def prepare(self, parameters: Any) -> None:
         self.weight = self.arrays[parameters["weight"]]
-        self.history = self.arrays[parameters["history"]] if parameters["history"] else None
+        self.histories = self.arrays[parameters["history"]] if parameters["history"] else None
+        self.index, self.pre_layer = parameters["index"], parameters["pre_layer"]
+        self.learns = self.learns if self.index is not None else None
+        if self.learns:
+            self.seen = np.zeros(parameters["pre_shape"])
+
+    def begin(self, shown: slice) -> None:
+        self.history = None if self.histories is None else self.histories[:, shown]
+        if self.learns:
+            self.window = self.arrays["window"][shown]
+            self.seen[...] = 0
 
     def step(self, t: int) -> None:
-        self.post.send(self.product(self._delayed(self.pre.recv(), t)))
+        emitted = self.pre.recv()
+        self.post.send(self.product(self._delayed(emitted, t)))
+        if self.learns:
+            self.seen += self.window[:, t, None] * emitted
+
+    def learn(self, presentation: int) -> None:
+        arrays, index = self.arrays, self.index
+        rates = self.seen * arrays["learning.scale"][self.pre_layer]
+        change = np.matmul(rates.transpose(0, 2, 1), self.error.recv())
+        change *= arrays["learning.factor"][presentation, index]
+        arrays[f"change.weight.{index}"] += change
+        if self.learns["changes"]:
+            synapse = part(arrays, f"plastic.{index}.")
+            synapse["weight"] += change * synapse["factor"]
+            self.weight[...] = synapse["weight"] * synapse["gain"]
 
     def _delayed(self, emitted: NDArray[Any], t: int) -> Any:
         if self.history is None:
@@ -57,6 +94,7 @@ class DenseFloat(_DenseModel):
 
     pre: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     post: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    error: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
 
     def product(self, arriving: NDArray[Any]) -> Any:
         return np.matmul(arriving, self.weight)
@@ -70,6 +108,7 @@ class DenseFixed(_DenseModel):
 
     pre: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     post: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    error: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
 
     def prepare(self, parameters: Any) -> None:
         super().prepare(parameters)

@@ -26,7 +26,8 @@ class Population(AbstractProcess):
 
     Ports, each ``(chips, batch, neurons)``: ``feedback`` and ``external`` act in this step, ``arriving``
     through the synapse from the next step on; ``out`` carries what is emitted, ``current`` all currents
-    but the feedback, for the shadow.
+    but the feedback, for the shadow. In the learning phase the shadow's sum comes back on ``basal``, and what
+    the feedback made of every neuron goes out on ``error``, to the synapses.
     """
 
     def __init__(self, **parameters: Any) -> None:
@@ -34,6 +35,7 @@ class Population(AbstractProcess):
         shape = parameters["shape"]
         self.feedback, self.external, self.arriving = InPort(shape), InPort(shape), InPort(shape)
         self.out, self.current = OutPort(shape), OutPort(shape)
+        self.basal, self.error = InPort(shape), OutPort(shape)
 
 
 class _PopulationModel(Model):
@@ -42,20 +44,26 @@ class _PopulationModel(Model):
     def prepare(self, parameters: Any) -> None:
         layer = parameters["layer"]
         prefix = f"layer.{layer}"
+        self.layer, self.incoming = layer, parameters["incoming"]
         self.advance = self.models[parameters["model"]](parameters["options"])
-        self.state, self.constants = (
+        self.states, self.constants = (
             part(self.arrays, f"{prefix}.state."),
             part(self.arrays, f"{prefix}.constant."),
         )
-        self.synapse = self.state.pop("synapse")
         self.synapse_decay = self.constants.pop("synapse_decay")
         self.bias = self.arrays[f"{prefix}.bias"]
-        self.injected = self.arrays.get(f"{prefix}.injected")
-        self.window, self.sum = self.arrays["window"], self.arrays[f"sum.{layer}"]
+
+    def begin(self, shown: slice) -> None:
+        arrays, layer = self.arrays, self.layer
+        self.state = {name: array[:, shown] for name, array in self.states.items()}
+        self.synapse = self.state.pop("synapse")
+        injected = arrays.get(f"layer.{layer}.injected")
+        self.injected = None if injected is None else injected[:, shown]
+        self.window, self.sum = arrays["window"][shown], arrays[f"sum.{layer}"][:, shown]
         self.records = {
-            name: self.arrays[key]
+            name: arrays[key][:, shown]
             for name in ("spikes", "voltage", "current")
-            if (key := f"record.{name}.{layer}") in self.arrays
+            if (key := f"record.{name}.{layer}") in arrays
         }
 
     def step(self, t: int) -> None:
@@ -77,6 +85,17 @@ class _PopulationModel(Model):
         for name, rows in self.records.items():
             rows[:, :, t] = now[name]
 
+    def learn(self, presentation: int) -> None:
+        """Compare what the neurons emitted with their shadows, tell the synapses, change the biases."""
+        scale = self.arrays["learning.scale"][self.layer + 1]
+        error = (self.sum - self.basal.recv()) * scale
+        self.error.send(error)
+        for index in self.incoming:
+            change = error.sum(1) * self.arrays["learning.factor"][presentation, index]
+            self.arrays[f"change.bias.{index}"] += change
+            if self.learns["changes"]:
+                self.bias += change[:, None]
+
     def _arrived(self) -> NDArray[Any] | int:
         return self.arriving.recv() if self.arriving.csp_ports else 0
 
@@ -92,6 +111,8 @@ class PopulationFloat(_PopulationModel):
     arriving: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    basal: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     models = FLOAT
 
     def receive(self) -> None:
@@ -110,6 +131,8 @@ class PopulationFixed(_PopulationModel):
     arriving: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    basal: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     models = FIXED
 
     def receive(self) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.ports import PyInPort
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort
+from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
@@ -21,11 +21,14 @@ __all__ = ["Shadow"]
 
 
 class Shadow(AbstractProcess):
-    """Receives the current of a population and counts what its shadow would emit."""
+    """Receives the current of a population and counts what its shadow would emit.
+
+    In the learning phase it sends that on ``basal``.
+    """
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
-        self.current = InPort(parameters["shape"])
+        self.current, self.basal = InPort(parameters["shape"]), OutPort(parameters["shape"])
 
 
 class _ShadowModel(Model):
@@ -35,13 +38,17 @@ class _ShadowModel(Model):
         layer = parameters["layer"]
         prefix = f"shadow.{layer}"
         self.advance = self.models[parameters["model"]](parameters["options"])
-        self.state, self.constants = (
+        self.states, self.constants = (
             part(self.arrays, f"{prefix}.state."),
             part(self.arrays, f"{prefix}.constant."),
         )
         self.extra_bias = self.arrays[f"{prefix}.extra_bias"]
         self.ratio = self.arrays.get(f"{prefix}.ratio")
-        self.window, self.sum = self.arrays["window"], self.arrays[f"sum.{prefix}"]
+        self.sums = self.arrays[f"sum.{prefix}"]
+
+    def begin(self, shown: slice) -> None:
+        self.state = {name: array[:, shown] for name, array in self.states.items()}
+        self.window, self.sum = self.arrays["window"][shown], self.sums[:, shown]
 
     def step(self, t: int) -> None:
         emitted = self.advance(
@@ -51,6 +58,9 @@ class _ShadowModel(Model):
         if weight.any():
             self.sum += weight[:, None] * emitted
 
+    def learn(self, presentation: int) -> None:
+        self.basal.send(self.sum)
+
 
 @implements(proc=Shadow, protocol=LoihiProtocol)
 @requires(CPU)
@@ -59,6 +69,7 @@ class ShadowFloat(_ShadowModel):
     """Floating point."""
 
     current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    basal: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     models = FLOAT
 
     def carried(self, current: Any) -> Any:
@@ -72,6 +83,7 @@ class ShadowFixed(_ShadowModel):
     """Loihi's integers."""
 
     current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    basal: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     models = FIXED
 
     def carried(self, current: Any) -> Any:

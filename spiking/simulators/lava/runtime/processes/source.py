@@ -32,8 +32,11 @@ class _SourceModel(Model):
     def prepare(self, parameters: Any) -> None:
         self.drive = self.arrays["drive"]
 
+    def begin(self, shown: slice) -> None:
+        self.shown = self.drive[shown]
+
     def step(self, t: int) -> None:
-        values = self.drive if self.drive.ndim == 2 else self.drive[:, t]
+        values = self.shown if self.shown.ndim == 2 else self.shown[:, t]
         self.out.send(values[None].astype(self.kind))
 
 
