@@ -132,7 +132,7 @@ class _Unrolled:
         chips, samples = spikes[0].shape[:2]
         zeros = [bias.new_zeros(chips, samples, bias.shape[-1]) for bias in self.biases]
         potentials, currents = list(zeros), list(zeros)
-        arriving = self._input()
+        arriving = self._input().unbind(2)  # slices taken in the loop would each get a whole gradient
         under_way = [deque([zeros[c.pre - 1]] * (c.delay_steps - 1)) for c in self.network.connections[1:]]
         total = torch.zeros_like(zeros[-1])
         for t in range(len(self.window)):
@@ -140,7 +140,7 @@ class _Unrolled:
             for layer, (decay, bias) in enumerate(zip(self.decays, self.biases, strict=True)):
                 current = currents[layer] + bias.unsqueeze(1)
                 if layer == 0 and not isinstance(self.drive, SpikeDrive):
-                    current = current + arriving[:, :, min(t, arriving.shape[2] - 1)]
+                    current = current + arriving[min(t, len(arriving) - 1)]
                 own, potential = self.membranes[layer]((1.0 - decay) * current, potentials[layer])
                 spike = own + (spikes[layer][:, :, t] - own).detach()
                 potentials[layer] = potential * (1.0 - spike.detach())
@@ -164,7 +164,7 @@ class _Unrolled:
         self,
         currents: list[Tensor],
         emitted: list[Tensor],
-        arriving: Tensor,
+        arriving: Sequence[Tensor],
         under_way: list[deque[Tensor]],
         t: int,
     ) -> list[Tensor]:
@@ -175,7 +175,7 @@ class _Unrolled:
                 under_way[layer - 1].append(emitted[layer - 1])
                 added = torch.matmul(under_way[layer - 1].popleft(), self.weights[layer])
             elif isinstance(self.drive, SpikeDrive):
-                added = arriving[:, :, t]
+                added = arriving[t]
             else:
                 added = torch.zeros_like(current)
             delivered.append(current * decay + added * gain)
