@@ -58,6 +58,7 @@ class Model(nn.Module):
         seeds: the rule's branch of the seed tree.
         weight_gain: per connection, standard deviation of the initial weights times √n_pre.
         bias_spread: per layer 1 to L, standard deviation of the initial biases around the nominal one.
+        initial: the initial weights, ``(n_pre, n_post)``, and biases, ``(n,)``, where none are to be drawn.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Model(nn.Module):
         *,
         weight_gain: tuple[float, ...],
         bias_spread: tuple[float, ...],
+        initial: Weights | None = None,
     ) -> None:
         super().__init__()
         self.network, self.stimulus, self.chips, self.seeds = network, stimulus, chips, seeds
@@ -87,6 +89,11 @@ class Model(nn.Module):
             self._parameter(bias_spread[index], "bias", index, (layer.size,), _nominal_bias(layer.neuron))
             for index, layer in enumerate(network.layers)
         )
+        if initial is not None:
+            for ours, given in zip(
+                [*self.forward_weights, *self.bias], [*initial.forward, *initial.bias], strict=True
+            ):
+                ours.data.copy_(given)  # the same for every chip
 
     def _parameter(
         self, scale: float, name: str, index: int, shape: tuple[int, ...], mean: float = 0.0

@@ -66,11 +66,19 @@ class Draw:
         layer = self.network.layers[index]
         values = {}
         for parameter in layer.neuron.parameters:
-            nominal = float(getattr(layer.neuron, parameter.field))
-            nominal = 0.0 if parameter.field == "bias" else nominal
+            nominal = self._nominal(index, parameter)
             deviation = self._factors(parameter.name, (place, index), (layer.size,))
             values[parameter.field] = _effective(parameter, nominal, deviation, self._shape(layer.size))
         return values
+
+    def _nominal(self, index: int, parameter: Parameter) -> Tensor:
+        """Return what the design says, one value for all neurons or one each; biases are programmed."""
+        if parameter.field == "bias":
+            return torch.zeros((), dtype=torch.float64)
+        if self.spec.neurons:
+            return self.spec.neurons[index][parameter.field]
+        value = float(getattr(self.network.layers[index].neuron, parameter.field))
+        return torch.tensor(value, dtype=torch.float64)
 
     def _synapses(self, index: int) -> Tensor | None:
         """Return the factors of a connection's weights; an input's gain multiplies all its synapses."""
@@ -126,10 +134,10 @@ class Draw:
 
 
 def _effective(
-    parameter: Parameter, nominal: float, factors: Tensor | None, shape: tuple[int, ...]
+    parameter: Parameter, nominal: Tensor, factors: Tensor | None, shape: tuple[int, ...]
 ) -> Tensor:
     if factors is None:
-        return torch.full(shape, nominal, dtype=torch.float64)
+        return nominal.expand(shape).clone()
     return nominal + (factors - 1.0) if parameter.additive else nominal * factors
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from torch import Tensor
+
 from mismatch.distributions import Distribution
 from mismatch.imperfections.base import Imperfection
 from rate_bridge.errors import InputError, UnsupportedError, nearest
@@ -29,6 +31,8 @@ class MismatchSpec:
         shadow: ``"own"``: a basal shadow membrane deviates on its own, as on a real chip;
             ``"shared"``: it is an exact twin of its neuron, an idealisation.
         imperfections: kinds beyond static deviations, by their registered names.
+        neurons: per layer, parameter field to the design's value of every neuron, ``(n,)``, where neurons
+            of a layer are made to differ; deviations are from these. Empty: the network's nominal ones.
     """
 
     chips: int = 1
@@ -37,6 +41,7 @@ class MismatchSpec:
     first_chip: int = 0
     shadow: str = "own"
     imperfections: Mapping[str, Imperfection] = field(default_factory=dict)
+    neurons: tuple[Mapping[str, Tensor], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.chips < 1:
@@ -71,6 +76,9 @@ class MismatchSpec:
     def check(self, network: Network) -> None:
         """Raise `InputError` for what the network does not have, or what would do nothing."""
         known = deviating(network)
+        sizes = [tuple(len(value) for value in layer.values()) for layer in self.neurons]
+        if sizes and [set(each) for each in sizes] != [{layer.size} for layer in network.layers]:
+            raise InputError("neurons", sizes, f"a value for every neuron of layers {network.sizes[1:]}")
         for name in self.deviations:
             if name not in known:
                 raise InputError("mismatch", name, ", ".join(known), nearest(name, known))

@@ -63,7 +63,8 @@ def run(
     directory = output or Path("runs") / f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     parts = build(experiment, data_dir)
     opened = RunRecord.resume if resume else RunRecord.create
-    with opened(directory, experiment.resolved(), _identity(parts)) as record:
+    config, files = experiment.kept()
+    with opened(directory, config, _identity(parts), files) as record:
         _restore(parts, record)
         if parts.epoch == 0:
             _warm_up(parts, record)
@@ -120,7 +121,8 @@ def trained(experiment: Experiment, directory: Path, data_dir: Path | None = Non
         InputError: there is no such run in `directory`, or it is another experiment's.
     """
     parts = build(experiment, data_dir)
-    with RunRecord.resume(directory, experiment.resolved(), _identity(parts)) as record:
+    config, files = experiment.kept()
+    with RunRecord.resume(directory, config, _identity(parts), files) as record:
         _restore(parts, record)
     return parts
 
@@ -187,7 +189,7 @@ def _identity(parts: Parts) -> dict[str, Any]:
         "arm": experiment.training.arm,
         "simulator": experiment.simulator.name,
         "neuron": parts.model.network.layers[0].neuron.model,
-        "layers": list(experiment.network.layers),
+        "layers": list(parts.model.network.sizes),
         "chips": parts.chips.chips,
         "mismatch": resolved["mismatch"],
         "seed": experiment.training.seed,

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mismatch.spec import MismatchSpec
+from rate_bridge.errors import UnsupportedError
 from spiketrain.config import Experiment
 from spiketrain.deployment.source import read_run
 from spiketrain.record.files import read_tensors
@@ -28,10 +30,14 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path
 
     Raises:
         InputError: it is no finished run.
-        UnsupportedError: NIR has no such neurons.
+        UnsupportedError: NIR has no such neurons, or no delays of single synapses.
     """
     source = read_run(run, None, None)
-    network = Experiment.from_mapping(source.config).build_network()
+    experiment = Experiment.from_mapping(source.config)
+    network, spec = experiment.build_network(), experiment.build_mismatch()
+    if effective and "delay" in spec.deviations:
+        allowed = "no deviation: NIR's connections have one delay"
+        raise UnsupportedError("mismatch.delay", spec.deviations["delay"], allowed)
     truth = read_tensors(run / "truth.safetensors")[0] if effective else {}
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -41,7 +47,9 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path
         stored = nir.Stored(
             network=network,
             weights=tuple(given[f"{name}.{i}"][chip] for i in range(1, 1 + len(network.connections))),
-            neurons=_true(network, truth, chip) if effective else _nominal(network, source.weights, chip),
+            neurons=_true(network, truth, chip)
+            if effective
+            else _nominal(network, spec, source.weights, chip),
             chip=source.config["mismatch"].get("first_chip", 0) + chip,
             content="effective" if effective else "programmed",
         )
@@ -50,15 +58,18 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path
     return paths
 
 
-def _nominal(network: Network, weights: Mapping[str, Tensor], chip: int) -> tuple[dict[str, Tensor], ...]:
-    """Return the nominal parameters, with the biases that were programmed."""
+def _nominal(
+    network: Network, spec: MismatchSpec, weights: Mapping[str, Tensor], chip: int
+) -> tuple[dict[str, Tensor], ...]:
+    """Return the design's parameters, with the biases that were programmed."""
     layers = []
-    for index, layer in enumerate(network.layers, start=1):
+    for index, layer in enumerate(network.layers):
         values = {
             p.field: torch.full((layer.size,), float(getattr(layer.neuron, p.field)), dtype=torch.float64)
             for p in layer.neuron.parameters
         }
-        layers.append(values | {"bias": weights[f"bias.{index}"][chip]})
+        own = spec.neurons[index] if spec.neurons else {}
+        layers.append({**values, **own, "bias": weights[f"bias.{index + 1}"][chip]})
     return tuple(layers)
 
 

@@ -147,6 +147,7 @@ def build(experiment: Experiment, data_dir: Path | None) -> Parts:
         seeds.child("rule"),
         weight_gain=experiment.network.weight_gains(network),
         bias_spread=experiment.network.bias_spreads(network),
+        initial=experiment.network.initial(experiment.clock),
     )
     scales = tuple(
         1.0 if network.depth in (c.pre, c.post) else experiment.training.hidden_scale

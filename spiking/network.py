@@ -10,7 +10,7 @@ from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value
 from spiking.neurons.base import Neuron
 
-__all__ = ["Connection", "Layer", "Network", "bidirectional", "chain"]
+__all__ = ["Clock", "Connection", "Layer", "Network", "bidirectional", "chain"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,21 @@ class Connection:
     def __post_init__(self) -> None:
         if self.delay_steps < 1:
             raise InputError("network.delay_ms", self.delay_steps, "a delay of 1 step or more")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time step, and what rates are counted in.
+
+    Args:
+        dt_ms: time step.
+        max_rate_hz: the rate that counts as 1.
+        readout_tau_ms: time constant of the read-out trace.
+    """
+
+    dt_ms: float = 1.0
+    max_rate_hz: float = 100.0
+    readout_tau_ms: float = 40.0
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,11 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking import nir_graphs
-from spiking.network import Connection, Layer, Network
+from spiking.network import Clock, Connection, Layer, Network
 from spiking.neurons import LIF
-from spiking.nir_graphs import KEY, Clock, Stored
+from spiking.nir_graphs import KEY, Stored
 
-__all__ = ["Clock", "NIRFile", "Stored", "read", "write"]
+__all__ = ["NIRFile", "Stored", "read", "write"]
 
 VERSION = 1
 

@@ -29,10 +29,10 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import spike_value
-from spiking.network import Connection, Layer, Network
+from spiking.network import Clock, Connection, Layer, Network
 from spiking.neurons import LIF
 
-__all__ = ["KEY", "Clock", "Stored", "checked", "stored"]
+__all__ = ["KEY", "Stored", "checked", "stored"]
 
 KEY = "network.nir"
 """The key of a config that names the file."""
@@ -41,22 +41,6 @@ LINEAR = (nir.Linear, nir.Affine)
 NEURONS = (nir.LIF, nir.CubaLIF)
 BETWEEN = (nir.Delay, nir.Flatten)
 ALLOWED = "a chain of Input, Flatten, Linear or Affine, Delay, LIF or CubaLIF, Output"
-
-
-@final
-@dataclass(frozen=True)
-class Clock:
-    """What NIR has no field for.
-
-    Args:
-        dt_ms: time step.
-        max_rate_hz: the rate that counts as 1.
-        readout_tau_ms: time constant of the read-out trace.
-    """
-
-    dt_ms: float = 1.0
-    max_rate_hz: float = 100.0
-    readout_tau_ms: float = 40.0
 
 
 @final

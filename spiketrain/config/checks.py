@@ -61,12 +61,13 @@ def check(experiment: Experiment) -> None:
 
 def check_fit(experiment: Experiment, inputs: int, outputs: int) -> None:
     """Raise `InputError` where the network's ends do not fit a task of `inputs` and `outputs`."""
-    layers = list(experiment.network.layers)
-    name = experiment.task.name
-    if layers[0] != inputs:
-        raise InputError("network.layers", layers, f"{inputs} first: the task {name} has {inputs} inputs")
-    if layers[-1] != outputs:
-        raise InputError("network.layers", layers, f"{outputs} last: the task {name} has {outputs} outputs")
+    sizes, name = experiment.build_network().sizes, experiment.task.name
+    key, given = experiment.network.source
+    given = given if given == list(sizes) else f"{given} with {list(sizes)}"
+    if sizes[0] != inputs:
+        raise InputError(key, given, f"{inputs} first: the task {name} has {inputs} inputs")
+    if sizes[-1] != outputs:
+        raise InputError(key, given, f"{outputs} last: the task {name} has {outputs} outputs")
 
 
 def _check_targets(experiment: Experiment) -> None:
@@ -86,11 +87,8 @@ def _check_device(name: str) -> None:
 
 def _check_training(experiment: Experiment, task: Any) -> None:
     training = experiment.training
-    if training.hidden_scale != 1.0 and experiment.network.depth == 1:
+    if training.hidden_scale != 1.0 and experiment.build_network().depth == 1:
         _refuse("training.hidden_scale", training.hidden_scale, 1.0, "there is no hidden layer")
-    spread = experiment.network.bias_spread
-    if isinstance(spread, float) and spread != 0.0 and experiment.network.depth == 1:
-        _refuse("network.bias_spread", spread, 0.0, "a single number is for hidden layers, there are none")
     if training.validation and task.own_validation:
         reason = f"the task {experiment.task.name} has a validation set of its own"
         _refuse("training.validation", training.validation, 0.0, reason)

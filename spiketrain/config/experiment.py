@@ -22,6 +22,7 @@ from spiketrain.arms.base import Arm
 from spiketrain.config import building, checks
 from spiketrain.config.finding import find_config
 from spiketrain.config.memory import estimate_bytes
+from spiketrain.config.network import NetworkSection, anchored, prepared
 from spiketrain.config.problems import input_error, unknown
 from spiketrain.config.reading import read, with_overrides
 from spiketrain.config.sections import (
@@ -29,7 +30,6 @@ from spiketrain.config.sections import (
     BridgePart,
     LimitsPart,
     MismatchPart,
-    NetworkPart,
     RulePart,
     Section,
     SimulatorPart,
@@ -37,8 +37,7 @@ from spiketrain.config.sections import (
     TrainingPart,
 )
 from spiketrain.tasks.base import Task, TaskData
-from spiking.network import Network, bidirectional, chain
-from spiking.neurons.base import Neuron
+from spiking.network import Clock, Network
 from spiking.simulators.base import Simulator
 
 __all__ = ["Experiment", "load_experiment"]
@@ -58,7 +57,7 @@ class Experiment(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     task: TaskPart
-    network: NetworkPart
+    network: NetworkSection
     mismatch: MismatchPart = MismatchPart()
     bridge: BridgePart = BridgePart()
     rule: RulePart
@@ -74,7 +73,7 @@ class Experiment(Section):
         Raises:
             InputError: the first thing that is wrong with them.
         """
-        raw = _written_out(data)
+        raw = prepared(_written_out(data))
         try:
             experiment = cls.model_validate_json(json.dumps(raw))
         except ValidationError as error:
@@ -102,27 +101,14 @@ class Experiment(Section):
             )
         return data
 
+    @property
+    def clock(self) -> Clock:
+        """The time step, and what rates are counted in."""
+        return Clock(self.simulator.dt_ms, self.bridge.max_rate_hz, self.bridge.readout_tau_ms)
+
     def build_network(self) -> Network:
         """Return the design."""
-        part, simulator = self.network, self.simulator
-        hidden = self._neuron("network.neuron", part.neuron)
-        last = hidden
-        if part.output_neuron is not None:
-            base = {} if "model" in part.output_neuron else part.neuron
-            last = self._neuron("network.output_neuron", {**base, **part.output_neuron})
-        network = chain(
-            part.layers,
-            [hidden] * (part.depth - 1) + [last],
-            delay_steps=part.delay_steps(simulator.dt_ms),
-            dt_ms=simulator.dt_ms,
-            max_rate_hz=self.bridge.max_rate_hz,
-            readout_tau_ms=self.bridge.readout_tau_ms,
-        )
-        return bidirectional(network) if part.bidirectional else network
-
-    def _neuron(self, key: str, options: Mapping[str, Any]) -> Neuron:
-        neuron: Neuron = building.build("neurons", options, key, "model")
-        return neuron
+        return self.network.build(self.clock)
 
     def build_mismatch(self) -> MismatchSpec:
         """Return what deviates and how."""
@@ -144,7 +130,15 @@ class Experiment(Section):
                 )
             else:
                 imperfections[name] = building.build_named("imperfections", name, options, "mismatch")
-        spec = MismatchSpec(part.chips, part.seed, deviations, part.first_chip, part.shadow, imperfections)
+        spec = MismatchSpec(
+            part.chips,
+            part.seed,
+            deviations,
+            part.first_chip,
+            part.shadow,
+            imperfections,
+            self.network.neurons(self.clock),
+        )
         spec.check(network)
         return spec
 
@@ -188,10 +182,10 @@ class Experiment(Section):
 
     def estimate_memory_bytes(self) -> int:
         """Return about how many bytes a run needs, without the data set."""
-        part = self.simulator
+        part, network = self.simulator, self.build_network()
         return estimate_bytes(
-            self.network.layers,
-            self.network.delay_steps(part.dt_ms),
+            network.sizes,
+            [c.delay_steps for c in network.connections[: network.depth]],
             chips=self.mismatch.chips,
             batch=self.training.shown,
             steps=max(part.steps()[0], part.steps(test=True)[0]),
@@ -214,12 +208,7 @@ class Experiment(Section):
             (plain, "rule", self.rule.keys, self.build_rule()),
             (plain.setdefault("bridge", {}), "encoding", self.bridge.encoding.keys, self.build_encoding()),
             (plain["training"], "optimizer", self.training.optimizer.keys, self.build_optimizer()),
-            (
-                plain["network"],
-                "neuron",
-                self.network.neuron,
-                self._neuron("network.neuron", self.network.neuron),
-            ),
+            *((plain["network"], key, given, part) for key, (given, part) in self.network.parts().items()),
             *(
                 (mismatch, name, self.mismatch.entries[name], part)
                 for name, part in {**spec.deviations, **spec.imperfections}.items()
@@ -231,15 +220,24 @@ class Experiment(Section):
             place[key] = name | building.fields_of(part, defaults=defaults)
         return plain
 
+    def kept(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return what the folder of a run holds: the resolved config, and the files it refers to by name."""
+        changed, files = self.network.copies()
+        plain = self.resolved()
+        return {**plain, "network": {**plain["network"], **changed}}, files
+
 
 def load_experiment(path_or_name: str, overrides: Sequence[str] = ()) -> Experiment:
     """Return the experiment in a file or shipped config, with ``section.key=value`` overrides.
+
+    A NIR file that the config names is looked for in the config's folder, one that an override names in
+    the working directory.
 
     Raises:
         InputError: there is no such config, or the first thing that is wrong with it.
     """
     path = find_config(path_or_name)
-    data = with_overrides(read(path), overrides)
+    data = with_overrides(anchored(read(path), path.parent), overrides)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")[:100]
     return Experiment.from_mapping({"name": stem or "experiment", **data})
 

@@ -9,7 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from rate_bridge.errors import InputError, nearest
 
-__all__ = ["input_error", "prefixed", "unknown"]
+__all__ = ["ALTERNATIVE", "input_error", "prefixed", "unknown"]
+
+ALTERNATIVE = "|"
+"""How the names of the alternatives for a section begin; they are no keys."""
 
 
 def input_error(
@@ -85,6 +88,8 @@ def _path(location: Sequence[int | str], raw: Any, missing: bool) -> list[str]:
     """Return the steps of `location` that are keys; pydantic adds the names of alternatives to them."""
     steps: list[str] = []
     for step in location:
+        if str(step).startswith(ALTERNATIVE):
+            continue
         inside = isinstance(raw, dict) and step in raw
         listed = isinstance(raw, list) and isinstance(step, int) and step < len(raw)
         if inside or listed:

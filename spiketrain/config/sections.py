@@ -8,17 +8,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mismatch import presets
 from rate_bridge.errors import InputError
-from spiking.network import Network
 
 __all__ = [
     "AnalysisPart",
     "BridgePart",
+    "Count",
     "LimitsPart",
     "MismatchPart",
-    "NetworkPart",
     "Part",
+    "Positive",
     "RulePart",
+    "Section",
     "SimulatorPart",
+    "Spread",
     "TaskPart",
     "TrainingPart",
     "whole_steps",
@@ -65,50 +67,6 @@ class TaskPart(Part):
 
 class RulePart(Part):
     """How it is learned."""
-
-
-class NetworkPart(Section):
-    """The design of the chip.
-
-    Args:
-        layers: sizes, the input's first.
-        neuron: ``model`` and its nominal parameter values.
-        output_neuron: what is different in the last layer; with a ``model`` of its own, all of it.
-        bidirectional: whether every connection between layers of neurons has a backward one beside it.
-        delay_ms: delay of the connections, one for all or one each; null is one step.
-        weight_gain: standard deviation of the initial weights times √n_pre, one for all connections or
-            one each.
-        bias_spread: standard deviation of the initial biases, one for all hidden layers or one for
-            every layer.
-    """
-
-    layers: Annotated[tuple[Count, ...], Field(min_length=2)]
-    neuron: dict[str, Any]
-    output_neuron: dict[str, Any] | None = None
-    bidirectional: bool = False
-    delay_ms: Positive | tuple[Positive, ...] | None = None
-    weight_gain: Spread | tuple[Spread, ...] = 1.0
-    bias_spread: Spread | tuple[Spread, ...] = 0.0
-
-    @property
-    def depth(self) -> int:
-        """Number of layers of neurons."""
-        return len(self.layers) - 1
-
-    def weight_gains(self, network: Network) -> tuple[float, ...]:
-        """Return one gain per connection of `network`."""
-        return _each("network.weight_gain", self.weight_gain, len(network.connections))
-
-    def bias_spreads(self, network: Network) -> tuple[float, ...]:
-        """Return one spread per layer of `network`; a single number is for the hidden layers alone."""
-        if isinstance(self.bias_spread, tuple):
-            return _each("network.bias_spread", self.bias_spread, network.depth)
-        return (self.bias_spread,) * (network.depth - 1) + (0.0,)
-
-    def delay_steps(self, dt_ms: float) -> tuple[int, ...]:
-        """Return one delay per connection, in steps."""
-        delays = _each("network.delay_ms", dt_ms if self.delay_ms is None else self.delay_ms, self.depth)
-        return tuple(whole_steps("network.delay_ms", delay, dt_ms) for delay in delays)
 
 
 class MismatchPart(Section):
@@ -252,13 +210,6 @@ class LimitsPart(Section):
     """
 
     memory_gb: Positive = 8.0
-
-
-def _each(key: str, value: float | tuple[float, ...], count: int) -> tuple[float, ...]:
-    values = value if isinstance(value, tuple) else (value,) * count
-    if len(values) != count:
-        raise InputError(key, list(values), f"one number, or a list of {count}, one per layer of neurons")
-    return values
 
 
 def whole_steps(key: str, time_ms: float, dt_ms: float) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError
 from spiketrain.config import Experiment
+from spiketrain.config.network import anchored
 from spiketrain.config.sections import SimulatorPart
 from spiketrain.parts import Parts, build
 from spiketrain.record.files import read_json, read_tensors, read_yaml
@@ -78,7 +79,7 @@ def read_run(directory: Path, chips: str | None, data_dir: Path | None) -> Sourc
         InputError: it is no finished run, or has no such chips.
     """
     try:
-        config = read_yaml(directory / "config.yaml")
+        config = anchored(read_yaml(directory / "config.yaml"), directory)
         summary = read_json(directory / "summary.json")
         weights, _ = read_tensors(directory / "weights.safetensors")
     except (OSError, ValueError, SafetensorError) as error:

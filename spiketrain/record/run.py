@@ -19,6 +19,7 @@ from spiketrain.record.files import (
     plain,
     read_tensors,
     read_yaml,
+    write_bytes,
     write_json,
     write_tensors,
     write_yaml,
@@ -84,8 +85,14 @@ class RunRecord:
         self._clock = time.perf_counter()
 
     @classmethod
-    def create(cls, directory: Path, resolved: Mapping[str, Any], identity: Mapping[str, Any]) -> Self:
-        """Make the directory of a new run and write ``config.yaml``.
+    def create(
+        cls,
+        directory: Path,
+        resolved: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        files: Mapping[str, bytes] | None = None,
+    ) -> Self:
+        """Make the directory of a new run and write ``config.yaml``, and `files` that it refers to.
 
         Raises:
             InputError: the folder cannot be made or written to, holds something, or is in use.
@@ -96,7 +103,7 @@ class RunRecord:
             _refuse_content(directory)
             lock = FolderLock(directory)
             _sweep(directory)
-            write_yaml(directory / "config.yaml", resolved)
+            _write(directory, resolved, files)
             return cls(directory, resolved, identity, lock)
         except BaseException as error:
             if lock is not None:
@@ -107,7 +114,13 @@ class RunRecord:
             raise
 
     @classmethod
-    def resume(cls, directory: Path, resolved: Mapping[str, Any], identity: Mapping[str, Any]) -> Self:
+    def resume(
+        cls,
+        directory: Path,
+        resolved: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        files: Mapping[str, bytes] | None = None,
+    ) -> Self:
         """Go on with a run; the metrics of epochs after its checkpoint are forgotten.
 
         Raises:
@@ -118,12 +131,12 @@ class RunRecord:
         try:
             names = [path.name for path in directory.iterdir()]
             if LOCK in names and not _content(names):  # killed before there was anything to resume
-                return cls.create(directory, resolved, identity)
+                return cls.create(directory, resolved, identity, files)
             stored = read_yaml(directory / "config.yaml")
             lock = FolderLock(directory)
             _sweep(directory)
             _refuse_difference(stored, plain(resolved))
-            write_yaml(directory / "config.yaml", resolved)
+            _write(directory, resolved, files)
             record = cls(directory, resolved, identity, lock)
             checkpoint = record.load_checkpoint()
             record._metrics.load(checkpoint[0] if checkpoint else -1)
@@ -245,6 +258,13 @@ class RunRecord:
 
             write(self.directory)
         return content
+
+
+def _write(directory: Path, resolved: Mapping[str, Any], files: Mapping[str, bytes] | None) -> None:
+    """Write the files first: whoever finds a config finds what it refers to."""
+    for name, content in (files or {}).items():
+        write_bytes(directory / name, content)
+    write_yaml(directory / "config.yaml", resolved)
 
 
 def _summary(known: dict[str, Any]) -> dict[str, Any]:

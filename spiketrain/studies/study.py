@@ -13,6 +13,7 @@ from yaml import YAMLError
 
 from rate_bridge.errors import InputError, nearest
 from spiketrain.config.finding import find_config
+from spiketrain.config.network import anchored
 from spiketrain.config.problems import input_error
 from spiketrain.config.reading import parse, read, with_overrides
 from spiketrain.config.sections import Section, Seed
@@ -98,6 +99,8 @@ def load_study(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
     """
     path = find_config(name)
     data = read(path)
+    if isinstance(data.get("base"), dict):
+        data["base"] = anchored(data["base"], path.parent)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")[:100]
     data = {"name": stem or "study", **data}
     if quick:
@@ -197,6 +200,7 @@ def _with_base(entry: Any, deep: int = 0) -> Any:
 
 def _read_base(name: str) -> dict[str, Any]:
     try:
-        return read(find_config(name))
+        path = find_config(name)
+        return anchored(read(path), path.parent)
     except InputError as error:
         raise InputError("base", name, error.allowed, error.fix or nearest(name, [])) from None

@@ -8,9 +8,9 @@ import torch
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
 from spiking.hardware import Hardware
-from spiking.network import Connection, Network, chain
+from spiking.network import Clock, Connection, Network, chain
 from spiking.neurons import LIF, Rate
-from spiking.nir import Clock, Stored, read, write
+from spiking.nir import Stored, read, write
 from spiking.presentation import Phase, SpikeDrive
 from spiking.simulators.base import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
