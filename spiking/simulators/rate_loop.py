@@ -231,7 +231,7 @@ class RateLoop:
                 self._multiply(index, layer, z)
             elif self.control is not None:
                 z.baddbmm_(self.signal, self.control_weights[index])
-            if self.slow:
+            if self.slow and self.control is not None:
                 assert layer.uniform is not None
                 self.slow[index].mul_(layer.uniform).add_(self.signal)
 
@@ -329,4 +329,4 @@ def _shadows_follow(hardware: Hardware, block: Block) -> bool:
     starts = zip(block.start.neurons, block.start.shadows, strict=True)
     together = all("v" in b and torch.equal(a["v"], b["v"]) for a, b in starts)
     uniform = all(bool((v["tau_ms"] == v["tau_ms"].flatten()[0]).all()) for v in hardware.neurons)
-    return same and together and uniform and block.target is not None
+    return same and together and uniform
