@@ -158,12 +158,13 @@ class SearchRange(Section):
 
 @final
 class TunePart(Section):
-    """A search for every entry of the study's one list, with the same budget.
+    """A search for every combination of the study's axes, with the same budget.
 
     Args:
-        trials: evaluations for each entry.
-        search: dotted key to its range, for every entry.
-        entries: label to further ranges, for that entry alone.
+        trials: evaluations for each combination.
+        search: dotted key to its range, for every combination.
+        entries: label to further ranges, for the combinations that have it in one of their columns; null
+            takes a range away.
         chips: number of chips that are searched on.
         chip_offset: how far their numbers are above the reported ones.
         seed: of the sampler.
@@ -171,7 +172,7 @@ class TunePart(Section):
 
     trials: Count = 20
     search: dict[str, SearchRange] = Field(default={})
-    entries: dict[str, dict[str, SearchRange]] = Field(default={})
+    entries: dict[str, dict[str, SearchRange | None]] = Field(default={})
     chips: Count = 2
     chip_offset: Count = 1000
     seed: Seed = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
-from rate_bridge.errors import InputError
+from rate_bridge.errors import InputError, nearest
 from rate_bridge.seeds import SeedTree
 from spiketrain.config import Experiment, dump_yaml
 from spiketrain.config.reading import assign
@@ -88,7 +88,8 @@ def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame
         raise InputError("tune", "nothing", "a section tune: trials, and what to search")
     plan = Plan(study)
     with StudyFolder.open(root, study, resume=options.resume) as folder:
-        candidates = [_candidate(part, cell, folder.root) for cell in plan.cells()]
+        columns = _telling(plan, part)
+        candidates = [_candidate(part, cell, columns, folder.root) for cell in plan.cells()]
         for candidate in candidates:
             _check(part, candidate)
         done = sum(_counted(candidate) for candidate in candidates)
@@ -100,7 +101,21 @@ def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame
     return _page(study, part, candidates, table).write(root), table
 
 
-def _candidate(part: TunePart, cell: Cell, root: Path) -> Candidate:
+def _telling(plan: Plan, part: TunePart) -> list[str]:
+    """Return the columns that tell candidates apart.
+
+    Raises:
+        InputError: further ranges are for a label that no candidate has.
+    """
+    rows = [cell.columns for cell in plan.cells()]
+    known = {str(value) for row in rows for value in row.values()}
+    for label in part.entries:
+        if label not in known:
+            raise InputError(f"tune.entries.{label}", label, ", ".join(sorted(known)), nearest(label, known))
+    return [name for name in plan.columns if len({row.get(name) for row in rows}) > 1]
+
+
+def _candidate(part: TunePart, cell: Cell, columns: Sequence[str], root: Path) -> Candidate:
     try:
         import optuna  # noqa: PLC0415 (only this command needs it)
         from optuna.storages import JournalStorage  # noqa: PLC0415
@@ -108,10 +123,14 @@ def _candidate(part: TunePart, cell: Cell, root: Path) -> Candidate:
     except ImportError as error:
         raise InputError("tune", "no optuna", "pip install 'spiketrain[studies]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    label = "-".join(str(value) for value in cell.columns.values()) or "base"
+    label = "-".join(str(cell.columns[name]) for name in columns if name in cell.columns) or "base"
     storage = JournalStorage(JournalFileBackend(str(root / JOURNAL), lock_obj=_NoLock()))  # type: ignore[arg-type]
     trials = optuna.create_study(storage=storage, study_name=label, direction="maximize", load_if_exists=True)
-    search = {**part.search, **part.entries.get(label, {})}
+    further = [part.entries.get(str(value), {}) for value in cell.columns.values()]
+    merged: dict[str, SearchRange | None] = {**part.search}
+    for ranges in further:
+        merged |= ranges
+    search = {key: found for key, found in merged.items() if found is not None}
     if not trials.trials:
         trials.enqueue_trial(_present(cell.config, search))  # what is known to work is one of the trials
     return Candidate(label, cell, search, trials)
@@ -276,14 +295,12 @@ def _write_chosen(root: Path, candidates: Sequence[Candidate]) -> None:
     for candidate in candidates:
         if any(trial.value is not None for trial in candidate.trials.trials):
             best = candidate.trials.best_trial
-            name = f"{candidate.cell.config['name'][:60]}"
-            resolved = Experiment.from_mapping(
-                {**_with(candidate.cell.config, best.params), "name": name}
-            ).resolved()
+            chosen = Experiment.from_mapping(_with(candidate.cell.config, best.params))
+            said = {k: v for k, v in chosen.resolved(defaults=False).items() if k != "name"}
             comment = (
                 f"# {candidate.label}: best of {_counted(candidate)} trials, validation {best.value:.4f}.\n"
             )
-            write_text(root / "chosen" / f"{_file_name(candidate.label)}.yaml", comment + dump_yaml(resolved))
+            write_text(root / "chosen" / f"{_file_name(candidate.label)}.yaml", comment + dump_yaml(said))
 
 
 def _file_name(label: str) -> str:

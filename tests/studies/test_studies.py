@@ -250,13 +250,17 @@ def test_a_search_gives_every_candidate_its_budget_on_other_chips(tmp_path: Path
             "trials": 3,
             "chips": 1,
             "chip_offset": 100,
-            "search": {"training.learning_rate": {"low": 0.001, "high": 0.1, "log": True}},
-            "entries": {"fa": {"training.hidden_scale": {"choices": [1.0, 3.0]}}},
+            "search": {
+                "training.learning_rate": {"low": 0.001, "high": 0.1, "log": True},
+                "training.hidden_scale": {"choices": [1.0, 3.0]},
+            },
+            "entries": {"bp": {"training.hidden_scale": None}},
         },
     )
     _, table = tune(config, tmp_path / "s", options)
     assert table.groupby("candidate")["trial"].count().to_dict() == {"bp": 3, "fa": 3}
     assert table["training.learning_rate"][0] == 0.01, "the config's own setting is tried first"
+    assert table.groupby("candidate")["training.hidden_scale"].count().to_dict() == {"bp": 0, "fa": 3}
     used = [yaml.safe_load(p.read_text())["mismatch"] for p in (tmp_path / "s").glob("cells/*/config.yaml")]
     assert {(m["first_chip"], m["chips"]) for m in used} == {(100, 1)}
     chosen = load_experiment(str(tmp_path / "s" / "chosen" / "bp.yaml"))
@@ -272,6 +276,7 @@ def test_a_search_gives_every_candidate_its_budget_on_other_chips(tmp_path: Path
     [
         ({"chip_offset": 1}, r"tune\.chip_offset"),
         ({"search": {}}, r"tune\.search"),
+        ({"entries": {"rules": {}}}, r"tune\.entries\.rules"),
         ({"search": {"training.learning_rate": {"low": 1.0, "high": 0.1}}}, r"training\.learning_rate"),
     ],
 )
