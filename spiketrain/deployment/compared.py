@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spiking.hardware import Hardware
 from spiking.network import Network
+from spiking.presentation import SpikeDrive
 from spiking.simulators.base import Block, Outcome, Simulator
 
 __all__ = ["Compared"]
@@ -36,6 +37,7 @@ class Compared(Simulator):
         self.seconds = {"fast": 0.0, "slow": 0.0}
         self.seen: tuple[Hardware, Block] | None = None
         self.spikes: list[Tensor] = []
+        self.inputs: list[Tensor] = []
 
     def check(self, network: Network) -> None:
         self.fast.check(network)
@@ -51,6 +53,8 @@ class Compared(Simulator):
         self.equal &= self.largest <= self.tolerance
         self.seen = hardware, block
         self.spikes.append(_per_sample(block, ours))
+        if isinstance(block.drive, SpikeDrive):
+            self.inputs.append(block.drive.spikes.double().sum((1, 2)))
         return ours
 
     def _timed(self, which: str, network: Network, hardware: Hardware, block: Block) -> Outcome:

@@ -1,4 +1,23 @@
-"""What a network costs on Loihi 2: spikes, synaptic operations, steps, an estimate of energy, memory."""
+r"""What a network costs on Loihi 2: spikes, synaptic operations, steps, an estimate of energy, memory.
+
+The energy of a presentation of T steps, with :math:`s_l` spikes of layer l, is taken to be
+
+.. math:: E = 23.6\,\mathrm{pJ} \sum_{l \to m} s_l n_m + 81\,\mathrm{pJ}\; T \sum_l n_l
+
+Where the figures come from, and what they are worth: per-operation energies of Loihi 2 were never
+published. Those here are of Loihi 1 (Davies et al. 2018, IEEE Micro 38(1), doi:10.1109/MM.2018.112130359,
+Table 2), and its table is of *pre-silicon simulations* at 0.75 V, not of measurements: 23.6 pJ is the
+minimum of a synaptic operation, 81 pJ an active neuron's update (an inactive one's is 52 pJ; all are
+counted as active here). It also has 1.7 pJ per spike within a tile and 3 to 4 pJ per tile hop, which
+depend on the placement and are left out, as are static power, the host, input and output. So this is an
+order of magnitude for comparing networks, not a power measurement.
+
+Memory: Intel's Loihi 2 technology brief (2021) gives 128 cores of 192 KB, flexibly allotted, and a
+million neurons per chip, hence 8192 per core. A neuron's state takes 0 to 4096 bytes, depending on its
+program; Loihi 1's fixed 24 bytes are counted. Routing tables and programs are not.
+
+The paper's and the brief's figures are quoted from secondary sources that reproduce the two tables.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +33,19 @@ __all__ = ["cost"]
 SYNAPTIC_OPERATION_PJ = 23.6
 NEURON_UPDATE_PJ = 81.0
 ENERGY_SOURCE = (
-    "Davies et al. 2018, IEEE Micro 38(1), Table 2 (Loihi 1, measured at 0.75 V: 23.6 pJ per synaptic "
-    "operation, 81 pJ per neuron update); Loihi 2 differs, and static power, input and output are not counted"
+    "Davies et al. 2018, IEEE Micro 38(1), Table 2: Loihi 1, pre-silicon simulations at 0.75 V (23.6 pJ per "
+    "synaptic operation, its minimum; 81 pJ per update of an active neuron); an order of magnitude: Loihi 2 "
+    "differs, and routing, static power, input and output are not counted"
 )
 
 CORE_NEURONS = 8192
 CORE_BYTES = 192 * 1024
 CHIP_CORES = 128
-MEMORY_SOURCE = "Intel, Loihi 2 technology brief (2021): 128 cores, each up to 8192 neurons and 192 KB"
+NEURON_BYTES = 24
+MEMORY_SOURCE = (
+    "Intel, Loihi 2 technology brief (2021): 128 cores of 192 KB, a million neurons; state of a neuron as "
+    "on Loihi 1, 24 bytes; routing tables and programs not counted"
+)
 
 
 def cost(network: Network, input_spikes: float, layer_spikes: Tensor, steps: int) -> dict[str, Any]:
@@ -54,14 +78,16 @@ def _memory(network: Network) -> dict[str, Any]:
     layers = []
     for index, size in enumerate(network.sizes[1:], start=1):
         weights = sum(network.sizes[c.pre] * size for c in network.connections if c.post == index)
-        cores = max(math.ceil(size / CORE_NEURONS), math.ceil(weights / CORE_BYTES))
+        needed = weights + NEURON_BYTES * size
+        cores = max(math.ceil(size / CORE_NEURONS), math.ceil(needed / CORE_BYTES))
         layers.append(
             {
                 "layer": index,
                 "cores": cores,
                 "neurons_per_core": math.ceil(size / cores),
                 "synapse_bytes_per_core": math.ceil(weights / cores),
-                "share_of_core_memory": weights / cores / CORE_BYTES,
+                "neuron_bytes_per_core": math.ceil(NEURON_BYTES * size / cores),
+                "share_of_core_memory": needed / cores / CORE_BYTES,
             }
         )
     used = sum(layer["cores"] for layer in layers)

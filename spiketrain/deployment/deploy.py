@@ -23,7 +23,6 @@ from spiketrain.parts import Parts
 from spiketrain.record.files import write_json, write_tensors
 from spiketrain.record.provenance import provenance
 from spiking.fixed_point import quantise
-from spiking.presentation import SpikeDrive
 from spiking.simulators.base import Block
 
 __all__ = ["TARGETS", "deploy"]
@@ -138,8 +137,8 @@ class _Deployment:
                 "largest_loss": float((before - after).max()),
                 "emulator_equals_lava": self.machine.equal,
                 "largest_difference": self.machine.largest,
+                "cost": self._cost(parts, hardware_block[1].steps),
                 "speed": self._speed(tested),
-                "cost": self._cost(parts, hardware_block[1]),
                 "quantisation": roundings,
             },
             parts,
@@ -192,11 +191,11 @@ class _Deployment:
         }
         return registers, [asdict(row) for row in program.roundings]
 
-    def _cost(self, parts: Parts, block: Block) -> dict[str, Any]:
+    def _cost(self, parts: Parts, steps: int) -> dict[str, Any]:
+        """Return the account of a test sample, as means over chips and the test set."""
         spikes = torch.cat(self.machine.spikes, dim=2).mean(dim=(1, 2))
-        drive = block.drive
-        shown = float(drive.spikes.double().sum((1, 2)).mean()) if isinstance(drive, SpikeDrive) else 0.0
-        return cost(parts.model.network, shown, spikes, block.steps)
+        shown = float(torch.cat(self.machine.inputs).mean()) if self.machine.inputs else 0.0
+        return cost(parts.model.network, shown, spikes, steps)
 
     def _speed(self, parts: Parts) -> dict[str, Any]:
         """Return seconds for the test set; Lava also one sample at a time, measured on a few."""
