@@ -16,6 +16,12 @@ from spiking.simulators.base import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 
+INPUT_STEPS = (
+    *(60, 220, 270, 310, 320, 350, 370, 400, 410, 430, 440, 450, 460, 470, 480, 490, 500, 510, 520, 530),
+    *(670, 680, 690, 700, 710, 720, 730, 740, 750, 760, 770, 780, 840, 850),
+)
+
+
 def random_chip(network, seed=1):
     g = torch.Generator().manual_seed(seed)
 
@@ -193,6 +199,17 @@ def test_one_value_may_stand_for_a_layer(tmp_path):
     assert chip.network.layers[0].neuron == LIF(tau_syn_ms=0.0)
     assert torch.equal(chip.weights[0], torch.full((2, 4), 0.2, dtype=torch.float64))
     assert chip.neurons[0]["threshold"].tolist() == [1.0] * 4
+
+
+def test_the_single_neuron_of_the_nir_paper_as_a_graph(tmp_path):
+    one = np.ones(1)
+    lif = reference.LIF(tau=2.5e-3 * one, r=one, v_leak=0 * one, v_threshold=0.1 * one)
+    graph = reference.NIRGraph.from_list(reference.Affine(np.ones((1, 1)), np.zeros(1)), lif)
+    reference.write(tmp_path / "lif.nir", graph)
+    spikes = torch.zeros(1, 1000, 1, dtype=torch.bool)
+    spikes[0, list(INPUT_STEPS)] = True
+    found = shown(read(tmp_path / "lif.nir", Clock(dt_ms=0.1, max_rate_hz=50.0)), spikes)
+    assert found.traces["spikes"][0].flatten().nonzero().flatten().tolist() == [461, 511, 711, 761]
 
 
 def edited(**changes):
