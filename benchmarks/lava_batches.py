@@ -97,11 +97,10 @@ def main() -> None:
             each *= options.samples / options.singles
             print(f"emulator: blocks of {options.block} {seconds:6.2f} s; one at a time {each:7.1f} s")
             print(
-                f"  in blocks {single / seconds:.0f} x faster than Lava one sample at a time, as it is usually run,"
+                f"  {single / seconds:.0f} x faster in blocks than Lava one sample at a time (its usual way)"
             )
-            print(
-                f"  and {blocks / seconds:.0f} x faster than Lava in blocks; both one at a time {single / each:.0f} x"
-            )
+            print(f"  {blocks / seconds:.0f} x faster in blocks than Lava in blocks")
+            print(f"  {single / each:.0f} x faster one at a time than Lava one at a time")
             print(f"  the same spikes: {torch.equal(emulated, rates)}")
 
 

@@ -15,7 +15,6 @@ from spiking.presentation import Phase, SpikeDrive
 from spiking.simulators.base import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
-
 INPUT_STEPS = (
     *(60, 220, 270, 310, 320, 350, 370, 400, 410, 430, 440, 450, 460, 470, 480, 490, 500, 510, 520, 530),
     *(670, 680, 690, 700, 710, 720, 730, 740, 750, 760, 770, 780, 840, 850),
