@@ -41,6 +41,10 @@ class Draw:
             self._factors("feedback", ("layer", index), (network.outputs, layer.size))
             for index, layer in enumerate(network.layers)
         ]
+        self.bias = [
+            self._factors("bias_weight", ("layer", index), (layer.size,))
+            for index, layer in enumerate(network.layers)
+        ]
         self.readout = self._readout()
         self.delays = self._delays()
 
@@ -59,8 +63,9 @@ class Draw:
     def _biased(
         self, layers: Sequence[Mapping[str, Tensor]], bias: Sequence[Tensor]
     ) -> tuple[Mapping[str, Tensor], ...]:
-        pairs = zip(layers, bias, strict=True)
-        return tuple({**values, "bias": values["bias"] + written} for values, written in pairs)
+        written = _scaled(bias, self.bias)
+        pairs = zip(layers, written, strict=True)
+        return tuple({**values, "bias": values["bias"] + current} for values, current in pairs)
 
     def _neurons(self, index: int, place: str) -> dict[str, Tensor]:
         layer = self.network.layers[index]

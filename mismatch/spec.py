@@ -15,7 +15,7 @@ from spiking.simulators.base import Simulator
 
 __all__ = ["MismatchSpec", "deviating"]
 
-SYNAPTIC = ("weight", "feedback", "input_gain", "delay")
+SYNAPTIC = ("weight", "bias_weight", "feedback", "input_gain", "delay")
 READOUT = ("readout_gain", "readout_offset", "kp", "ki")
 
 

@@ -144,6 +144,19 @@ def test_input_gains_multiply_the_rows_of_the_first_connection():
     assert torch.equal(effective(chips, written).weights[1], written.forward[1])
 
 
+def test_bias_weights_multiply_what_is_written_and_shadows_have_the_same():
+    chips = population(chips=2, deviations={"bias_weight": Normal(0.2)})
+    written = weights(2)
+    found = effective(chips, written)
+    for layer, (values, shadow) in enumerate(zip(found.neurons, found.shadows, strict=True)):
+        factor = values["bias"] / written.bias[layer]
+        assert factor.unique().numel() == factor.numel()
+        assert ((factor - 1).abs() < 1).all()
+        assert torch.equal(values["bias"], shadow["bias"])
+    nothing = replace(written, bias=tuple(torch.zeros_like(b) for b in written.bias))
+    assert not any(values["bias"].any() for values in effective(chips, nothing).neurons)
+
+
 def test_dead_neurons_are_silent_and_firing_ones_fire():
     chips = ideal(faults=Faults(dead=0.3, firing=0.3))
     program = weights(2)
