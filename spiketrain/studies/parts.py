@@ -163,8 +163,8 @@ class TunePart(Section):
     Args:
         trials: evaluations for each combination.
         search: dotted key to its range, for every combination.
-        entries: label to further ranges, for the combinations that have it in one of their columns; null
-            takes a range away.
+        entries: label, or several with commas, to further ranges for the combinations that have them in
+            their columns; null takes a range away, and later entries overrule earlier ones.
         chips: number of chips that are searched on.
         chip_offset: how far their numbers are above the reported ones.
         seed: of the sampler.

@@ -110,9 +110,15 @@ def _telling(plan: Plan, part: TunePart) -> list[str]:
     rows = [cell.columns for cell in plan.cells()]
     known = {str(value) for row in rows for value in row.values()}
     for label in part.entries:
-        if label not in known:
-            raise InputError(f"tune.entries.{label}", label, ", ".join(sorted(known)), nearest(label, known))
+        for wanted in sorted(_labels(label) - known):
+            raise InputError(
+                f"tune.entries.{label}", wanted, ", ".join(sorted(known)), nearest(wanted, known)
+            )
     return [name for name in plan.columns if len({row.get(name) for row in rows}) > 1]
+
+
+def _labels(text: str) -> set[str]:
+    return {label.strip() for label in text.split(",")}
 
 
 def _candidate(part: TunePart, cell: Cell, columns: Sequence[str], root: Path) -> Candidate:
@@ -126,7 +132,8 @@ def _candidate(part: TunePart, cell: Cell, columns: Sequence[str], root: Path) -
     label = "-".join(str(cell.columns[name]) for name in columns if name in cell.columns) or "base"
     storage = JournalStorage(JournalFileBackend(str(root / JOURNAL), lock_obj=_NoLock()))  # type: ignore[arg-type]
     trials = optuna.create_study(storage=storage, study_name=label, direction="maximize", load_if_exists=True)
-    further = [part.entries.get(str(value), {}) for value in cell.columns.values()]
+    labels = {str(value) for value in cell.columns.values()}
+    further = [ranges for label, ranges in part.entries.items() if _labels(label) <= labels]
     merged: dict[str, SearchRange | None] = {**part.search}
     for ranges in further:
         merged |= ranges

@@ -254,7 +254,10 @@ def test_a_search_gives_every_candidate_its_budget_on_other_chips(tmp_path: Path
                 "training.learning_rate": {"low": 0.001, "high": 0.1, "log": True},
                 "training.hidden_scale": {"choices": [1.0, 3.0]},
             },
-            "entries": {"bp": {"training.hidden_scale": None}},
+            "entries": {
+                "bp": {"training.hidden_scale": None},
+                "bp, fa": {"training.decay": {"low": 0.5, "high": 1.0}},
+            },
         },
     )
     _, table = tune(config, tmp_path / "s", options)
@@ -276,7 +279,7 @@ def test_a_search_gives_every_candidate_its_budget_on_other_chips(tmp_path: Path
     [
         ({"chip_offset": 1}, r"tune\.chip_offset"),
         ({"search": {}}, r"tune\.search"),
-        ({"entries": {"rules": {}}}, r"tune\.entries\.rules"),
+        ({"entries": {"0.1, rules": {}}}, r"tune\.entries"),
         ({"search": {"training.learning_rate": {"low": 1.0, "high": 0.1}}}, r"training\.learning_rate"),
     ],
 )
