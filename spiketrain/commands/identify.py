@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
-from spiketrain.commands.guard import FAILED, guarded
-from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption
-from spiketrain.commands.sweep import (
-    ClusterOption,
-    OutputOption,
-    QuickOption,
-    QuietOption,
-    ResumeOption,
-    RetryOption,
-    SchedulerOption,
-    WorkersOption,
-    load,
-)
+from spiketrain.commands.guard import FAILED
+from spiketrain.commands.studying import study_command
+
+if TYPE_CHECKING:  # a usage error needs no libraries
+    from spiketrain.studies.study import Study
+    from spiketrain.studies.sweep import Options
 
 __all__ = ["command"]
 
 
-@guarded
-def command(
-    *,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    output: OutputOption = None,
-    resume: ResumeOption = False,
-    retry_failed: RetryOption = False,
-    quick: QuickOption = False,
-    scheduler: SchedulerOption = None,
-    cluster: ClusterOption = "local",
-    workers: WorkersOption = None,
-    data_dir: DataOption = None,
-    quiet: QuietOption = False,
-    debug: DebugOption = False,
-) -> None:
+def _act(study: Study, root: Path, options: Options) -> None:
     """Follow how the controller comes to know the chips."""
-    study = load(config, overrides, output, quick=quick, resume=resume)
-    from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415 (libraries)
+    from spiketrain.studies.identified import identify  # noqa: PLC0415 (libraries)
 
-    options = Options(
-        resume=resume,
-        retry_failed=retry_failed,
-        scheduler=scheduler,
-        cluster=cluster,
-        workers=workers,
-        data_dir=data_dir,
-        quiet=quiet,
-    )
-    from spiketrain.studies.identified import identify  # noqa: PLC0415
-
-    page, failed = identify(study, output or default_folder(study), options)
-    if not quiet:
+    page, failed = identify(study, root, options)
+    if not options.quiet:
         typer.echo(f"report: {page}")
     if failed:
         typer.echo(f"spiketrain: {failed} cells failed; the folder failed/ says why", err=True)
         raise typer.Exit(FAILED)
+
+
+command = study_command(_act)

@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
-from spiketrain.commands.guard import guarded
-from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption
-from spiketrain.commands.sweep import (
-    ClusterOption,
-    OutputOption,
-    QuickOption,
-    QuietOption,
-    ResumeOption,
-    SchedulerOption,
-    WorkersOption,
-    load,
-)
+from spiketrain.commands.studying import study_command
+
+if TYPE_CHECKING:  # a usage error needs no libraries
+    from spiketrain.studies.study import Study
+    from spiketrain.studies.sweep import Options
 
 __all__ = ["command"]
 
 
-@guarded
-def command(
-    *,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    output: OutputOption = None,
-    resume: ResumeOption = False,
-    quick: QuickOption = False,
-    scheduler: SchedulerOption = None,
-    cluster: ClusterOption = "local",
-    workers: WorkersOption = None,
-    data_dir: DataOption = None,
-    quiet: QuietOption = False,
-    debug: DebugOption = False,
-) -> None:
+def _act(study: Study, root: Path, options: Options) -> None:
     """Search every rule's settings with the same budget, on chips that are not reported."""
-    study = load(config, overrides, output, quick=quick, resume=resume)
-    from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415 (libraries)
+    from spiketrain.studies.tune import tune  # noqa: PLC0415 (libraries)
 
-    options = Options(
-        resume=resume,
-        scheduler=scheduler,
-        cluster=cluster,
-        workers=workers,
-        data_dir=data_dir,
-        quiet=quiet,
-    )
-    from spiketrain.studies.tune import tune  # noqa: PLC0415
-
-    page, _ = tune(study, output or default_folder(study), options)
-    if not quiet:
+    page, _ = tune(study, root, options)
+    if not options.quiet:
         typer.echo(f"chosen: {page.parent / 'chosen'}")
         typer.echo(f"report: {page}")
+
+
+command = study_command(_act, without=("retry_failed",))

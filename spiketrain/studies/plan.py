@@ -100,6 +100,11 @@ class Plan:
         """Names of what varies, in the order of the axes."""
         return list(dict.fromkeys(name for axis in self._axes for level in axis for name in level.columns))
 
+    @property
+    def labels(self) -> set[str]:
+        """What the columns say, in cells that are left out too."""
+        return {str(value) for axis in self._axes for level in axis for value in level.columns.values()}
+
     def __len__(self) -> int:
         return len(self._numbers)
 

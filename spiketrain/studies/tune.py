@@ -105,10 +105,9 @@ def _telling(plan: Plan, part: TunePart) -> list[str]:
     """Return the columns that tell candidates apart.
 
     Raises:
-        InputError: further ranges are for a label that no candidate has.
+        InputError: further ranges are for a label that there is not.
     """
-    rows = [cell.columns for cell in plan.cells()]
-    known = {str(value) for row in rows for value in row.values()}
+    rows, known = [cell.columns for cell in plan.cells()], plan.labels
     for label in part.entries:
         for wanted in sorted(_labels(label) - known):
             raise InputError(

@@ -1,0 +1,123 @@
+"""What the commands about studies have in common: their options, and what is done before and after."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rate_bridge.errors import InputError
+from spiketrain.commands.guard import FAILED, guarded
+from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
+
+if TYPE_CHECKING:  # a usage error needs no libraries
+    from spiketrain.studies.study import Study
+    from spiketrain.studies.sweep import Options
+
+__all__ = ["study_command", "train_and_report"]
+
+OutputOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the study; by default runs/NAME-TIME.")
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the study in --output.")]
+RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Compute cells that failed again.")]
+QuickOption = Annotated[bool, typer.Option("--quick", help="The study's quick variant.")]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Plan and count the cells, no more.")]
+SchedulerOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler, tcp://HOST:PORT.")
+]
+ClusterOption = Annotated[str, typer.Option(help="local, or slurm (through dask-jobqueue).")]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Worker processes; by default one per core.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def study_command(
+    act: Callable[[Study, Path, Options], None], *, without: tuple[str, ...] = ()
+) -> Callable[..., None]:
+    """Return the command that does `act` with a study, its folder, and how to compute it.
+
+    Args:
+        act: what the command does; its docstring is the command's help.
+        without: options that would do nothing in this command.
+    """
+
+    def command(
+        *,
+        config: ConfigOption = None,
+        overrides: SetOption = None,
+        output: OutputOption = None,
+        resume: ResumeOption = False,
+        retry_failed: RetryOption = False,
+        quick: QuickOption = False,
+        dry_run: DryOption = False,
+        scheduler: SchedulerOption = None,
+        cluster: ClusterOption = "local",
+        workers: WorkersOption = None,
+        data_dir: DataOption = None,
+        quiet: QuietOption = False,
+        debug: DebugOption = False,
+    ) -> None:
+        study = _study(config, overrides, output, quick=quick, resume=resume)
+        if dry_run:
+            _count(study)
+            return
+        from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415 (libraries)
+
+        options = Options(resume, retry_failed, scheduler, cluster, workers, data_dir, quiet)
+        act(study, output or default_folder(study), options)
+
+    command.__doc__ = act.__doc__
+    signature = inspect.signature(command, eval_str=True)
+    kept = [option for name, option in signature.parameters.items() if name not in without]
+    found: Any = guarded(command)
+    found.__signature__ = signature.replace(parameters=kept)
+    return found  # type: ignore[no-any-return]
+
+
+def train_and_report(study: Study, root: Path, options: Options) -> None:
+    """Compute a study's cells, write its report, say where it is; end with an error where cells failed."""
+    from spiketrain.studies.sweep import sweep  # noqa: PLC0415 (libraries)
+
+    swept = sweep(study, root, options)
+    from spiketrain.studies.report import write_report  # noqa: PLC0415 (matplotlib, at the end)
+
+    page = write_report(study, swept.root, swept.table)
+    if not options.quiet:
+        typer.echo(f"table: {swept.root / 'table.csv'}")
+        typer.echo(f"report: {page}")
+    if swept.failed:
+        typer.echo(f"spiketrain: {swept.failed} of {swept.cells} cells failed; cells.csv says why", err=True)
+        raise typer.Exit(FAILED)
+
+
+def _study(
+    config: str | None, overrides: list[str] | None, output: Path | None, *, quick: bool, resume: bool
+) -> Study:
+    """Return the study that a command is about: a config's, or the one that a folder was made for.
+
+    Raises:
+        InputError: there is none, or it is wrong.
+    """
+    if resume and output is None:
+        raise InputError("--resume", "no --output", "--output DIR, the folder of the study to go on with")
+    from spiketrain.studies.study import load_study, stored_study  # noqa: PLC0415 (a usage error needs none)
+
+    if config is None and resume and output is not None:
+        if overrides or quick:
+            raise InputError(
+                "--resume", overrides or "--quick", "nothing that changes the study it goes on with"
+            )
+        return stored_study(output)
+    return load_study(required(config), overrides or [], quick=quick)
+
+
+def _count(study: Study) -> None:
+    from spiketrain.studies.plan import Plan  # noqa: PLC0415 (libraries)
+
+    plan = Plan(study)
+    typer.echo(f"{len(plan)} cells; varied: {', '.join(plan.columns) or 'nothing'}")
+    for error in list(dict.fromkeys(map(str, plan.errors.values())))[:10]:
+        typer.echo(f"impossible: {error}")
