@@ -12,6 +12,9 @@ from rate_bridge.errors import InputError
 
 __all__ = ["Resolution"]
 
+TINY = 1e-300
+"""The distance of two levels where all weights are 0."""
+
 
 @final
 @dataclass(frozen=True)
@@ -29,12 +32,13 @@ class Resolution(Imperfection, Effect):
 
     Args:
         bits: b, sign included, 2 or more.
-        range: :math:`w_{max}`, in units of weights.
+        range: :math:`w_{max}`, in units of weights; None: at every write the largest weight of a chip's
+            matrix, as where a matrix has a scale of its own.
         rounding: ``nearest`` or ``stochastic``.
     """
 
     bits: int
-    range: float
+    range: float | None = None
     rounding: Literal["nearest", "stochastic"] = "nearest"
 
     order: ClassVar[int] = 20
@@ -43,23 +47,23 @@ class Resolution(Imperfection, Effect):
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 24:
             raise InputError("bits", self.bits, "2 to 24")
-        check_positive(range=self.range)
-
-    @property
-    def step(self) -> float:
-        """Δ, the distance of two levels."""
-        return float(self.range / (2 ** (self.bits - 1) - 1))
+        if self.range is not None:
+            check_positive(range=self.range)
 
     def on(self, die: Die) -> Effect:
         return self
 
     def write(self, write: Write) -> Write:
-        levels = write.value.clamp(-self.range, self.range) / self.step
-        wanted = self._rounded(levels, write)
+        levels = 2 ** (self.bits - 1) - 1
+        largest = (
+            write.value.abs().flatten(1).amax(1) if self.range is None else write.value.new_tensor(self.range)
+        )
+        step = (largest / levels).clamp(min=TINY).view(-1, *[1] * (write.value.ndim - 1))
+        wanted = self._rounded((write.value / step).clamp(-levels, levels), write)
         moved = write.moved
         if write.stored is not None:
-            moved = moved & (wanted != (write.stored / self.step).round())
-        return replace(write, value=wanted * self.step, moved=moved)
+            moved = moved & (wanted != (write.stored / step).round())
+        return replace(write, value=wanted * step, moved=moved)
 
     def _rounded(self, levels: Tensor, write: Write) -> Tensor:
         if self.rounding == "nearest":

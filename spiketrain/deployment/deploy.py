@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mismatch.chip import ChipPopulation
+from mismatch.imperfections.resolution import Resolution
 from rate_bridge.errors import InputError
 from rate_bridge.plugins import load
 from spiketrain.deployment.compared import Compared
@@ -43,16 +44,18 @@ class Target:
         emulator: the simulator that computes the same without Lava.
         arithmetic: of Lava's processes.
         tolerance: largest difference in potentials between the two.
+        bits: of a programmed weight, or None where weights are real numbers.
     """
 
     emulator: str
     arithmetic: str
     tolerance: float
+    bits: int | None
 
 
 TARGETS: Mapping[str, Target] = {
-    "lava-float": Target("torch", "float", 1e-12),
-    "loihi2": Target("loihi", "fixed", 0.0),
+    "lava-float": Target("torch", "float", 1e-12, None),
+    "loihi2": Target("loihi", "fixed", 0.0, 8),
 }
 
 
@@ -170,10 +173,24 @@ class _Deployment:
         return most
 
     def _train(self, parts: Parts) -> None:
-        """Train one epoch, on chips that quantise whatever is programmed."""
+        """Train one epoch on the target, where whatever is programmed has its few bits.
+
+        The host's weights have all theirs; they are rounded at random, so that steps smaller than a
+        level count on average (Gupta et al. 2015, arXiv 1502.02551).
+        """
+        trained = replace(parts, chips=self._coarse(parts)) if self.target.bits else parts
         for batch in parts.batches(parts.epoch):
-            learn(parts, batch, parts.learning_rate)
+            learn(trained, batch, parts.learning_rate)
         parts.epoch += 1
+
+    def _coarse(self, parts: Parts) -> ChipPopulation:
+        """Return the same chips with synapses of a few bits, where they have none yet."""
+        chips = parts.chips
+        kinds = {
+            "resolution": Resolution(self.target.bits or 8, rounding="stochastic"),
+            **chips.spec.imperfections,
+        }
+        return chips.sibling(replace(chips.spec, imperfections=kinds))
 
     # the account
 

@@ -196,6 +196,18 @@ def test_resolution_has_that_many_levels():
     torch.testing.assert_close(levels / (2.0 / 3), (levels / (2.0 / 3)).round())
 
 
+def test_without_a_range_every_matrix_has_its_own():
+    found = effective(ideal(resolution=kind("resolution", {"bits": 3}))).weights
+    for matrix, wanted in zip(found, weights(2).forward, strict=True):
+        for chip, asked in zip(matrix, wanted, strict=True):
+            step = float(asked.abs().max()) / 3
+            assert float(chip.abs().max()) == pytest.approx(3 * step)
+            assert float((chip - asked).abs().max()) <= step / 2 * (1 + 1e-12)
+    zeros = tuple(torch.zeros_like(w) for w in weights(2).forward)
+    nothing = effective(ideal(resolution=kind("resolution", {"bits": 3})), replace(weights(2), forward=zeros))
+    assert not any(bool(w.any()) for w in nothing.weights)
+
+
 def test_stochastic_rounding_keeps_the_mean():
     network = chain([200, 200], LIF())
     options = {"bits": 3, "range": 2.0, "rounding": "stochastic"}
