@@ -5,8 +5,9 @@ Every function the loop calls stands in this file, because numba's cache on disk
 of the file of the outermost function only.
 
 Neurons of all layers lie side by side in columns, each layer padded to whole words of eight (see
-:class:`spiking.simulators.compiled.packing.Columns`). All numbers of a padding column are zero, and
-0 > 0 is false, so that it never spikes. What is emitted is one byte per neuron, searched eight at a time.
+:class:`spiking.simulators.compiled.columns.Columns`). All numbers of a padding column are zero, and
+0 > 0 is false, so that it never spikes. What is emitted is one byte per neuron, searched and added up
+eight at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from spiking.simulators.compiled.packing import Chips, Recorded, Samples, Sums, Variables, Wires
+from spiking.simulators.compiled.arrays import ROWS, Chips, Recorded, Samples, Sums, Variables, Wires
 
 __all__ = ["CONSTANTS", "STATES", "simulate"]
 
@@ -50,15 +51,77 @@ def _clear(array: Array) -> None:
 
 
 @_part
-def _advance(v: Array, synapse: Array, drive: Array, extra: Array, constants: Array, flags: Array) -> None:
-    """Advance membranes towards ``synapse + drive + extra`` and flag those that spike."""
+def _move(v: float, current: float, decay: float) -> float:
+    return (v - current) * decay + current
+
+
+@_part
+def _advance(
+    v: Array,
+    shadow: Array | None,
+    synapse: Array,
+    drive: Array,
+    extra: Array,
+    shift: Array,
+    constants: Array,
+    shadow_constants: Array,
+    factors: Array,
+    flags: Array,
+    shadow_flags: Array,
+) -> None:
+    """Advance membranes towards ``synapse + drive + extra`` and flag those that spike.
+
+    Shadows, or None, go towards ``synapse + drive + shift`` in the same pass; then `synapse` decays.
+    """
     decay, threshold, reset = constants[0], constants[1], constants[2]
     for j in range(v.shape[0]):
-        current = synapse[j] + drive[j] + extra[j]
-        moved = (v[j] - current) * decay[j] + current
+        given = synapse[j] + drive[j]
+        moved = _move(v[j], given + extra[j], decay[j])
         spikes = moved > threshold[j]
         v[j] = reset[j] if spikes else moved
         flags[j] = spikes
+        if shadow is not None:
+            moved = _move(shadow[j], given + shift[j], shadow_constants[0, j])
+            spikes = moved > shadow_constants[1, j]
+            shadow[j] = shadow_constants[2, j] if spikes else moved
+            shadow_flags[j] = spikes
+        synapse[j] *= factors[j]
+
+
+@_part
+def _advance_fed(
+    v: Array,
+    shadow: Array | None,
+    synapse: Array,
+    drive: Array,
+    extra: Array,
+    u: Array,
+    feedback: Array,
+    shift: Array,
+    constants: Array,
+    shadow_constants: Array,
+    factors: Array,
+    flags: Array,
+    shadow_flags: Array,
+) -> None:
+    """Do the same with the current of the last rows of feedback weights, which need not be stored."""
+    decay, threshold, reset = constants[0], constants[1], constants[2]
+    k = feedback.shape[0] - ROWS
+    a, b, c, d, e = u[k], u[k + 1], u[k + 2], u[k + 3], u[k + 4]
+    p, q, r, s, t = feedback[k], feedback[k + 1], feedback[k + 2], feedback[k + 3], feedback[k + 4]
+    for j in range(v.shape[0]):
+        fed = extra[j] + (a * p[j] + b * q[j] + c * r[j] + d * s[j] + e * t[j])
+        given = synapse[j] + drive[j]
+        moved = _move(v[j], given + fed, decay[j])
+        spikes = moved > threshold[j]
+        v[j] = reset[j] if spikes else moved
+        flags[j] = spikes
+        if shadow is not None:
+            moved = _move(shadow[j], given + shift[j], shadow_constants[0, j])
+            spikes = moved > shadow_constants[1, j]
+            shadow[j] = shadow_constants[2, j] if spikes else moved
+            shadow_flags[j] = spikes
+        synapse[j] *= factors[j]
 
 
 @_part
@@ -71,13 +134,13 @@ def _advance_held(
     constants: Array,
     flags: Array,
 ) -> None:
-    """Do the same for membranes of which some are held after a spike."""
+    """Advance membranes of which some are held after a spike."""
     decay, threshold, reset, held = constants[0], constants[1], constants[2], constants[3]
     none = waiting.dtype.type(0)
     one = waiting.dtype.type(1)
     for j in range(v.shape[0]):
         current = synapse[j] + drive[j] + extra[j]
-        moved = (v[j] - current) * decay[j] + current
+        moved = _move(v[j], current, decay[j])
         moved = reset[j] if waiting[j] > none else moved
         spikes = moved > threshold[j]
         v[j] = reset[j] if spikes else moved
@@ -105,9 +168,9 @@ def _control(
 
 
 @_part
-def _feed_back(u: Array, weights: Array, current: Array) -> None:
-    """Set `current` to ``u @ weights``, in blocks of five rows, `packing.ROWS`."""
-    for k in range(0, u.shape[0], 5):
+def _feed_back(u: Array, weights: Array, rows: int, current: Array) -> None:
+    """Set `current` to ``u @ weights`` of the first `rows` rows, in blocks of five, which is `ROWS`."""
+    for k in range(0, rows, 5):
         a, b, c, d, e = u[k], u[k + 1], u[k + 2], u[k + 3], u[k + 4]
         p, q, r, s, t = weights[k], weights[k + 1], weights[k + 2], weights[k + 3], weights[k + 4]
         if k == 0:
@@ -152,9 +215,24 @@ def _search(words: Array, first: int, number: int, index: Array, count: int) -> 
 
 
 @_part
-def _count(index: Array, first: Any, last: Any, offset: int, weight: float, sums: Array) -> None:
+def _add_up(emitted: Array, tally: Array) -> None:
+    """Count what is emitted, eight neurons in a word; a byte holds 255 steps."""
+    for place in range(tally.shape[0]):
+        tally[place] += emitted[place]
+
+
+@_part
+def _empty(tally: Array, weight: float, sums: Array) -> None:
+    """Add what was counted in steps of one `weight` to `sums` and begin anew."""
+    for j in range(sums.shape[0]):
+        sums[j] += weight * tally[j]
+        tally[j] = 0
+
+
+@_part
+def _count(index: Array, first: Any, last: Any, weight: float, sums: Array) -> None:
     for n in range(first, last):
-        sums[offset + index[n]] += weight
+        sums[index[n]] += weight
 
 
 @_part
@@ -219,7 +297,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     clock = chips.clock
     has_shadow = sums.basal.shape[0] > 0
     held = chips.constants.shape[1] > 3
-    shadow_held = has_shadow and chips.shadow_constants.shape[1] > 3
+    rows = chips.feedback.shape[1]
     has_values, has_spikes = samples.values.shape[0] > 0, samples.spikes.shape[0] > 0
     # what a step touches is the thread's own, so that no two threads write to one cache line
     v, waiting = np.empty(columns, kind), np.empty(columns, kind)
@@ -230,6 +308,8 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     u = np.empty(chips.feedback.shape[1], kind)
     emitted, shadow_emitted = np.zeros(columns // 8, np.uint64), np.zeros(columns // 8, np.uint64)
     flags, shadow_flags = emitted.view(np.uint8), shadow_emitted.view(np.uint8)
+    tally, shadow_tally = np.zeros(columns // 8, np.uint64), np.zeros(columns // 8, np.uint64)
+    tallied, shadow_tallied = tally.view(np.uint8), shadow_tally.view(np.uint8)
     most = columns // 8
     for w in range(connections):
         most = max(most, wires.words[w])
@@ -255,6 +335,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         if has_shadow:
             _copy(start.shadows[0, c, b], shadow)
             _copy(start.shadows[1, c, b], shadow_waiting)
+        counted, unit = 0, window[0]
         _clear(counts)
         _clear(basal)
         _clear(effort)
@@ -262,33 +343,91 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         _clear(fed_back)
         for t in range(steps):
             weight = window[t]
-            if is_controlled:
-                _control(target, trace, integral, readout, gains, clock[2], u)
-                _feed_back(u, feedback, fed_back)
             if has_values:
                 _copy(current, drive)
                 _apply(values, t, input_weights, drive)
-            if has_shadow:
-                if shadow_held:
+            if is_controlled:
+                _control(target, trace, integral, readout, gains, clock[2], u)
+                _feed_back(u, feedback, rows if held else rows - ROWS, fed_back)
+            if held:
+                if has_shadow:
                     _advance_held(
                         shadow, shadow_waiting, synapse, drive, shift, shadow_constants, shadow_flags
                     )
-                else:
-                    _advance(shadow, synapse, drive, shift, shadow_constants, shadow_flags)
-                if weight != 0:
-                    found = _search(shadow_emitted, 0, columns // 8, index, 0)
-                    _count(index, 0, found, 0, weight, basal)
-            if held:
                 _advance_held(v, waiting, synapse, drive, fed_back, constants, flags)
+                _decay(synapse, decay)
+            elif is_controlled and has_shadow:
+                _advance_fed(
+                    v,
+                    shadow,
+                    synapse,
+                    drive,
+                    fed_back,
+                    u,
+                    feedback,
+                    shift,
+                    constants,
+                    shadow_constants,
+                    decay,
+                    flags,
+                    shadow_flags,
+                )
+            elif is_controlled:
+                _advance_fed(
+                    v,
+                    None,
+                    synapse,
+                    drive,
+                    fed_back,
+                    u,
+                    feedback,
+                    shift,
+                    constants,
+                    shadow_constants,
+                    decay,
+                    flags,
+                    shadow_flags,
+                )
+            elif has_shadow:
+                _advance(
+                    v,
+                    shadow,
+                    synapse,
+                    drive,
+                    fed_back,
+                    shift,
+                    constants,
+                    shadow_constants,
+                    decay,
+                    flags,
+                    shadow_flags,
+                )
             else:
-                _advance(v, synapse, drive, fed_back, constants, flags)
-            _decay(synapse, decay)
+                _advance(
+                    v,
+                    None,
+                    synapse,
+                    drive,
+                    fed_back,
+                    shift,
+                    constants,
+                    shadow_constants,
+                    decay,
+                    flags,
+                    shadow_flags,
+                )
+            if weight != 0:
+                if counted == 255 or weight != unit:
+                    _empty(tallied, unit, counts)
+                    _empty(shadow_tallied, unit, basal)
+                    counted, unit = 0, weight
+                counted += 1
+                _add_up(emitted, tally)
+                if has_shadow:
+                    _add_up(shadow_emitted, shadow_tally)
             for layer in range(layers):
                 before = starts[layer]
-                found = _search(emitted, places[layer], layer_words[layer], index, before)
-                starts[layer + 1] = found
-                if weight != 0:
-                    _count(index, before, found, 8 * places[layer], weight, counts)
+                starts[layer + 1] = _search(emitted, places[layer], layer_words[layer], index, before)
             for w in range(connections):
                 pre, wait, words = wires.pre[w], wires.wait[w], wires.words[w]
                 table, width, post = wires.weights[w], wires.width[w], wires.post[w]
@@ -307,7 +446,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 _deliver(late, 0, found, weights, table, width, synapse, post)
             for k in range(outputs):
                 trace[k] *= clock[0]
-            _count(index, starts[layers - 1], starts[layers], 0, clock[1], trace)
+            _count(index, starts[layers - 1], starts[layers], clock[1], trace)
             if is_controlled and weight != 0:
                 for k in range(outputs):
                     effort[k] += weight * u[k]
@@ -316,6 +455,8 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             _store(recorded.current, c, b, t, synapse)
             _store(recorded.control, c, b, t, u)
             _store(recorded.readout, c, b, t, trace)
+        _empty(tallied, unit, counts)
+        _empty(shadow_tallied, unit, basal)
         _copy(v, start.neurons[0, c, b])
         _copy(waiting, start.neurons[1, c, b])
         _copy(synapse, start.synapse[c, b])

@@ -1,361 +1,213 @@
-"""A block as flat arrays, and its results back as tensors: the part that no neuron model changes.
-
-Layers lie side by side along the last axis, each padded to a multiple of eight neurons.
-"""
+"""A block of phases as flat arrays that a kernel can run over."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rate_bridge.filters import decay
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.neurons.base import State, Values
-from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
-from spiking.simulators.base import Block, Outcome
+from spiking.neurons.base import State
+from spiking.presentation import CurrentDrive, SpikeDrive
+from spiking.simulators.base import Block
+from spiking.simulators.compiled.arrays import ROWS, Array, Chips, Recorded, Samples, Sums, Variables, Wires
+from spiking.simulators.compiled.columns import Columns, as_bytes, wires
+from spiking.simulators.compiled.constants import KnownConstants
 
-__all__ = ["Chips", "Columns", "Packed", "Recorded", "Samples", "Sums", "Variables", "Wires"]
-
-Array = NDArray[Any]
-
-WORD = 8
-"""Neurons whose emissions, a byte each, are looked at together."""
-
-ROWS = 5
-"""Rows of feedback weights that a kernel adds up at a time; their number is a multiple of it."""
+__all__ = ["Packed", "Packer"]
 
 
-class Wires(NamedTuple):
-    """Layers and connections as integers.
+class Packed(NamedTuple):
+    """What a kernel takes."""
 
-    Args:
-        layers: per layer 1 to L, its first word.
-        layer_words: per layer 1 to L, its words.
-        pre: per connection, the index of the presynaptic layer.
-        words: its words.
-        post: the first column of the postsynaptic layer.
-        width: the size of the postsynaptic layer.
-        weights: where the weights start.
-        wait: for how many steps emissions are held back.
-        ring: where those under way start, in words; step t uses slot ``t % wait``.
-    """
-
-    layers: Array
-    layer_words: Array
-    pre: Array
-    words: Array
-    post: Array
-    width: Array
-    weights: Array
-    wait: Array
-    ring: Array
-
-
-class Chips(NamedTuple):
-    """What differs between chips; the axis of the chips is the first.
-
-    Args:
-        constants: constants of the neuron model, ``(chips, constants, columns)``.
-        shadow_constants: the same for the shadows, or empty.
-        shadow_bias: what the shadows' biases have beyond the neurons', ``(chips, columns)``, or empty.
-        synapse_decay: decay of the synaptic currents, ``(chips, columns)``.
-        weights: increments of the synaptic current per spike, all connections, ``(chips, total)``.
-        input_weights: currents per unit of input, ``(chips, inputs, n)``, for values in every step.
-        feedback: ``(chips, rows, columns)``, those beyond n_out zero.
-        readout: gain, offset and the factors of kp and ki, ``(chips, 4, n_out)``, or empty.
-        clock: decay and increment of the read-out trace and the time step, the same for all chips.
-    """
-
-    constants: Array
-    shadow_constants: Array
-    shadow_bias: Array
-    synapse_decay: Array
-    weights: Array
-    input_weights: Array
-    feedback: Array
-    readout: Array
-    clock: Array
-
-
-class Samples(NamedTuple):
-    """What differs between samples.
-
-    Args:
-        window: averaging weights, ``(batch, steps)``.
-        spikes: input spikes, eight in a word, ``(batch, steps * words)``, or empty.
-        values: inputs of every step, ``(batch, steps, inputs)``, or empty.
-        controlled: whether the loop is closed, ``(batch,)``.
-        gains: kp, ki per ms and leak per step, ``(batch, 3)``.
-        target: ``(chips or 1, batch, n_out)``.
-    """
-
-    window: Array
-    spikes: Array
-    values: Array
-    controlled: Array
-    gains: Array
-    target: Array
-
-
-class Variables(NamedTuple):
-    """The dynamic state, overwritten by that after the last step, and the currents that never change.
-
-    Args:
-        neurons: ``(variables, chips, batch, columns)``.
-        shadows: the same, or empty.
-        synapse: ``(chips, batch, columns)``.
-        under_way: emissions held back, ``(chips, batch, words)``.
-        trace: ``(chips, batch, n_out)``.
-        integral: ``(chips, batch, n_out)``.
-        drive: bias, constant input and injected current, ``(chips, batch or 1, columns)``.
-    """
-
-    neurons: Array
-    shadows: Array
-    synapse: Array
-    under_way: Array
-    trace: Array
-    integral: Array
-    drive: Array
-
-
-class Sums(NamedTuple):
-    """Window sums of what was emitted and of u; `basal` is empty where no shadows run."""
-
-    emitted: Array
-    basal: Array
-    control: Array
-
-
-class Recorded(NamedTuple):
-    """Traces, ``(chips, batch, steps, columns or n_out)``; empty where not asked for."""
-
-    spikes: Array
-    voltage: Array
-    current: Array
-    control: Array
-    readout: Array
+    wires: Wires
+    chips: Chips
+    samples: Samples
+    start: Variables
+    sums: Sums
+    recorded: Recorded
 
 
 @final
-class Columns:
-    """Where the layers 1 to L lie.
-
-    Args:
-        network: whose layers.
-        dtype: the type of the arrays.
-    """
-
-    def __init__(self, network: Network, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-        self.sizes = network.sizes[1:]
-        self.words = [words(size) for size in self.sizes]
-        self.first = [WORD * sum(self.words[:layer]) for layer in range(len(self.sizes))]
-        self.total = WORD * sum(self.words)
-
-    def join(self, tensors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
-        """Put one tensor per layer side by side, zeros between them."""
-        joined = out
-        if joined is None:
-            joined = torch.zeros((*tensors[0].shape[:-1], self.total), dtype=self.dtype)
-        for tensor, first in zip(tensors, self.first, strict=True):
-            joined[..., first : first + tensor.shape[-1]] = tensor
-        return joined
-
-    def spread(self, tensor: Tensor) -> Tensor:
-        """Put zeros between the layers of a tensor that has them side by side without."""
-        return self.join(torch.split(tensor, list(self.sizes), dim=-1))
-
-    def split(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        """Return the part of every layer."""
-        places = zip(self.first, self.sizes, strict=True)
-        return tuple(tensor[..., first : first + size] for first, size in places)
-
-
-def words(size: int) -> int:
-    """Return how many words `size` neurons fill."""
-    return -(-size // WORD)
-
-
-@final
-class Packed:
-    """One block, ready to run and to be read afterwards.
+@dataclass(frozen=True)
+class Packer:
+    """Everything that is to be laid out.
 
     Args:
         network: the description.
         hardware: the effective parameters.
         block: what to run.
-        dtype: the type to compute with.
+        columns: where the layers lie.
         states: the kernel's state variables.
         constants: the kernel's constants, those that a neuron model may leave out last.
+        known: constants that were laid out before.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        hardware: Hardware,
-        block: Block,
-        dtype: torch.dtype,
-        *,
-        states: Sequence[str],
-        constants: Sequence[str],
-    ) -> None:
-        self.network, self.block, self.dtype = network, block, dtype
-        self.chip_count, self.names = hardware.chips, tuple(states)
-        self.columns = Columns(network, dtype)
-        self.wires = _wires(network, self.columns)
-        self._constants = tuple(constants)
-        self.chips = self._chips(hardware)
-        self.samples = self._samples()
-        self.start = self._variables(hardware)
-        self.sums = Sums(
-            self._zeros(self.columns.total),
-            self._zeros(self.columns.total) if block.shadow else self._none(3),
-            self._zeros(network.outputs),
-        )
-        self.recorded = self._traces()
+    network: Network
+    hardware: Hardware
+    block: Block
+    columns: Columns
+    states: Sequence[str]
+    constants: Sequence[str]
+    known: KnownConstants
 
-    @property
-    def arguments(self) -> tuple[Wires, Chips, Samples, Variables, Sums, Recorded]:
-        """What a kernel takes."""
-        return (self.wires, self.chips, self.samples, self.start, self.sums, self.recorded)
+    def pack(self) -> Packed:
+        """Return arrays of which a kernel overwrites the last three."""
+        columns, outputs = self.columns, self.network.outputs
+        return Packed(
+            wires(self.network, columns),
+            self._chips(),
+            self._samples(),
+            self._variables(),
+            Sums(
+                self._room(columns.total),
+                self._room(columns.total) if self.block.shadow else self._none(3),
+                self._room(outputs),
+            ),
+            self._recorded(),
+        )
 
     def _none(self, dimensions: int) -> Array:
-        return torch.zeros((0,) * dimensions, dtype=self.dtype).numpy()
+        return np.zeros((0,) * dimensions, self.columns.kind)
 
-    def _zeros(self, last: int) -> Array:
-        return torch.zeros(self.chip_count, self.block.batch, last, dtype=self.dtype).numpy()
+    def _room(self, *last: int) -> Array:
+        return np.empty((self.hardware.chips, self.block.batch, *last), self.columns.kind)
 
     def _array(self, tensor: Tensor) -> Array:
-        return tensor.to(self.dtype).contiguous().numpy()
+        return np.ascontiguousarray(tensor.numpy(), self.columns.kind)
 
-    def _chips(self, hardware: Hardware) -> Chips:
-        network, block = self.network, self.block
-        layers = zip(network.layers, hardware.neurons, strict=True)
-        decays = [layer.neuron.synapse_decay(values, network.dt_ms) for layer, values in layers]
-        shift = shadow_constants = None
+    def _own(self, tensor: Tensor) -> Array:
+        """Return a copy: the kernel overwrites it."""
+        return np.array(tensor.numpy(), self.columns.kind, order="C")
+
+    def _chips(self) -> Chips:
+        network, hardware, block = self.network, self.hardware, self.block
+        own = self.known.of(network, hardware.neurons, self.columns, self.constants)
+        constants, shadow_constants = own.neuron, self._none(3)
         if block.shadow:
-            shadow_constants = self._model_constants(hardware.shadows)
-            pairs = zip(hardware.shadows, hardware.neurons, strict=True)
-            shift = self.columns.join([shadow["bias"] - neuron["bias"] for shadow, neuron in pairs]).numpy()
+            shadow = self.known.of(network, hardware.shadows, self.columns, self.constants).neuron
+            constants, shadow_constants = _as_many(constants, shadow)
         steps_in = isinstance(block.drive, CurrentDrive) and block.drive.values.ndim == 3
         return Chips(
-            constants=self._model_constants(hardware.neurons),
-            shadow_constants=self._none(3) if shadow_constants is None else shadow_constants,
-            shadow_bias=self._none(2) if shift is None else shift,
-            synapse_decay=self.columns.join(decays).numpy(),
-            weights=self._weights(hardware, decays),
+            constants=constants,
+            shadow_constants=shadow_constants,
+            shadow_bias=self._shadow_bias() if block.shadow else self._none(2),
+            synapse_decay=own.synapse_decay,
+            weights=self._weights(own.decays),
             input_weights=self._array(hardware.weights[0]) if steps_in else self._none(3),
-            feedback=self._feedback(hardware),
-            readout=self._readout(hardware),
+            feedback=self._feedback(),
+            readout=self._readout(),
             clock=self._clock(),
         )
 
-    def _model_constants(self, layers: Sequence[Values]) -> Array:
-        joined = {name: torch.cat([values[name] for values in layers], dim=-1) for name in layers[0]}
-        found = self.network.layers[0].neuron.constants(joined, self.network.dt_ms)
-        given = [found[name] for name in self._constants if name in found]
-        return self.columns.spread(torch.cat(given, dim=1)).numpy()
+    def _shadow_bias(self) -> Array:
+        pairs = zip(self.hardware.shadows, self.hardware.neurons, strict=True)
+        return self.columns.join([shadow["bias"] - neuron["bias"] for shadow, neuron in pairs])
 
-    def _weights(self, hardware: Hardware, decays: Sequence[Tensor]) -> Array:
+    def _weights(self, decays: Sequence[Array]) -> Array:
         """Scale weights so that a presynaptic rate r gives the mean current w r."""
-        network = self.network
-        sizes = [w.shape[1] * w.shape[2] for w in hardware.weights]
-        flat = torch.empty(hardware.chips, sum(sizes), dtype=self.dtype)
+        network, given = self.network, self.hardware.weights
+        sizes = [weight.shape[1] * weight.shape[2] for weight in given]
+        flat = np.empty((self.hardware.chips, sum(sizes)), self.columns.kind)
         spiking_input = isinstance(self.block.drive, SpikeDrive)
-        for connection, weight, part in zip(
-            network.connections, hardware.weights, torch.split(flat, sizes, dim=1), strict=True
-        ):
+        first = 0
+        for connection, weight, size in zip(network.connections, given, sizes, strict=True):
             if connection.pre > 0 or spiking_input:
-                gain = (1.0 - decays[connection.post - 1]).unsqueeze(1)
-                part.view(weight.shape).copy_(weight * (gain * network.emission_value(connection.pre)))
-        return flat.numpy()
+                scale = (1.0 - decays[connection.post - 1]) * network.emission_value(connection.pre)
+                part = flat[:, first : first + size].reshape(weight.shape)
+                np.multiply(weight.numpy(), scale, out=part, casting="same_kind")
+            first += size
+        return flat
 
-    def _feedback(self, hardware: Hardware) -> Array:
+    def _feedback(self) -> Array:
         if self.block.target is None:
-            return torch.zeros(hardware.chips, 0, 0, dtype=self.dtype).numpy()
-        rows = -(-self.network.outputs // ROWS) * ROWS
-        padded = torch.zeros(hardware.chips, rows, self.columns.total, dtype=self.dtype)
-        self.columns.join(hardware.feedback, out=padded[:, : self.network.outputs])
-        return padded.numpy()
+            return np.zeros((self.hardware.chips, 0, 0), self.columns.kind)
+        outputs = self.network.outputs
+        rows = -(-outputs // ROWS) * ROWS
+        padded = np.zeros((self.hardware.chips, rows, self.columns.total), self.columns.kind)
+        self.columns.join(self.hardware.feedback, out=padded[:, :outputs])
+        return padded
 
-    def _readout(self, hardware: Hardware) -> Array:
+    def _readout(self) -> Array:
         if self.block.target is None:
             return self._none(3)
-        values = [hardware.readout[name] for name in ("gain", "offset", "kp", "ki")]
-        return self._array(torch.stack(values, dim=1))
+        rows = [self.hardware.readout[name].numpy() for name in ("gain", "offset", "kp", "ki")]
+        return np.stack(rows, axis=1).astype(self.columns.kind)
 
     def _clock(self) -> Array:
         network = self.network
-        factor = decay(torch.tensor(network.readout_tau_ms, dtype=torch.float64), network.dt_ms)
+        factor = float(decay(torch.tensor(network.readout_tau_ms, dtype=torch.float64), network.dt_ms))
         step = (1.0 - factor) * network.emission_value(network.depth)
-        return self._array(torch.stack([factor, step, torch.tensor(network.dt_ms, dtype=torch.float64)]))
+        return np.asarray([factor, step, network.dt_ms], self.columns.kind)
 
     def _samples(self) -> Samples:
         block, dt_ms = self.block, self.network.dt_ms
         spikes, values = np.zeros((0, 0), np.uint64), self._none(3)
         if isinstance(block.drive, SpikeDrive):
-            spikes = _bytes(block.drive.spikes).view(np.uint64).reshape(block.batch, -1)
+            spikes = as_bytes(block.drive.spikes).view(np.uint64).reshape(block.batch, -1)
         elif block.drive.values.ndim == 3:
             values = self._array(block.drive.values)
-        target = torch.zeros(1, block.batch, 0) if block.target is None else block.target
-        on = block.controlled > 0 if block.target is not None else torch.zeros(block.batch, dtype=torch.bool)
+        closed = block.target is not None
+        gains = [block.kp.numpy(), block.ki_per_ms.numpy(), block.leak_per_ms.numpy() * dt_ms]
         return Samples(
             window=self._array(block.window),
             spikes=spikes,
             values=values,
-            controlled=on.numpy(),
-            gains=self._array(torch.stack([block.kp, block.ki_per_ms, block.leak_per_ms * dt_ms], dim=1)),
-            target=self._array(target),
+            controlled=block.controlled.numpy() > 0 if closed else np.zeros(block.batch, np.bool_),
+            gains=np.stack(gains, axis=1).astype(self.columns.kind),
+            target=np.zeros((1, block.batch, 0), self.columns.kind)
+            if block.target is None
+            else self._array(block.target),
         )
 
-    def _variables(self, hardware: Hardware) -> Variables:
+    def _variables(self) -> Variables:
         start, block = self.block.start, self.block
-        under_way = [_bytes(history) for history in start.history]
-        flat = [part.reshape(self.chip_count, block.batch, -1) for part in under_way]
+        under_way = [as_bytes(history) for history in start.history]
+        flat = [part.reshape(*part.shape[:2], part.shape[2] * part.shape[3]) for part in under_way]
         return Variables(
             neurons=self._states(start.neurons),
             shadows=self._states(start.shadows) if block.shadow else self._none(4),
-            synapse=self.columns.join(start.synapse).numpy(),
+            synapse=self.columns.join(start.synapse),
             under_way=np.ascontiguousarray(np.concatenate(flat, axis=2)).view(np.uint64),
-            trace=self._array(start.trace.clone()),
-            integral=self._array(start.integral.clone()),
-            drive=self._drive(hardware),
+            trace=self._own(start.trace),
+            integral=self._own(start.integral),
+            drive=self._drive(),
         )
 
     def _states(self, layers: Sequence[State]) -> Array:
-        shape = (len(self.names), self.chip_count, self.block.batch, self.columns.total)
-        packed = torch.zeros(shape, dtype=self.dtype)
-        for row, name in zip(packed, self.names, strict=True):
+        shape = (len(self.states), self.hardware.chips, self.block.batch, self.columns.total)
+        packed = np.zeros(shape, self.columns.kind)
+        for row, name in zip(packed, self.states, strict=True):
             self.columns.join([state[name] for state in layers], out=row)
-        return packed.numpy()
+        return packed
 
-    def _drive(self, hardware: Hardware) -> Array:
-        block = self.block
+    def _drive(self) -> Array:
+        block, hardware = self.block, self.hardware
         drive = self.columns.join([values["bias"].unsqueeze(1) for values in hardware.neurons])
         constant = isinstance(block.drive, CurrentDrive) and block.drive.values.ndim == 2
         if constant or block.currents:
-            drive = drive.repeat(1, block.batch, 1)
+            drive = np.repeat(drive, block.batch, axis=1)
         if isinstance(block.drive, CurrentDrive) and constant:
-            weight = hardware.weights[0].to(self.dtype)
-            drive[..., : weight.shape[2]] += torch.matmul(block.drive.values.to(self.dtype), weight)
-        if block.currents:
-            for part, current in zip(self.columns.split(drive), block.currents, strict=True):
-                part.add_(current)
-        return drive.numpy()
+            drive[..., : self.columns.sizes[0]] += self._input(block.drive.values)
+        for part, current in zip(self.columns.split(drive), block.currents, strict=False):
+            np.add(part, current.numpy(), out=part, casting="same_kind")
+        return drive
 
-    def _traces(self) -> Recorded:
+    def _input(self, values: Tensor) -> Array:
+        """Return what a constant input drives the first layer with."""
+        dtype = torch.float64 if self.columns.kind is np.float64 else torch.float32
+        current: Array = torch.matmul(values.to(dtype), self.hardware.weights[0].to(dtype)).numpy()
+        return current
+
+    def _recorded(self) -> Recorded:
         def room(name: str, last: int) -> Array:
-            if name not in self.block.record:
-                return self._none(4)
-            shape = (self.chip_count, self.block.batch, self.block.steps, last)
-            return torch.empty(shape, dtype=self.dtype).numpy()
+            return self._room(self.block.steps, last) if name in self.block.record else self._none(4)
 
         total, outputs = self.columns.total, self.network.outputs
         return Recorded(
@@ -366,88 +218,13 @@ class Packed:
             readout=room("readout", outputs),
         )
 
-    # what comes out
 
-    def outcome(self) -> Outcome:
-        """Return the results, after a kernel has run over the arrays."""
-        traces: dict[str, tuple[Tensor, ...]] = {}
-        for name in self.block.record:
-            trace = torch.from_numpy(getattr(self.recorded, name))
-            traces[name] = (trace,) if name in {"control", "readout"} else self.columns.split(trace)
-        return Outcome(
-            sums=self._layers(self.sums.emitted),
-            basal=self._layers(self.sums.basal) if self.block.shadow else (),
-            control=None if self.block.target is None else torch.from_numpy(self.sums.control),
-            final=self._final(),
-            traces=traces,
-        )
+def _as_many(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return both with as many constants as the one that has more; those missing are zero."""
+    number = max(a.shape[1], b.shape[1])
 
-    def _layers(self, array: Array) -> tuple[Tensor, ...]:
-        return self.columns.split(torch.from_numpy(array))
+    def filled(array: Array) -> Array:
+        missing = number - array.shape[1]
+        return np.pad(array, ((0, 0), (0, missing), (0, 0))) if missing else array
 
-    def _final(self) -> Snapshot:
-        count = len(self.columns.sizes)
-        shadows = self._by_layer(self.start.shadows) if self.block.shadow else ({},) * count
-        return Snapshot(
-            neurons=self._by_layer(self.start.neurons),
-            shadows=shadows,
-            synapse=self._layers(self.start.synapse),
-            history=self._histories(),
-            trace=torch.from_numpy(self.start.trace),
-            integral=torch.from_numpy(self.start.integral),
-        )
-
-    def _by_layer(self, array: Array) -> tuple[State, ...]:
-        named: Mapping[str, tuple[Tensor, ...]] = {
-            name: self._layers(row) for name, row in zip(self.names, array, strict=True)
-        }
-        count = len(self.columns.sizes)
-        return tuple({name: parts[layer] for name, parts in named.items()} for layer in range(count))
-
-    def _histories(self) -> tuple[Tensor, ...]:
-        """Return what is still under way, oldest first; step t used slot ``t % wait``."""
-        histories, network = [], self.network
-        under_way = torch.from_numpy(self.start.under_way.view(np.uint8))
-        for index, connection in enumerate(network.connections):
-            wait, size = connection.delay_steps - 1, network.sizes[connection.pre]
-            width = WORD * words(size)
-            first = WORD * int(self.wires.ring[index])
-            rows = under_way[..., first : first + wait * width]
-            part = rows.reshape(*rows.shape[:2], wait, width)[..., :size]
-            moved = connection.pre > 0 or isinstance(self.block.drive, SpikeDrive)
-            oldest = self.block.steps % wait if wait and moved else 0
-            histories.append(part.roll(-oldest, dims=2).to(self.dtype))
-        return tuple(histories)
-
-
-def _wires(network: Network, columns: Columns) -> Wires:
-    sizes, connections = network.sizes, network.connections
-    count = [words(sizes[c.pre]) for c in connections]
-    wait = [c.delay_steps - 1 for c in connections]
-    synapses = [sizes[c.pre] * sizes[c.post] for c in connections]
-    rings = [n * w for n, w in zip(count, wait, strict=True)]
-
-    def integers(values: Sequence[int]) -> Array:
-        return np.asarray(values, dtype=np.int64)
-
-    return Wires(
-        layers=integers([first // WORD for first in columns.first]),
-        layer_words=integers(columns.words),
-        pre=integers([c.pre for c in connections]),
-        words=integers(count),
-        post=integers([columns.first[c.post - 1] for c in connections]),
-        width=integers([sizes[c.post] for c in connections]),
-        weights=integers([sum(synapses[:n]) for n in range(len(connections))]),
-        wait=integers(wait),
-        ring=integers([sum(rings[:n]) for n in range(len(connections))]),
-    )
-
-
-def _bytes(emissions: Tensor) -> Array:
-    """Return emissions of 0 and 1 as bytes, the last axis padded to whole words."""
-    size = emissions.shape[-1]
-    if size % WORD == 0 and emissions.dtype == torch.bool and emissions.is_contiguous():
-        return emissions.view(torch.uint8).numpy()
-    padded = torch.zeros((*emissions.shape[:-1], WORD * words(size)), dtype=torch.uint8)
-    padded[..., :size] = emissions
-    return padded.numpy()
+    return filled(a), filled(b)

@@ -17,7 +17,10 @@ from spiking.network import Network
 from spiking.neurons.base import Neuron
 from spiking.neurons.lif import LIF
 from spiking.simulators.base import Block, Outcome, Simulator
-from spiking.simulators.compiled.packing import Packed
+from spiking.simulators.compiled.columns import Columns
+from spiking.simulators.compiled.constants import KnownConstants
+from spiking.simulators.compiled.packing import Packed, Packer
+from spiking.simulators.compiled.unpacking import unpack
 
 __all__ = ["KERNELS", "CompiledSimulator"]
 
@@ -58,17 +61,19 @@ class CompiledSimulator(Simulator):
         if threads is not None and threads < 1:
             raise InputError("simulator.threads", threads, "a number of 1 or more, or null for all cores")
         self.threads = threads or len(os.sched_getaffinity(0))
+        self._known = KnownConstants()
 
     def check(self, network: Network) -> None:
         _module(network)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         kernel = _kernel(network)
-        packed = Packed(
-            network, hardware, block, self.dtype, states=kernel.states, constants=kernel.constants
-        )
+        columns = Columns(network, self.dtype)
+        packed = Packer(
+            network, hardware, block, columns, kernel.states, kernel.constants, self._known
+        ).pack()
         self._simulate(partial(_share, kernel.simulate, packed), hardware.chips * block.batch)
-        return packed.outcome()
+        return unpack(packed, network, block, columns, kernel.states)
 
     def _simulate(self, share: Callable[[int, int], None], items: int) -> None:
         """Deal (chip, sample) pairs out like cards, since those with a controller take longer.
@@ -84,7 +89,7 @@ class CompiledSimulator(Simulator):
 
 
 def _share(simulate: Callable[..., None], packed: Packed, threads: int, first: int) -> None:
-    simulate(first, threads, *packed.arguments)
+    simulate(first, threads, *packed)
 
 
 def _module(network: Network) -> str:

@@ -1,0 +1,129 @@
+"""What a kernel takes: a block as flat arrays, by what they are about.
+
+Layers 1 to L lie side by side along the last axis, see :class:`spiking.simulators.compiled.columns.Columns`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+__all__ = ["ROWS", "Array", "Chips", "Recorded", "Samples", "Sums", "Variables", "Wires"]
+
+Array = NDArray[Any]
+
+ROWS = 5
+"""Rows of feedback weights that a kernel adds up at a time; their number is a multiple of it."""
+
+
+class Wires(NamedTuple):
+    """Layers and connections as integers.
+
+    Args:
+        layers: per layer 1 to L, its first word.
+        layer_words: per layer 1 to L, its words.
+        pre: per connection, the index of the presynaptic layer.
+        words: its words.
+        post: the first column of the postsynaptic layer.
+        width: the size of the postsynaptic layer.
+        weights: where the weights start.
+        wait: for how many steps emissions are held back.
+        ring: where those under way start, in words; step t uses slot ``t % wait``.
+    """
+
+    layers: Array
+    layer_words: Array
+    pre: Array
+    words: Array
+    post: Array
+    width: Array
+    weights: Array
+    wait: Array
+    ring: Array
+
+
+class Chips(NamedTuple):
+    """What differs between chips; the axis of the chips is the first.
+
+    Args:
+        constants: constants of the neuron model, ``(chips, constants, columns)``.
+        shadow_constants: the same for the shadows, as many, or empty.
+        shadow_bias: what the shadows' biases have beyond the neurons', ``(chips, columns)``, or empty.
+        synapse_decay: decay of the synaptic currents, ``(chips, columns)``.
+        weights: increments of the synaptic current per spike, all connections, ``(chips, total)``.
+        input_weights: currents per unit of input, ``(chips, inputs, n)``, for values in every step.
+        feedback: ``(chips, rows, columns)``, the rows a multiple of `ROWS`, those beyond n_out zero.
+        readout: gain, offset and the factors of kp and ki, ``(chips, 4, n_out)``, or empty.
+        clock: decay and increment of the read-out trace and the time step, the same for all chips.
+    """
+
+    constants: Array
+    shadow_constants: Array
+    shadow_bias: Array
+    synapse_decay: Array
+    weights: Array
+    input_weights: Array
+    feedback: Array
+    readout: Array
+    clock: Array
+
+
+class Samples(NamedTuple):
+    """What differs between samples.
+
+    Args:
+        window: averaging weights, ``(batch, steps)``.
+        spikes: input spikes, eight in a word, ``(batch, steps * words)``, or empty.
+        values: inputs of every step, ``(batch, steps, inputs)``, or empty.
+        controlled: whether the loop is closed, ``(batch,)``.
+        gains: kp, ki per ms and leak per step, ``(batch, 3)``.
+        target: ``(chips or 1, batch, n_out)``.
+    """
+
+    window: Array
+    spikes: Array
+    values: Array
+    controlled: Array
+    gains: Array
+    target: Array
+
+
+class Variables(NamedTuple):
+    """The dynamic state, overwritten by that after the last step, and the currents that never change.
+
+    Args:
+        neurons: ``(variables, chips, batch, columns)``.
+        shadows: the same, or empty.
+        synapse: ``(chips, batch, columns)``.
+        under_way: emissions held back, ``(chips, batch, words)``.
+        trace: ``(chips, batch, n_out)``.
+        integral: ``(chips, batch, n_out)``.
+        drive: bias, constant input and injected current, ``(chips, batch or 1, columns)``.
+    """
+
+    neurons: Array
+    shadows: Array
+    synapse: Array
+    under_way: Array
+    trace: Array
+    integral: Array
+    drive: Array
+
+
+class Sums(NamedTuple):
+    """Window sums of what was emitted and of u; `basal` is empty where no shadows run."""
+
+    emitted: Array
+    basal: Array
+    control: Array
+
+
+class Recorded(NamedTuple):
+    """Traces, ``(chips, batch, steps, columns or n_out)``; empty where not asked for."""
+
+    spikes: Array
+    voltage: Array
+    current: Array
+    control: Array
+    readout: Array
