@@ -107,8 +107,6 @@ class ControlledRule(RuleWithFeedback):
             batch,
             controller=controller,
             shadow=shadow,
-            start=self.prediction.start,
-            shared_input=self.prediction.start is not None,
             after=controller.nudge_from,
             noise=self.feedback.noise(batch, model),
         )

@@ -29,11 +29,6 @@ class Prediction(ABC):
     predicts: ClassVar[bool] = True
     """Whether `rates` are more than the controlled rates themselves."""
 
-    @property
-    def start(self) -> str | None:
-        """Name of the state that the controlled phase shares with the predicting one, and of its input."""
-        return None
-
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         """Return the phases that must be shown beside the controlled one."""
         return ()
@@ -63,30 +58,15 @@ class Prediction(ABC):
 @final
 @dataclass(frozen=True)
 class TwoPhase(Prediction):
-    """A second presentation on the same chip, without feedback.
+    """A second presentation on the same chip, without feedback, from an initial state of its own.
 
     It needs nothing that a chip does not give, and every neuron predicts itself, mismatch included.
-
-    With initial states of their own, the difference of two spike counts has the variance of both: up to
-    1/4 each for regular spikes, however small the nudge. From one state and with one input, only those
-    spikes differ that the nudge itself has moved.
-
-    Args:
-        same_start: both presentations begin with the same membrane potentials and get the same input
-            spikes, which takes a chip whose membranes can be set before a presentation; otherwise each
-            begins with random potentials of its own.
     """
-
-    same_start: bool = False
 
     origin: ClassVar[str] = "two_phase"
 
-    @property
-    def start(self) -> str | None:
-        return "two_phase" if self.same_start else None
-
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        return (model.stimulus.phase("free", batch, start=self.start, shared_input=self.same_start),)
+        return (model.stimulus.phase("free", batch),)
 
     def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
         return observation["free"].rates[1:]
