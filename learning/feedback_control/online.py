@@ -32,11 +32,14 @@ class OnlineFeedback(NoiseLearning):
     Source: Meulemans et al. 2022, arXiv 2204.07249, section 3.
 
     Args:
+        sigma: standard deviation of the noise, > 0; strong enough to outweigh what is left, after the
+            high-pass, of the controller's way to the target.
         tau_ms: correlation time of the noise, > 0.
         highpass_ms: time constant of the high-pass, > 0; short enough that it forgets, before the
             window begins, how the controller reached the target.
     """
 
+    sigma: float = 0.3
     tau_ms: float = 40.0
     highpass_ms: float = 60.0
 
