@@ -257,6 +257,8 @@ class Snapshot:
             ``(chips, batch, delay_steps - 1, n_pre)``.
         trace: the read-out trace, ``(chips, batch, n_out)``.
         integral: the controller's integral, ``(chips, batch, n_out)``.
+        sent: on machines that send changes, what layers 0 to L have told others of their activities,
+            ``(chips, batch, n)`` (the input's with one chip for all); empty elsewhere, or where it is 0.
     """
 
     neurons: tuple[State, ...]
@@ -265,6 +267,7 @@ class Snapshot:
     history: tuple[Tensor, ...]
     trace: Tensor
     integral: Tensor
+    sent: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)

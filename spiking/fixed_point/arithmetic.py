@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["LIMIT", "UNITY", "decayed_", "saturated_", "shifted", "wrapped_"]
+__all__ = ["LIMIT", "UNITY", "decayed_", "folded", "saturated_", "shifted", "wrapped_"]
 
 LIMIT = 1 << 23
 """u and v are signed numbers of 24 bits."""
@@ -36,6 +36,11 @@ def wrapped_(value: Tensor) -> Tensor:
     """
     value.sub_(torch.where(value > LIMIT, 2.0 * LIMIT, 0.0))
     return value.add_(torch.where(value <= -LIMIT, 2.0 * LIMIT, 0.0))
+
+
+def folded(value: Tensor) -> Tensor:
+    r"""Bring sums of graded messages back to :math:`-2^{31} < a \le 2^{31}`, however far they left it."""
+    return 2.0**31 - torch.remainder(2.0**31 - value, 2.0**32)
 
 
 def saturated_(value: Tensor, bits: int = 24) -> Tensor:

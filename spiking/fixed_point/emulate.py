@@ -20,7 +20,10 @@ import torch
 from torch import Tensor
 
 from spiking.fixed_point.arithmetic import LIMIT, UNITY, decayed_, saturated_, shifted, wrapped_
+from spiking.fixed_point.control import Control
+from spiking.fixed_point.emulate_rates import emulate_rates
 from spiking.fixed_point.fused import run_free
+from spiking.fixed_point.synapse import Synapse
 from spiking.network import Network
 
 __all__ = ["emulate"]
@@ -43,6 +46,8 @@ def emulate(
         closed: whether the controller is connected.
         record: names from `spiking.presentation.TRACES`.
     """
+    if "heard" in arrays:
+        return emulate_rates(network, arrays, direct=direct, closed=closed, record=record)
     if not (closed or record) and _plain(network, arrays, direct):
         return run_free(network, arrays, direct=direct)
     with torch.no_grad():
@@ -85,34 +90,6 @@ class _Membrane:
         return self.emitted.copy_(spikes)
 
 
-class _Synapse:
-    """A connection: weights, exponents, and the spikes under way."""
-
-    def __init__(self, arrays: Mapping[str, Tensor], key: str, history: Tensor | None = None) -> None:
-        exponent = arrays[f"{key}.exponent"].view(-1, 1, 1)
-        self.exact = bool((exponent >= 0).all())
-        # a shift to the left is part of the weights; one to the right rounds the sum down
-        self.weight = arrays[key] * 2.0**exponent
-        sides = (self.weight.clamp(min=0), (-self.weight).clamp(min=0))
-        self.largest = torch.maximum(*(side.sum(1, keepdim=True) for side in sides))
-        # sums of spikes that fit into 24 bits are exact in single precision, which is twice as fast
-        fits = self.largest * 2.0 ** (-exponent).clamp(min=0) < 2**24
-        self.single = self.weight.float() if bool(fits.all()) else None
-        self.history = None if history is None else history.clone()
-
-    def product(self, emitted: Tensor, t: int) -> Tensor:
-        if self.history is not None:
-            slot = t % self.history.shape[2]
-            arriving = self.history[:, :, slot].to(emitted, copy=True)
-            self.history[:, :, slot] = emitted
-            emitted = arriving
-        if emitted.dtype == torch.float32 and self.single is not None:
-            total = torch.matmul(emitted, self.single)
-        else:
-            total = torch.matmul(emitted.double(), self.weight)
-        return total if self.exact else total.floor_()
-
-
 class _Run:
     def __init__(
         self,
@@ -129,8 +106,8 @@ class _Run:
         self.counted = (arrays["window"] != 0).any(0).tolist()
         self._populations()
         self._connections()
-        self.trace, self.integral = arrays["trace"].clone(), arrays["integral"].clone()
-        self.control_sum = torch.zeros_like(self.trace)
+        self.control = Control(arrays)
+        self.control_sum = torch.zeros_like(self.control.trace)
         self.records: dict[str, list[Tensor]] = {}
         self.record = record
 
@@ -149,10 +126,10 @@ class _Run:
     def _connections(self) -> None:
         arrays = self.arrays
         self.synapses = [
-            _Synapse(arrays, f"weight.{i}", arrays.get(f"history.{i}"))
+            Synapse(arrays, f"weight.{i}", arrays.get(f"history.{i}"))
             for i in range(len(self.network.connections))
         ]
-        self.feedback = [_Synapse(arrays, f"feedback.{i}") for i in self.layers] if self.closed else []
+        self.feedback = [Synapse(arrays, f"feedback.{i}") for i in self.layers] if self.closed else []
         self.may_wrap = [self._may_wrap(i) for i in self.layers]
         self.raster = self.drive if self.direct else self.drive.float()
         self.external: Tensor | None = None
@@ -176,22 +153,14 @@ class _Run:
     # one step
 
     def step(self, t: int) -> None:
-        signal = self._control() if self.closed else None
+        signal = self.control.signal() if self.closed else None
         for i in self.layers:
             self._advance(i, t, signal)
         for i in self.layers:
             self._receive(i, t)
-        self._follow()
+        self.control.follow(self.membranes[-1].emitted)
         self._count(t, signal)
         self._remember(signal)
-
-    def _control(self) -> Tensor:
-        p = {name: self.arrays[f"controller.{name}"] for name in _CONTROLLER}
-        error = p["target"] - (shifted(p["gain"] * self.trace, 12) + p["offset"])
-        change = shifted(p["ki"] * error, 12) - shifted(p["leak"] * self.integral, 20)
-        self.integral = saturated_(self.integral + change, 32)
-        signal = saturated_(shifted(p["kp"] * error, 12) + shifted(self.integral, 8))
-        return signal * p["on"]
 
     def _advance(self, i: int, t: int, signal: Tensor | None) -> None:
         current = self.u[i] + self.bias[i]
@@ -219,11 +188,6 @@ class _Run:
         if self.may_wrap[i]:
             wrapped_(u)
 
-    def _follow(self) -> None:
-        kept = 1.0 - self.arrays["controller.trace_decay"] / UNITY
-        decayed_(self.trace, kept).add_(self.arrays["controller.trace_gain"] * self.membranes[-1].emitted)
-        saturated_(self.trace)
-
     def _count(self, t: int, signal: Tensor | None) -> None:
         if not self.counted[t]:
             return
@@ -235,7 +199,8 @@ class _Run:
     def _remember(self, signal: Tensor | None) -> None:
         if not self.record:
             return
-        now = {"readout": self.trace, "control": torch.zeros_like(self.trace) if signal is None else signal}
+        trace = self.control.trace
+        now = {"readout": trace, "control": torch.zeros_like(trace) if signal is None else signal}
         for i in self.layers:
             now[f"spikes.{i}"], now[f"voltage.{i}"] = self.membranes[i].emitted.double(), self.membranes[i].v
             now[f"current.{i}"] = self.u[i]
@@ -244,7 +209,8 @@ class _Run:
                 self.records.setdefault(f"record.{name}", []).append(value.clone())
 
     def results(self) -> dict[str, Tensor]:
-        found = {"trace": self.trace, "integral": self.integral, "sum.control": self.control_sum}
+        control = self.control
+        found = {"trace": control.trace, "integral": control.integral, "sum.control": self.control_sum}
         for i in self.layers:
             membrane = self.membranes[i]
             found[f"layer.{i}.state.v"], found[f"layer.{i}.state.refractory"] = (
@@ -262,6 +228,3 @@ class _Run:
                 kept = synapse.history
                 found[f"history.{i}"] = self.arrays[f"history.{i}"] if kept is None else kept
         return found | {name: torch.stack(rows, 2) for name, rows in self.records.items()}
-
-
-_CONTROLLER = ("target", "kp", "ki", "leak", "on", "gain", "offset")

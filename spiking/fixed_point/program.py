@@ -30,11 +30,13 @@ class LayerScale:
         scale: S, ``(chips, 1, 1)``: whole numbers per unit of the potential.
         gain: g, ``(chips, 1, n)``: the part of a current that a step adds to the membrane.
         reset: the potential that is written as 0, ``(chips, 1, n)``.
+        exponent: the binary exponent of the synaptic current, ``(chips, 1, 1)``, if it has one.
     """
 
     scale: Tensor
     gain: Tensor
     reset: Tensor
+    exponent: Tensor | None = None
 
     def potential(self, integer: Tensor) -> Tensor:
         """Return potentials."""
@@ -42,7 +44,13 @@ class LayerScale:
 
     def current(self, integer: Tensor) -> Tensor:
         """Return currents."""
-        return integer / (self.scale * self.gain)
+        scale = self.scale * self.gain
+        return integer / scale if self.exponent is None else integer * 2.0**self.exponent / scale
+
+    def over_time(self) -> LayerScale:
+        """Return the same for integers with an axis for time before that for neurons."""
+        late = None if self.exponent is None else self.exponent.unsqueeze(2)
+        return LayerScale(self.scale.unsqueeze(2), self.gain.unsqueeze(2), self.reset.unsqueeze(2), late)
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,19 @@ class Program:
         layers: how to read them.
         shadows: the same for the shadows, or empty.
         roundings: what quantisation changed.
+        deltas: whether messages are changes of activities, with `PAYLOAD_BITS`.
     """
 
     arrays: Mapping[str, Tensor]
     layers: tuple[LayerScale, ...]
     shadows: tuple[LayerScale, ...]
     roundings: tuple[Rounding, ...]
+    deltas: bool = False
+
+    @property
+    def emission(self) -> float:
+        """What a whole number of an emission is worth."""
+        return 2.0**-PAYLOAD_BITS if self.deltas else 1.0
 
 
 def rate(integer: Tensor) -> Tensor:

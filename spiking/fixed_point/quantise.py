@@ -17,6 +17,7 @@ from spiking.fixed_point.program import (
     whole,
 )
 from spiking.fixed_point.ranges import RANGES, check
+from spiking.fixed_point.rate_registers import RateRegisters
 from spiking.fixed_point.registers import bias_register, decay_register, weight_register
 from spiking.fixed_point.report import Rounding, compare
 from spiking.hardware import Hardware
@@ -27,7 +28,7 @@ from spiking.simulators.base import Block
 
 __all__ = ["MODELS", "check_network", "quantise"]
 
-MODELS = frozenset({"lif"})
+MODELS = frozenset({"lif", "rate"})
 """Neuron models that can be written in Loihi's integers."""
 
 ACCUMULATOR = (1 << 15) - 1
@@ -38,22 +39,32 @@ SHRINK = 0.95
 
 def check_network(network: Network) -> None:
     """Raise `UnsupportedError` where `network` has neurons that cannot be written in integers."""
-    for layer in network.layers:
-        if layer.neuron.model not in MODELS:
-            raise UnsupportedError("network.neuron.model", layer.neuron.model, ", ".join(sorted(MODELS)))
+    models = [layer.neuron.model for layer in network.layers]
+    for model in models:
+        if model not in MODELS:
+            raise UnsupportedError("network.neuron.model", model, ", ".join(sorted(MODELS)))
+    if len(set(models)) > 1:
+        allowed = "one model for all layers: a message is a spike or the change of an activity"
+        raise UnsupportedError("network.neuron.model", ", ".join(models), allowed)
 
 
-def quantise(network: Network, hardware: Hardware, block: Block) -> Program:
+def quantise(network: Network, hardware: Hardware, block: Block, message_threshold: float = 0.0) -> Program:
     """Return `hardware` and what `block` starts from and is shown, in integers.
 
-    Every layer of every chip has the largest scale at which its threshold and its biases fit, and at
-    which neither its accumulator nor its synaptic current can overflow even if all inputs spiked in
-    every step.
+    Every layer of every chip of spiking neurons has the largest scale at which its threshold and its
+    biases fit, and at which neither its accumulator nor its synaptic current can overflow even if all
+    inputs spiked in every step. Rate neurons: see `rate_registers`.
+
+    Args:
+        network: the description.
+        hardware: the effective parameters.
+        block: what is run.
+        message_threshold: of rate networks, the largest change of an activity that is not sent.
 
     Raises:
         InputError: something does not fit whatever the scale (a refractory time, an input value).
     """
-    return _Quantiser(network, hardware, block).program()
+    return _Quantiser(network, hardware, block).program(message_threshold)
 
 
 class _Quantiser:
@@ -62,16 +73,22 @@ class _Quantiser:
         self.arrays: dict[str, Tensor] = {"window": block.window.double()}
         self.roundings: list[Rounding] = []
         self.direct = isinstance(block.drive, CurrentDrive)
+        self.deltas = not network.layers[0].neuron.emits_spikes
 
-    def program(self) -> Program:
-        layers = tuple(self._layer(index) for index in range(self.network.depth))
-        shadows: tuple[LayerScale, ...] = ()
-        if self.block.shadow:
-            shadows = tuple(self._shadow(index, layers[index]) for index in range(self.network.depth))
+    def program(self, message_threshold: float) -> Program:
+        indices = range(self.network.depth)
+        if self.deltas:
+            rates = RateRegisters(self.network, self.hardware, self.block, self)
+            layers = tuple(rates.layer(index) for index in indices)
+            shadows = tuple(rates.shadow(i, layers[i]) for i in indices) if self.block.shadow else ()
+            rates.messages(message_threshold)
+        else:
+            layers = tuple(self._layer(index) for index in indices)
+            shadows = tuple(self._shadow(i, layers[i]) for i in indices) if self.block.shadow else ()
         self._drive()
         self._history()
         self._controller(layers)
-        return Program(self.arrays, layers, shadows, tuple(self.roundings))
+        return Program(self.arrays, layers, shadows, tuple(self.roundings), self.deltas)
 
     # a layer: constants, scale, weights, biases, state
 
@@ -81,7 +98,7 @@ class _Quantiser:
         membrane = self._membrane(index, values, f"{prefix}.constant.", where)
         layer = self.network.layers[index].neuron
         du, clipped = decay_register(layer.synapse_decay(values, self.network.dt_ms).unsqueeze(1), 1)
-        self._note(
+        self.note(
             where,
             "synaptic decay",
             layer.synapse_decay(values, self.network.dt_ms).unsqueeze(1),
@@ -95,7 +112,7 @@ class _Quantiser:
         self._threshold(values, layer_scale, f"{prefix}.constant.", where)
         mantissa, exponent = bias_register((values["bias"].unsqueeze(1) - reset) * membrane * scale)
         self.arrays[f"{prefix}.bias"] = mantissa * 2.0**exponent
-        self._note(
+        self.note(
             where,
             "bias",
             values["bias"].unsqueeze(1),
@@ -112,7 +129,7 @@ class _Quantiser:
         """Write leak and refractory time; return the membrane's gain, ``(chips, 1, n)``."""
         constants = self.network.layers[index].neuron.constants(values, self.network.dt_ms)
         dv, clipped = decay_register(constants["decay"], 0)
-        self._note(where, "membrane decay", constants["decay"], 1.0 - dv / UNITY, clipped)
+        self.note(where, "membrane decay", constants["decay"], 1.0 - dv / UNITY, clipped)
         held = constants.get("refractory_steps", torch.zeros_like(dv))
         check("refractory_steps", held, where)
         self.arrays[prefix + "dv"], self.arrays[prefix + "refractory_steps"] = dv, held.double()
@@ -123,7 +140,7 @@ class _Quantiser:
         vth = torch.round(wanted * scale.scale / 64)
         check("vth", vth, where)
         self.arrays[prefix + "vth"] = vth
-        self._note(where, "threshold", wanted, 64 * vth / scale.scale)
+        self.note(where, "threshold", wanted, 64 * vth / scale.scale)
 
     def _state(self, prefix: str, state: Values, scale: LayerScale) -> None:
         top = float(LIMIT - 1)
@@ -152,11 +169,11 @@ class _Quantiser:
             raise InputError(where, "weights", "weights that some scale brings into Loihi's accumulator")
         for i, (register, exponent) in written.items():
             name = f"connection {self.network.connections[i].pre}-{index + 1}"
-            self._write_weight(f"weight.{i}", register, exponent, name, per_unit[i] * scale)
+            self.write_weight(f"weight.{i}", register, exponent, name, per_unit[i] * scale)
         if self.direct and index == 0:
             wanted = self.hardware.weights[0].double() * gain * scale * 2.0**-PAYLOAD_BITS
             register, exponent = weight_register(wanted * 2.0**8)
-            self._write_weight("weight.0", register, exponent - 8, "connection 0-1", wanted)
+            self.write_weight("weight.0", register, exponent - 8, "connection 0-1", wanted)
         return scale
 
     def _scale_bound(self, values: Values, gain: Tensor) -> Tensor:
@@ -184,10 +201,10 @@ class _Quantiser:
             fits &= exponent <= RANGES["weight_exponent"].high
         return fits
 
-    def _write_weight(self, key: str, register: Tensor, exponent: Tensor, where: str, wanted: Tensor) -> None:
+    def write_weight(self, key: str, register: Tensor, exponent: Tensor, where: str, wanted: Tensor) -> None:
         check("weight", register, where)
         self.arrays[key], self.arrays[f"{key}.exponent"] = register, exponent
-        self._note(where, "weight", wanted, register * (2.0**exponent).view(-1, 1, 1))
+        self.note(where, "weight", wanted, register * (2.0**exponent).view(-1, 1, 1))
 
     # shadows
 
@@ -214,23 +231,31 @@ class _Quantiser:
             return
         payload = whole(drive.values.double(), 2.0**PAYLOAD_BITS)
         check("payload", payload, "input")
+        if self.deltas and bool((payload.abs() > 2.0**PAYLOAD_BITS).any()):
+            fix = "Weaker currents (bridge.encoding), and first weights that make up for it."
+            raise InputError("input", float(drive.values.abs().max()), "values from -1 to 1", fix)
         self.arrays["drive"] = payload
 
     def _history(self) -> None:
         for index, connection in enumerate(self.network.connections):
             if connection.delay_steps > 1:
-                history = self.block.start.history[index].double()
+                history = self.block.start.history[index].double() * self._unit(connection.pre)
                 self.arrays[f"history.{index}"] = history[:1] if connection.pre == 0 else history
+
+    def _unit(self, layer: int) -> float:
+        """Return the whole number that stands for one unit of a layer's emission."""
+        return 2.0**PAYLOAD_BITS if self.deltas and layer > 0 else 1.0
 
     def _controller(self, layers: tuple[LayerScale, ...]) -> None:
         network, block, arrays = self.network, self.block, self.arrays
         arrays["trace"] = whole(block.start.trace.double(), 2.0**RATE_BITS)
         arrays["integral"] = whole(block.start.integral.double(), 2.0**INTEGRAL_BITS)
         tau = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
-        loss = torch.round(UNITY * (1.0 - decay(tau, network.dt_ms)))
+        kept = torch.zeros_like(tau) if self.deltas else decay(tau, network.dt_ms)
+        loss = torch.round(UNITY * (1.0 - kept))
         arrays["controller.trace_decay"] = loss
-        spike = network.emission_value(network.depth)
-        arrays["controller.trace_gain"] = whole(loss / UNITY, spike * 2.0**RATE_BITS)
+        emission = network.emission_value(network.depth) / self._unit(network.depth)
+        arrays["controller.trace_gain"] = whole(loss / UNITY, emission * 2.0**RATE_BITS)
         if block.target is None:
             return
         kp, ki, leak, on = (
@@ -249,9 +274,9 @@ class _Quantiser:
             # the same 8 bits as any synapse; the exponent is a shift in the receiving compartment
             wanted = weight.double() * layer.gain * layer.scale * 2.0**-RATE_BITS
             register, exponent = weight_register(wanted * 2.0**16)
-            self._write_weight(f"feedback.{index}", register, exponent - 16, f"feedback {index + 1}", wanted)
+            self.write_weight(f"feedback.{index}", register, exponent - 16, f"feedback {index + 1}", wanted)
 
-    def _note(self, where: str, name: str, wanted: Tensor, got: Tensor, clipped: int = 0) -> None:
+    def note(self, where: str, name: str, wanted: Tensor, got: Tensor, clipped: int = 0) -> None:
         self.roundings.append(compare(where, name, wanted.double(), got, clipped))
 
 

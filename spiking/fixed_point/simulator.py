@@ -15,7 +15,8 @@ from spiking.fixed_point.quantise import check_network, quantise
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State
-from spiking.presentation import CurrentDrive, Snapshot
+from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
+from spiking.sigma_delta import check_messages, check_threshold, messages
 from spiking.simulators.base import Block, Outcome, Simulator
 
 __all__ = ["LoihiSimulator", "read_outcome"]
@@ -23,20 +24,34 @@ __all__ = ["LoihiSimulator", "read_outcome"]
 
 @final
 class LoihiSimulator(Simulator):
-    """Runs LIF networks in Loihi's fixed-point arithmetic, bit for bit as Lava's processes do."""
+    """Runs LIF and rate networks in Loihi's fixed-point arithmetic, bit for bit as Lava's processes do.
+
+    Args:
+        device: where to compute.
+        dtype: float64, which holds the integers.
+        message_threshold: for rate networks: the largest change of an activity that is not sent; 0 if None.
+    """
 
     name: ClassVar[str] = "loihi"
 
-    def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float64) -> None:
+    def __init__(
+        self,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float64,
+        message_threshold: float | None = None,
+    ) -> None:
         if dtype != torch.float64:
             raise UnsupportedError("simulator.dtype", str(dtype), "float64, which holds the integers exactly")
+        check_threshold(message_threshold)
         super().__init__(device, torch.int64)
+        self.message_threshold = message_threshold
 
     def check(self, network: Network) -> None:
         check_network(network)
+        check_messages(network, self.message_threshold)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
-        program = quantise(network, hardware, block)
+        program = quantise(network, hardware, block, self.message_threshold or 0.0)
         arrays = {name: tensor.to(self.device) for name, tensor in program.arrays.items()}
         results = emulate(
             network,
@@ -59,11 +74,12 @@ def read_outcome(network: Network, block: Block, program: Program, found: Mappin
     """
     layers = range(network.depth)
     return Outcome(
-        sums=tuple(found[f"sum.{i}"] for i in layers),
-        basal=tuple(found[f"sum.shadow.{i}"] for i in layers) if block.shadow else (),
+        sums=tuple(found[f"sum.{i}"] * program.emission for i in layers),
+        basal=tuple(found[f"sum.shadow.{i}"] * program.emission for i in layers) if block.shadow else (),
         control=rate(found["sum.control"]) if block.target is not None else None,
         final=_final(network, block, program, found),
         traces={name: _trace(name, program, found) for name in block.record},
+        messages=messages(network, found),
     )
 
 
@@ -73,9 +89,11 @@ def _trace(name: str, program: Program, found: Mapping[str, Tensor]) -> tuple[Te
     rows = []
     for index, scale in enumerate(program.layers):
         integers = found[f"record.{name}.{index}"]
-        wide = LayerScale(scale.scale.unsqueeze(2), scale.gain.unsqueeze(2), scale.reset.unsqueeze(2))
-        read = {"spikes": lambda x: x, "voltage": wide.potential, "current": wide.current}[name]
-        rows.append(read(integers))
+        wide = scale.over_time()
+        if name == "spikes":
+            rows.append(integers * program.emission)
+        else:
+            rows.append(wide.potential(integers) if name == "voltage" else wide.current(integers))
     return tuple(rows)
 
 
@@ -85,23 +103,37 @@ def _final(network: Network, block: Block, program: Program, found: Mapping[str,
         shadows=tuple(_state(found, f"shadow.{i}", scale) for i, scale in enumerate(program.shadows))
         or tuple({} for _ in network.layers),
         synapse=tuple(s.current(found[f"layer.{i}.state.synapse"]) for i, s in enumerate(program.layers)),
-        history=tuple(_history(network, block, found, i) for i in range(len(network.connections))),
+        history=tuple(_history(network, block, program, found, i) for i in range(len(network.connections))),
         trace=rate(found["trace"]),
         integral=found["integral"] * 2.0**-INTEGRAL_BITS,
+        sent=_sent(network, block, program, found),
     )
 
 
 def _state(found: Mapping[str, Tensor], prefix: str, scale: LayerScale) -> State:
-    return {
-        "v": scale.potential(found[f"{prefix}.state.v"]),
-        "refractory": found[f"{prefix}.state.refractory"],
-    }
+    state = {"v": scale.potential(found[f"{prefix}.state.v"])}
+    if f"{prefix}.state.refractory" in found:
+        state["refractory"] = found[f"{prefix}.state.refractory"]
+    return state
 
 
-def _history(network: Network, block: Block, found: Mapping[str, Tensor], index: int) -> Tensor:
+def _sent(
+    network: Network, block: Block, program: Program, found: Mapping[str, Tensor]
+) -> tuple[Tensor, ...]:
+    """Return what the layers have told others; spikes of the input are whole numbers as they are."""
+    if not program.deltas:
+        return ()
+    spikes = isinstance(block.drive, SpikeDrive)
+    units = [1.0 if spikes else program.emission, *([program.emission] * network.depth)]
+    return tuple(found[f"sent.{i}"] * unit for i, unit in enumerate(units))
+
+
+def _history(
+    network: Network, block: Block, program: Program, found: Mapping[str, Tensor], index: int
+) -> Tensor:
     """Return what is under way, oldest first: both machines keep it as a ring."""
     connection, start = network.connections[index], block.start.history[index]
     if connection.delay_steps == 1 or (connection.pre == 0 and isinstance(block.drive, CurrentDrive)):
         return start
-    ring = found[f"history.{index}"]
+    ring = found[f"history.{index}"] * (program.emission if connection.pre else 1.0)
     return torch.roll(ring, -(block.steps % ring.shape[2]), dims=2).expand(start.shape)

@@ -106,6 +106,8 @@ class Outcome:
         traces: recorded traces.
         correlation: with noise, per layer, the sums of C over samples and window, or empty.
         changes: with plasticity, what it came to, one per connection.
+        messages: on machines that send changes of activities, how many messages layers 0 to L sent in all
+            steps, ``(chips, batch)`` (the input's with one chip for all); empty elsewhere.
     """
 
     sums: tuple[Tensor, ...]
@@ -115,6 +117,7 @@ class Outcome:
     traces: Mapping[str, tuple[Tensor, ...]]
     correlation: tuple[Tensor, ...] = ()
     changes: tuple[Change, ...] = ()
+    messages: tuple[Tensor, ...] = ()
 
 
 class Simulator(ABC):
@@ -347,7 +350,18 @@ def _map(start: Snapshot, *others: Snapshot, cat: bool, part: slice | Tensor | N
         rows = [getattr(s, pick) for s in everyone]
         return tuple(do([row[i] for row in rows]) for i in range(len(rows[0])))
 
+    def sent() -> tuple[Tensor, ...]:
+        if not any(s.sent for s in everyone):
+            return ()
+        known = next(s.sent for s in everyone if s.sent)
+        rows = [
+            s.sent or tuple(k.new_zeros(k.shape[0], s.trace.shape[1], k.shape[2]) for k in known)
+            for s in everyone
+        ]
+        return tuple(do([row[i] for row in rows]) for i in range(len(known)))
+
     return Snapshot(
+        sent=sent(),
         neurons=states("neurons"),
         shadows=states("shadows"),
         synapse=tensors("synapse"),

@@ -60,6 +60,36 @@ def random_program(seed, network, chips, batch, steps):
     return arrays | random_controller(g, network, chips, batch)
 
 
+def random_rate_program(seed, network, chips, batch, steps):
+    """The same for rate neurons: tables of any values, sums that wrap, potentials that saturate."""
+    g = torch.Generator().manual_seed(seed)
+    arrays = random_program(seed, network, chips, batch, steps)
+    arrays = {n: a for n, a in arrays.items() if not n.endswith((".vth", "refractory", "refractory_steps"))}
+    arrays["drive"] = uniform(g, -(2**23) + 1, 2**23 - 1, batch, steps, network.inputs)
+    for index, size in enumerate(network.sizes[1:]):
+        for name in (f"layer.{index}", f"shadow.{index}"):
+            table = uniform(g, -(2**16), 2**16, chips, size, 33).cumsum(2).clamp(1 - 2**23, 2**23 - 1)
+            table[..., 0], table[..., -1] = table[..., 1], table[..., -2]
+            arrays[f"{name}.constant.table"] = table
+            arrays[f"{name}.constant.table_bits"] = uniform(g, 12, 18, chips, 1, 1)
+        arrays[f"layer.{index}.constant.synapse_decay"] = torch.zeros(1, 1, 1).double()
+        arrays[f"layer.{index}.exponent"] = uniform(g, -12, -4, chips)
+        start = (chips, batch, size)
+        arrays[f"layer.{index}.state.synapse"] = uniform(g, -(2**30), 2**30, *start)
+    for index in range(len(network.connections)):
+        arrays[f"weight.{index}.exponent"] = torch.zeros(chips).double()
+        if f"history.{index}" in arrays:
+            history = arrays[f"history.{index}"]
+            arrays[f"history.{index}"] = uniform(g, -4096, 4096, *history.shape)
+    for layer, size in enumerate(network.sizes):
+        arrays[f"sent.{layer}"] = uniform(g, -(2**20), 2**20, chips if layer else 1, batch, size)
+        arrays[f"message_threshold.{layer}"] = uniform(g, 2**10, 2**14)[()]
+    arrays["heard"] = arrays[f"sent.{network.depth}"].clone()
+    arrays["controller.trace_gain"] = torch.tensor(16.0).double()
+    arrays["controller.trace_decay"] = torch.tensor(4096.0).double()
+    return arrays
+
+
 def random_controller(g, network, chips, batch):
     outputs = network.outputs
     arrays = {

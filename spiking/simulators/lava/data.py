@@ -21,6 +21,7 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron, State
 from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
+from spiking.sigma_delta import messages, sent_before
 from spiking.simulators.base import Block, Outcome
 
 __all__ = ["arrays", "header", "integers", "outcome"]
@@ -28,8 +29,18 @@ __all__ = ["arrays", "header", "integers", "outcome"]
 Arrays = dict[str, NDArray[Any]]
 
 
-def header(network: Network, hardware: Hardware, block: Block, arithmetic: str) -> dict[str, Any]:
-    """Return what the runtime needs to know to build the network's processes."""
+def header(
+    network: Network, hardware: Hardware, block: Block, arithmetic: str, *, deltas: bool = False
+) -> dict[str, Any]:
+    """Return what the runtime needs to know to build the network's processes.
+
+    Args:
+        network: the description.
+        hardware: the effective parameters.
+        block: what is run.
+        arithmetic: Lava's tag of the process models.
+        deltas: whether messages are changes of activities.
+    """
     return {
         "arithmetic": arithmetic,
         "sizes": list(network.sizes),
@@ -43,6 +54,7 @@ def header(network: Network, hardware: Hardware, block: Block, arithmetic: str) 
         "layers": [
             {"model": layer.neuron.model, "options": _options(layer.neuron)} for layer in network.layers
         ],
+        "deltas": deltas,
         "shadow": block.shadow,
         "closed": block.target is not None,
         "record": sorted(block.record),
@@ -80,8 +92,18 @@ def numpy(tensor: Tensor) -> NDArray[Any]:
     return tensor.detach().to("cpu", torch.float64).numpy()
 
 
-def arrays(network: Network, hardware: Hardware, block: Block) -> Arrays:
-    """Return all numbers of a block; the names are those of `runtime.processes`."""
+def arrays(
+    network: Network, hardware: Hardware, block: Block, message_threshold: float | None = None
+) -> Arrays:
+    """Return all numbers of a block; the names are those of `runtime.processes`.
+
+    Args:
+        network: the description.
+        hardware: the effective parameters.
+        block: what is run.
+        message_threshold: the largest change of an activity that is not sent, or None where activities
+            themselves are sent in every step.
+    """
     samples, block = block.batch, _filled(block)
     data: dict[str, Tensor] = {"window": block.window}
     for index, layer in enumerate(network.layers):
@@ -103,7 +125,22 @@ def arrays(network: Network, hardware: Hardware, block: Block) -> Arrays:
     data |= _controller(network, hardware, block)
     if block.plasticity is not None:
         data |= _learning(network, hardware, block, block.plasticity, samples)
+    if message_threshold is not None:
+        data |= _deltas(network, hardware, block, message_threshold)
     return {name: numpy(tensor) for name, tensor in data.items()} | {"drive": _drive(block)}
+
+
+def _deltas(network: Network, hardware: Hardware, block: Block, threshold: float) -> dict[str, Tensor]:
+    """Return what was told so far, and synapses that keep what they are told."""
+    sent = sent_before(network, block)
+    data = {f"sent.{layer}": value for layer, value in enumerate(sent)}
+    for index in range(network.depth):
+        data[f"layer.{index}.constant.synapse_decay"] = torch.ones(1, 1, 1)
+    if isinstance(block.drive, CurrentDrive):
+        data["held"] = torch.matmul(sent[0], hardware.weights[0])
+    for layer in range(network.depth + 1):
+        data[f"message_threshold.{layer}"] = torch.tensor(threshold, dtype=torch.float64)
+    return data | {"heard": sent[-1]}
 
 
 def integers(program: Mapping[str, Tensor]) -> Arrays:
@@ -204,6 +241,7 @@ def outcome(network: Network, block: Block, results: Mapping[str, NDArray[Any]])
         final=_final(network, block, found),
         traces=traces,
         changes=_changes(network, block, found),
+        messages=messages(network, found),
     )
 
 
@@ -227,6 +265,7 @@ def _final(network: Network, block: Block, found: Mapping[str, Tensor]) -> Snaps
         history=tuple(_history(network, block, found, index) for index in range(len(network.connections))),
         trace=found["trace"],
         integral=found["integral"],
+        sent=tuple(found[f"sent.{i}"] for i in range(network.depth + 1)) if "sent.0" in found else (),
     )
 
 

@@ -9,9 +9,11 @@ import torch
 
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking.fixed_point import quantise
+from spiking.fixed_point.quantise import check_network
 from spiking.fixed_point.simulator import read_outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
+from spiking.sigma_delta import check_messages, check_threshold
 from spiking.simulators.base import Block, Outcome, Simulator
 from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.data import arrays, header, integers, outcome
@@ -39,6 +41,8 @@ class LavaSimulator(Simulator):
         arithmetic: ``float``, or ``fixed`` for Loihi's integers, bit for bit those of `spiking.fixed_point`.
         timeout_s: longest time in which no process may finish a step.
         environment: folder of Lava's environment; the one that ``spiketrain lava install`` makes if None.
+        message_threshold: for rate networks: the largest change of an activity that is not sent. By default
+            activities themselves are sent in every step; in integers, all their changes (0).
     """
 
     name: ClassVar[str] = "lava"
@@ -51,6 +55,8 @@ class LavaSimulator(Simulator):
         arithmetic: str = "float",
         timeout_s: float = 60.0,
         environment: str | None = None,
+        *,
+        message_threshold: float | None = None,
     ) -> None:
         if dtype != torch.float64:
             raise UnsupportedError("simulator.dtype", str(dtype), "float64", "or use simulator.name=torch")
@@ -60,9 +66,11 @@ class LavaSimulator(Simulator):
             raise InputError("simulator.arithmetic", arithmetic, " or ".join(ARITHMETICS))
         if not timeout_s > 0:
             raise InputError("simulator.timeout_s", timeout_s, "a number > 0")
+        check_threshold(message_threshold)
         super().__init__(device, dtype if arithmetic == "float" else torch.int64)
-        if arithmetic == "fixed":
-            self.abilities = frozenset()  # type: ignore[misc]  # integers learn on the host
+        if arithmetic == "fixed" or message_threshold is not None:
+            self.abilities = frozenset()  # type: ignore[misc]  # these learn on the host
+        self.message_threshold = message_threshold
         self.arithmetic = arithmetic
         self._client = Client(find(Path(environment) if environment else None), timeout_s)
 
@@ -75,12 +83,18 @@ class LavaSimulator(Simulator):
             if layer.neuron.model not in MODELS[self.arithmetic]:
                 allowed = ", ".join(sorted(MODELS[self.arithmetic]))
                 raise UnsupportedError("network.neuron.model", layer.neuron.model, allowed)
+        check_messages(network, self.message_threshold)
+        if self.arithmetic == "fixed":
+            check_network(network)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
-        described = header(network, hardware, block, TAGS[self.arithmetic])
+        threshold, tag = self.message_threshold, TAGS[self.arithmetic]
         if self.arithmetic == "float":
-            return outcome(network, block, self._client.run(described, arrays(network, hardware, block)))
-        program = quantise(network, hardware, block)
+            described = header(network, hardware, block, tag, deltas=threshold is not None)
+            given = arrays(network, hardware, block, threshold)
+            return outcome(network, block, self._client.run(described, given))
+        program = quantise(network, hardware, block, threshold or 0.0)
+        described = header(network, hardware, block, tag, deltas=program.deltas)
         results = self._client.run(described, integers(program.arrays))
         found = {name: torch.from_numpy(array).double() for name, array in results.items()}
         return read_outcome(network, block, program, found)

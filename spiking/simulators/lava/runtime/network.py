@@ -129,7 +129,8 @@ def _future_actors() -> list[Any]:
 
 
 def _is_state(name: str) -> bool:
-    return ".state." in name or name.split(".", maxsplit=1)[0] == "history" or name in {"trace", "integral"}
+    first = name.split(".", maxsplit=1)[0]
+    return ".state." in name or first in {"history", "sent"} or name in {"trace", "integral"}
 
 
 def _outputs(header: dict[str, Any]) -> Arrays:
@@ -149,6 +150,8 @@ def _outputs(header: dict[str, Any]) -> Arrays:
             outputs[f"record.{name}.{layer}"] = zeros(steps, size)
     for name in {"control", "readout"} & set(header["record"]):
         outputs[f"record.{name}"] = zeros(steps, sizes[-1])
+    for layer in range(len(sizes) if header.get("deltas") else 0):
+        outputs[f"messages.{layer}"] = np.zeros((chips if layer else 1, samples))
     for index, (pre, post, _) in enumerate(header["connections"] if header.get("learning") else ()):
         outputs[f"change.weight.{index}"] = np.zeros((chips, sizes[pre], sizes[post]))
         outputs[f"change.bias.{index}"] = np.zeros((chips, sizes[post]))
@@ -177,6 +180,7 @@ class _Builder:
             "batch": header["batch"],
             "samples": header["batch"] * header.get("presentations", 1),
             "learns": header.get("learning") if kind in LEARNING else None,
+            "deltas": header.get("deltas", False),
             **options,
         }
         self.names.append(name)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .bundle import Arrays
-from .loihi import decayed, saturated
+from .loihi import decayed, interpolated, saturated
 
 __all__ = ["FIXED", "FLOAT", "part"]
 
@@ -49,6 +49,11 @@ def _lif_fixed(state: Arrays, current: Any, constants: Arrays) -> Any:
     state["v"][...] = np.where(spikes, 0, v)
     state["refractory"][...] = np.where(spikes, held, np.maximum(state["refractory"] - 1, 0))
     return spikes.astype(np.int64)
+
+
+def _rate_fixed(state: Arrays, current: Any, constants: Arrays) -> Any:
+    state["v"][...] = saturated(decayed(state["v"], constants["dv"]) + current, 24)
+    return saturated(interpolated(state["v"], constants["table"], constants["table_bits"]), 24)
 
 
 class _Rate:
@@ -108,5 +113,8 @@ FLOAT: dict[str, Callable[[dict[str, Any]], Step]] = {
 }
 """Models in floating point: options to step."""
 
-FIXED: dict[str, Callable[[dict[str, Any]], Step]] = {"lif": lambda options: _lif_fixed}
-"""Models in integers."""
+FIXED: dict[str, Callable[[dict[str, Any]], Step]] = {
+    "lif": lambda options: _lif_fixed,
+    "rate": lambda options: _rate_fixed,
+}
+"""Models in integers; the rate neuron's activation, whatever it is, is a table."""

@@ -18,15 +18,15 @@ class Model(PyLoihiProcessModel):
 
     Parameters of the process: ``arrays`` (by name), ``clock`` (``start``: the step at which the present
     run began; ``progress``: steps finished by every process), ``slot`` (this process's place there),
-    ``steps`` and ``batch`` of a presentation, ``samples`` of all of them, and ``learns``: whether there is a
-    learning phase.
+    ``steps`` and ``batch`` of a presentation, ``samples`` of all of them, ``learns``: whether there is a
+    learning phase, and ``deltas``: whether messages are changes, see `runtime.deltas`.
     """
 
     def __init__(self, parameters: Any) -> None:
         super().__init__(parameters)
         self.arrays, self.clock, self.slot = (parameters[key] for key in ("arrays", "clock", "slot"))
         self.steps, self.batch, self.samples = (parameters[key] for key in ("steps", "batch", "samples"))
-        self.learns = parameters["learns"]
+        self.learns, self.deltas = parameters["learns"], parameters["deltas"]
         self.presentation, self.t = 0, -1
         self.prepare(parameters)
 

@@ -22,8 +22,9 @@ __all__ = ["Controller"]
 
 
 class Controller(AbstractProcess):
-    """Receives the last layer's emissions and, where ``closed``, sends the control signal.
+    """Receives the last layer's emissions (with ``deltas``, their changes, which it adds up to ``heard``).
 
+    Where ``closed`` it sends the control signal.
     It sends first: the signal of a step depends on the trace of the step before.
     """
 
@@ -36,10 +37,13 @@ class _ControllerModel(Model):
     def prepare(self, parameters: Any) -> None:
         self.closed = parameters["closed"]
         self.constants = part(self.arrays, "controller.")
+        self.heard: Any = None
 
     def begin(self, shown: slice) -> None:
         arrays = self.arrays
         self.trace, self.integral = arrays["trace"][:, shown], arrays["integral"][:, shown]
+        if self.deltas:
+            self.heard = arrays["heard"][:, shown]
         self.p = {name: self.part(array, shown) for name, array in self.constants.items()}
         self.window, self.sum = arrays["window"][shown], arrays["sum.control"][:, shown]
         self.record_control = arrays["record.control"][:, shown] if "record.control" in arrays else None
@@ -54,7 +58,11 @@ class _ControllerModel(Model):
                 self.sum += weight[:, None] * control
             if self.record_control is not None:
                 self.record_control[:, :, t] = control
-        self.follow(self.spikes.recv())
+        emitted = self.spikes.recv()
+        if self.heard is not None:
+            self.heard += emitted
+            emitted = self.heard
+        self.follow(emitted)
         if self.record_readout is not None:
             self.record_readout[:, :, t] = self.trace
 

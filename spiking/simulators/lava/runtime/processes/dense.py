@@ -23,6 +23,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
+from ..loihi import scaled
 from ..neurons import part
 from .base import Model
 
@@ -118,5 +119,4 @@ class DenseFixed(_DenseModel):
     def product(self, arriving: NDArray[Any]) -> Any:
         # exact: payloads of 24 bits times weights of 9 over 2^20 synapses fit into 53 bits
         total = np.matmul(arriving.astype(float), self.weight.astype(float)).astype(np.int64)
-        exponent = self.exponent[:, None, None]
-        return np.where(exponent >= 0, total << np.maximum(exponent, 0), total >> np.maximum(-exponent, 0))
+        return scaled(total, self.exponent)

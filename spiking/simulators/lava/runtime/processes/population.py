@@ -14,7 +14,8 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-from ..loihi import decayed, wrapped
+from ..deltas import Deltas
+from ..loihi import decayed, folded, scaled, wrapped
 from ..neurons import FIXED, FLOAT, part
 from .base import Model
 
@@ -28,6 +29,9 @@ class Population(AbstractProcess):
     through the synapse from the next step on; ``out`` carries what is emitted, ``current`` all currents
     but the feedback, for the shadow. In the learning phase the shadow's sum comes back on ``basal``, and what
     the feedback made of every neuron goes out on ``error``, to the synapses.
+
+    With ``deltas``, messages are changes of activities: what arrives is added up (in ``held``, what comes
+    on ``external``), and what counts as a neuron's activity is what it told others.
     """
 
     def __init__(self, **parameters: Any) -> None:
@@ -59,6 +63,8 @@ class _PopulationModel(Model):
         self.synapse = self.state.pop("synapse")
         injected = arrays.get(f"layer.{layer}.injected")
         self.injected = None if injected is None else injected[:, shown]
+        self.told = Deltas(arrays, layer + 1, shown) if self.deltas else None
+        self.held = arrays["held"][:, shown] if self.deltas and self.external.csp_ports else None
         self.window, self.sum = arrays["window"][shown], arrays[f"sum.{layer}"][:, shown]
         self.records = {
             name: arrays[key][:, shown]
@@ -67,16 +73,20 @@ class _PopulationModel(Model):
         }
 
     def step(self, t: int) -> None:
-        current = self.synapse + self.bias
+        current = self.read(self.synapse) + self.bias
         if self.external.csp_ports:
-            current += self.external.recv()
+            current += self._outside()
         if self.injected is not None:
             current += self.injected
         self.current.send(current)
         if self.feedback.csp_ports:
             current = current + self.feedback.recv()
         emitted = self.advance(self.state, current, self.constants)
-        self.out.send(emitted)
+        if self.told is None:
+            self.out.send(emitted)
+        else:
+            self.out.send(self.told(emitted))
+            emitted = self.told.sent
         self.receive()
         weight = self.window[:, t]
         if weight.any():
@@ -84,6 +94,14 @@ class _PopulationModel(Model):
         now = {"spikes": emitted, "voltage": self.state["v"], "current": self.synapse}
         for name, rows in self.records.items():
             rows[:, :, t] = now[name]
+
+    def _outside(self) -> Any:
+        """Return the current that the input causes at once."""
+        arriving = self.external.recv()
+        if self.held is None:
+            return arriving
+        self.held += arriving
+        return self.read_held(self.held)
 
     def learn(self, presentation: int) -> None:
         """Compare what the neurons emitted with their shadows, tell the synapses, change the biases."""
@@ -115,6 +133,11 @@ class PopulationFloat(_PopulationModel):
     error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     models = FLOAT
 
+    def read(self, synapse: Any) -> Any:
+        return synapse
+
+    read_held = read
+
     def receive(self) -> None:
         self.synapse *= self.synapse_decay
         self.synapse += self._arrived()
@@ -135,6 +158,16 @@ class PopulationFixed(_PopulationModel):
     error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     models = FIXED
 
+    def read(self, synapse: Any) -> Any:
+        """Return the current; a sum of graded messages is scaled when it is read, so that it stays exact."""
+        return scaled(synapse, self.arrays[f"layer.{self.layer}.exponent"]) if self.deltas else synapse
+
+    def read_held(self, held: Any) -> Any:
+        return scaled(held, self.arrays["held.exponent"])
+
     def receive(self) -> None:
-        """Decay the current, add what arrived (aligned by 6 bits), wrap at 24 bits."""
-        self.synapse[...] = wrapped(decayed(self.synapse, self.synapse_decay) + (self._arrived() << 6))
+        """Decay the current, add what arrived (aligned by 6 bits), wrap at 24 bits; or only add it, in 32."""
+        if self.deltas:
+            self.synapse[...] = folded(self.synapse + self._arrived())
+        else:
+            self.synapse[...] = wrapped(decayed(self.synapse, self.synapse_decay) + (self._arrived() << 6))

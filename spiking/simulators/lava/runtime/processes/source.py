@@ -13,13 +13,17 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
+from ..deltas import Deltas
 from .base import Model
 
 __all__ = ["Source"]
 
 
 class Source(AbstractProcess):
-    """Sends the array ``drive``, ``(batch, time, inputs)``, or ``(batch, inputs)`` in every step."""
+    """Sends the array ``drive``, ``(batch, time, inputs)``, or ``(batch, inputs)`` in every step.
+
+    With ``deltas`` it sends how that changes; see `runtime.deltas`.
+    """
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
@@ -34,10 +38,12 @@ class _SourceModel(Model):
 
     def begin(self, shown: slice) -> None:
         self.shown = self.drive[shown]
+        self.told = Deltas(self.arrays, 0, shown) if self.deltas else None
 
     def step(self, t: int) -> None:
         values = self.shown if self.shown.ndim == 2 else self.shown[:, t]
-        self.out.send(values[None].astype(self.kind))
+        values = values[None].astype(self.kind)
+        self.out.send(values if self.told is None else self.told(values))
 
 
 @implements(proc=Source, protocol=LoihiProtocol)
