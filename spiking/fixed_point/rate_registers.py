@@ -4,8 +4,8 @@ A potential is written as :math:`V = S\,(v - o)` with the neuron's offset o and 
 chip and layer: the largest up to :math:`2^{18}` at which 24 bits hold what inputs of magnitude 1 and the
 weights can bring about. An activation, with its neuron's gain, saturation and shape, is a table of 257 points
 between which it is a straight line (so that ReLU and linear ones are exact), as a neuron's own microcode
-would look it up. Activities have `PAYLOAD_BITS` binary digits; neurons send their changes, and a layer adds up
-the products of these with its 8-bit weights in 32 bits, and scales the sum when it reads it: so nothing is
+would look it up. Activities have `PAYLOAD_BITS` binary digits; neurons send their changes, and a layer adds
+up the products of these with its 8-bit weights in 32 bits, and scales the sum when it reads it: so nothing is
 lost from one message to the next.
 """
 

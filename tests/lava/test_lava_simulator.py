@@ -135,7 +135,7 @@ def test_options_are_checked(environment):
     with pytest.raises(UnsupportedError, match=r"simulator\.dtype"):
         LavaSimulator(dtype=torch.float32)
     with pytest.raises(UnsupportedError, match=r"network\.neuron\.model"):
-        LavaSimulator(arithmetic="fixed").check(chain([2, 2], Rate()))
+        LavaSimulator(arithmetic="fixed").check(chain([2, 2, 2], [LIF(), Rate()]))
 
 
 def test_a_missing_environment_is_named(tmp_path):
