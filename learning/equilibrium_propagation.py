@@ -59,6 +59,10 @@ class EquilibriumPropagation(LearningRule):
             raise InputError("rule.nudging", self.nudging, "symmetric, one_sided")
 
     @property
+    def gives_outer(self) -> bool:
+        return False
+
+    @property
     def uses_model(self) -> bool:
         return False
 

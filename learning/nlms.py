@@ -38,6 +38,7 @@ class CentredNLMS(Optimizer):
 
     mean_rate: float = 0.02
     name: ClassVar[str] = "nlms"
+    needs_outer: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.mean_rate <= 1:

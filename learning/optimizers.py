@@ -48,6 +48,8 @@ class Optimizer(ABC):
 
     plugin_group: ClassVar[str] = "optimizers"
     name: ClassVar[str]
+    needs_outer: ClassVar[bool] = False
+    """Whether it steps by what is before and behind a synapse, not by a change that is known as a whole."""
 
     @abstractmethod
     def bind(self, model: Model, scales: tuple[float, ...]) -> Stepper:

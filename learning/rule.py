@@ -99,6 +99,11 @@ class LearningRule(ABC):
     """Whether the rule computes with the chips' true parameters: an upper bound, for the oracle arm alone."""
 
     @property
+    def gives_outer(self) -> bool:
+        """Whether every change is an `Outer`, which is what some optimisers need."""
+        return True
+
+    @property
     def uses_model(self) -> bool:
         """Whether the model's weights or curves enter an update, so that knowing the true ones matters."""
         return True

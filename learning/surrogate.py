@@ -53,6 +53,10 @@ class SurrogateBPTT(LearningRule):
         if not self.steepness > 0:
             raise InputError("rule.steepness", self.steepness, "a number > 0")
 
+    @property
+    def gives_outer(self) -> bool:
+        return False
+
     def check(self, network: Network) -> None:
         if len(network.connections) != network.depth:
             raise UnsupportedError("rule.name", self.name, "a rule for networks with backward connections")

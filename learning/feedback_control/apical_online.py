@@ -38,6 +38,7 @@ class ApicalOnline(Prediction):
 
     origin: ClassVar[str] = "apical_online"
     predicts: ClassVar[bool] = False
+    gives_outer: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.trace_ms > 0:

@@ -78,6 +78,10 @@ class ControlledRule(RuleWithFeedback):
     def uses_model(self) -> bool:
         return self.prediction.uses_model or self.feedback.uses_model
 
+    @property
+    def gives_outer(self) -> bool:
+        return self.prediction.gives_outer
+
     def check(self, network: Network) -> None:
         spiking = any(layer.neuron.emits_spikes for layer in network.layers)
         if self.readout == "last" and spiking:

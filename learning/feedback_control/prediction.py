@@ -28,6 +28,8 @@ class Prediction(ABC):
     needs_shadow: ClassVar[bool] = False
     predicts: ClassVar[bool] = True
     """Whether `rates` are more than the controlled rates themselves."""
+    gives_outer: ClassVar[bool] = True
+    """Whether the errors are read and the changes made of them, not summed by the synapses."""
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         """Return the phases that must be shown beside the controlled one."""

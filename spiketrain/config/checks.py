@@ -52,6 +52,7 @@ def check(experiment: Experiment) -> None:
     }
     for key, part in parts.items():
         _check_part(key, part)
+    _check_together(experiment, rule, simulator)
     _check_mismatch(spec, rule, simulator)
     _check_plasticity(experiment, spec, rule, simulator)
     arm = experiment.build_arm()
@@ -92,6 +93,20 @@ def _check_training(experiment: Experiment, task: Any) -> None:
     if training.validation and task.own_validation:
         reason = f"the task {experiment.task.name} has a validation set of its own"
         _refuse("training.validation", training.validation, 0.0, reason)
+
+
+def _check_together(experiment: Experiment, rule: LearningRule, simulator: Simulator) -> None:
+    """Refuse what would fail at the first batch: an input or an update that the next part cannot take."""
+    encoding, optimizer = experiment.build_encoding(), experiment.build_optimizer()
+    if encoding.kind not in simulator.encodings:
+        given = experiment.bridge.encoding.name
+        allowed = (
+            f"one that gives {' or '.join(sorted(simulator.encodings))}, for the simulator {simulator.name}"
+        )
+        raise InputError("bridge.encoding.name", given, allowed)
+    if optimizer.needs_outer and not rule.gives_outer:
+        allowed = f"sgd or adam: the rule {rule.name} gives its changes as a whole"
+        raise InputError("training.optimizer.name", optimizer.name, allowed)
 
 
 def _check_analysis(experiment: Experiment, network: Network, arm: Arm) -> None:

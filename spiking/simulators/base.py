@@ -132,6 +132,9 @@ class Simulator(ABC):
     abilities: ClassVar[frozenset[str]] = frozenset()
     """What it can do of what `Phase.needs` and `Hardware.needs` may name."""
 
+    encodings: ClassVar[frozenset[str]] = frozenset({"spikes", "current"})
+    """The kinds of input it takes, by the names of `Encoding.kind`."""
+
     ignores: ClassVar[frozenset[str]] = frozenset()
     """Parameters of neurons that have no effect in it, by the names that mismatch is given for."""
 

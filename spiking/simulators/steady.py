@@ -47,6 +47,7 @@ class SteadySimulator(Simulator):
 
     name: ClassVar[str] = "steady"
     abilities: ClassVar[frozenset[str]] = frozenset({"softmax"})
+    encodings: ClassVar[frozenset[str]] = frozenset({"current"})
     ignores: ClassVar[frozenset[str]] = frozenset({"tau"})
 
     def __init__(

@@ -54,6 +54,28 @@ def test_defaults() -> None:
     assert (spec.chips, spec.seed, spec.first_chip, dict(spec.deviations)) == (1, 1, 0, {})
 
 
+RATE = "network.neuron={model: rate, activation: tanh}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        ((RATE, "simulator.name=steady"), "bridge.encoding.name"),
+        ((RATE, "simulator.name=brian2", "rule={name: strong_dfc, prediction: two_phase}"), "simulator.name"),
+        ((RATE, "simulator.name=brian2", "rule={name: dfc, output: softmax}"), "simulator.name"),
+        (
+            ("rule={name: dfc, prediction: apical_online}", "training.optimizer=nlms"),
+            "training.optimizer.name",
+        ),
+        (("rule=surrogate_bptt", "training.optimizer=nlms"), "training.optimizer.name"),
+    ],
+)
+def test_parts_that_cannot_meet_are_refused_before_the_first_batch(overrides: Any, key: str) -> None:
+    with pytest.raises(InputError) as caught:
+        checks.check(experiment(*overrides))
+    assert caught.value.key == key
+
+
 def test_test_windows_follow_the_training_ones() -> None:
     assert experiment("simulator.presentation_ms=100").simulator.steps(test=True) == (100, 75)
     longer = experiment("simulator.test_presentation_ms=300", "simulator.dt_ms=0.5")
