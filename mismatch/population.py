@@ -136,7 +136,10 @@ def draw(network: Network, spec: MismatchSpec) -> Population:
     hardware = drawn.hardware(
         Weights(
             forward=tuple(ones(sizes[c.pre], sizes[c.post]) for c in network.connections),
-            bias=tuple(float(getattr(n.neuron, "bias", 0.0)) * ones(n.size) for n in network.layers),
+            bias=tuple(
+                ones(n.size) * (own["bias"] if own else float(getattr(n.neuron, "bias", 0.0)))
+                for n, own in zip(network.layers, spec.neurons or ({},) * network.depth, strict=True)
+            ),
             feedback=tuple(ones(network.outputs, layer.size) for layer in network.layers),
         )
     )

@@ -12,7 +12,7 @@ from mismatch.spec import MismatchSpec
 from rate_bridge.errors import UnsupportedError
 from spiketrain.config import Experiment
 from spiketrain.deployment.source import read_run
-from spiketrain.record.files import read_tensors
+from spiketrain.record.files import read_tensors, write_bytes
 from spiking import nir
 from spiking.network import Network
 
@@ -54,7 +54,7 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path
             content="effective" if effective else "programmed",
         )
         paths.append(folder / f"chip-{stored.chip}.nir")
-        nir.write(paths[-1], stored)
+        write_bytes(paths[-1], nir.encode(stored))
     return paths
 
 

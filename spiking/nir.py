@@ -35,15 +35,32 @@ from spiking.network import Clock, Connection, Layer, Network
 from spiking.neurons import LIF
 from spiking.nir_graphs import KEY, Stored
 
-__all__ = ["NIRFile", "Stored", "read", "write"]
+__all__ = ["NIRFile", "Stored", "encode", "read", "write"]
 
 VERSION = 1
 
 MAX_BYTES = 1_000_000_000
 
+BROKEN = (
+    OSError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+)
+"""What a damaged file makes HDF5, NIR and this module say."""
+
 
 def write(path: Path, stored: Stored) -> None:
-    """Write one chip as a NIR file.
+    """Write one chip as a NIR file; see `encode`."""
+    path.write_bytes(encode(stored))
+
+
+def encode(stored: Stored) -> bytes:
+    """Return the content of a NIR file that holds one chip.
 
     Raises:
         UnsupportedError: NIR has no such neuron.
@@ -67,7 +84,9 @@ def write(path: Path, stored: Stored) -> None:
     nodes["output"] = nir.Output({"output": np.array([network.outputs])})
     edges.append((f"layer_{network.depth}", "output"))
     graph = nir.NIRGraph(nodes, edges, metadata={"spiketrain": _clock(stored)}, type_check=False)
-    nir.write(path, graph)
+    content = io.BytesIO()
+    nir.write(content, graph)
+    return content.getvalue()
 
 
 def _clock(stored: Stored) -> dict[str, Any]:
@@ -137,7 +156,7 @@ class NIRFile:
         self.content = _bytes(path)
         try:
             self._graph = nir.read(io.BytesIO(self.content), type_check=False)
-        except (OSError, KeyError, AttributeError, TypeError, ValueError, AssertionError) as error:
+        except BROKEN as error:
             raise self._wrong(error) from None
         if not isinstance(self._graph, nir.NIRGraph):
             raise InputError(KEY, str(path), "a NIR graph", f"It is a single {type(self._graph).__name__}.")
@@ -174,7 +193,7 @@ class NIRFile:
                 return nir_graphs.checked(_stored(self._graph, self._graph.metadata["spiketrain"]))
             if clock is not None:
                 return nir_graphs.checked(nir_graphs.stored(self._graph, clock))
-        except (KeyError, AttributeError, IndexError, TypeError, ValueError) as error:
+        except BROKEN as error:
             raise (error if isinstance(error, InputError) else self._wrong(error)) from None
         fix = "Another program's graph does not say its time step and its scale of rates."
         raise InputError(KEY, str(self.path), "a NIR file made by spiketrain export", fix)

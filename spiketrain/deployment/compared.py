@@ -37,7 +37,7 @@ class Compared(Simulator):
         self.seconds = {"fast": 0.0, "slow": 0.0}
         self.seen: tuple[Hardware, Block] | None = None
         self.spikes: list[Tensor] = []
-        self.inputs: list[Tensor] = []
+        self.shown: list[Tensor] = []
 
     def check(self, network: Network) -> None:
         self.fast.check(network)
@@ -54,7 +54,7 @@ class Compared(Simulator):
         self.seen = hardware, block
         self.spikes.append(_per_sample(block, ours))
         if isinstance(block.drive, SpikeDrive):
-            self.inputs.append(block.drive.spikes.double().sum((1, 2)))
+            self.shown.append(block.drive.spikes.double().sum((1, 2)))
         return ours
 
     def _timed(self, which: str, network: Network, hardware: Hardware, block: Block) -> Outcome:

@@ -211,7 +211,7 @@ class _Deployment:
     def _cost(self, parts: Parts, steps: int) -> dict[str, Any]:
         """Return the account of a test sample, as means over chips and the test set."""
         spikes = torch.cat(self.machine.spikes, dim=2).mean(dim=(1, 2))
-        shown = float(torch.cat(self.machine.inputs).mean()) if self.machine.inputs else 0.0
+        shown = float(torch.cat(self.machine.shown).mean()) if self.machine.shown else 0.0
         return cost(parts.model.network, shown, spikes, steps)
 
     def _speed(self, parts: Parts) -> dict[str, Any]:

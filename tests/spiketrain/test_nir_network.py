@@ -13,6 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from learning.stimulus import Batch
+from mismatch.population import draw
 from rate_bridge.errors import InputError
 from spiketrain.cli import app
 from spiketrain.config import Experiment, load_experiment
@@ -87,6 +88,10 @@ def test_an_exported_chip_spikes_as_in_its_run(exported, content, chip):
     for ours, theirs in zip(spikes(parts), spikes(original), strict=True):
         assert ours.sum() > 50
         assert torch.equal(ours, theirs)
+    drawn = draw(parts.model.network, parts.chips.spec).values
+    truth, _ = read_tensors(exported / "run" / "truth.safetensors")
+    for name in ("neuron.1.bias", "neuron.2.threshold"):
+        assert torch.equal(drawn[name], truth[name][chip - 4 : chip - 3])
     if content == "effective":
         assert parts.model.network.layers[0].neuron == original.model.network.layers[0].neuron
         assert float(parts.chips.spec.neurons[0]["threshold"].std()) > 0.05

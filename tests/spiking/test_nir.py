@@ -95,6 +95,12 @@ def test_what_cannot_be_written_or_read_is_said(tmp_path):
     (tmp_path / "bad.nir").write_bytes(b"no graph")
     with pytest.raises(InputError, match="a whole NIR file"):
         read(tmp_path / "bad.nir")
+    write(tmp_path / "whole.nir", random_chip(chain([2, 2], LIF())))
+    whole = (tmp_path / "whole.nir").read_bytes()
+    for length in range(0, len(whole), len(whole) // 40):
+        (tmp_path / "bad.nir").write_bytes(whole[:length])
+        with pytest.raises(InputError, match="a whole NIR file"):
+            read(tmp_path / "bad.nir")
     with pytest.raises(InputError, match="a readable NIR file"):
         read(tmp_path / "none.nir")
     reference.write(tmp_path / "foreign.nir", foreign())
