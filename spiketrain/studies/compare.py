@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rate_bridge.errors import InputError
@@ -23,6 +23,7 @@ class Case(NamedTuple):
     task: str
     kind: str
     sigma: float
+    seed: int | None
 
 
 def expanded(study: Study) -> Study:
@@ -53,13 +54,18 @@ def expanded(study: Study) -> Study:
         for sigma in part.sigma
         for task in part.tasks or {"": {}}
         for rule in part.rules
-        for form in part.forms
+        for form, seeds in _seeds(part)
         for kind in kinds
-        if (case := _entry(part, study, Case(rule, form, task, kind, sigma))) is not None
+        for seed in seeds
+        if (case := _entry(part, study, Case(rule, form, task, kind, sigma, seed))) is not None
     ]
     plain = study.resolved() | {"list": {"case": cases}, "compare": None, "set": {}}
     plain["analysis"] = plain["analysis"] or {"x": "sigma", "compare": "form", "panels": "kind"}
     return Study.from_mapping(plain)
+
+
+def _seeds(part: ComparePart) -> list[tuple[str, Sequence[int | None]]]:
+    return [(name, [None] if form.seeds is None else range(form.seeds)) for name, form in part.forms.items()]
 
 
 def _entry(part: ComparePart, study: Study, case: Case) -> dict[str, Any] | None:
@@ -80,11 +86,13 @@ def _entry(part: ComparePart, study: Study, case: Case) -> dict[str, Any] | None
         for parameter in (*form.kinds[case.kind], *also)
         if case.sigma > 0
     }
-    columns = {name: value for name, value in case._asdict().items() if value != ""}
+    columns = {name: value for name, value in case._asdict().items() if value not in ("", None)}
+    seed = {} if case.seed is None else {"training.seed": case.seed}
     return {
         "label": columns,
         BASE: _without_deviations(base, part.chips),
         **said,
+        **seed,
         **study.changes,
         **deviations,
     }

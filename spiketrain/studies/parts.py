@@ -86,11 +86,13 @@ class Form(Section):
     Args:
         kinds: kind of mismatch to the parameters of this form that it stands for.
         base: the config of this form, where neither a task nor a rule names one.
+        seeds: number of training seeds, from 0; none leaves the base's.
         set: dotted keys, the same in every cell of this form.
     """
 
     kinds: dict[str, tuple[str, ...]]
     base: str | dict[str, Any] | None = None
+    seeds: Count | None = None
     changes: dict[str, Any] = Field(default={}, alias="set")
 
 

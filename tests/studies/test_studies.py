@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,10 @@ def test_a_comparison_over_tasks_where_each_has_its_own_networks() -> None:
     """Later overrules earlier: form, task, rule; what stands under a name is for that form or task alone."""
     tuned = {**BASE, "training": {**BASE["training"], "learning_rate": 0.02}}
     compare = {
-        "forms": {"rate": {"kinds": {"all": ["weight"]}}, "spiking": {"kinds": {"all": ["threshold"]}}},
+        "forms": {
+            "rate": {"kinds": {"all": ["weight"]}},
+            "spiking": {"kinds": {"all": ["threshold"]}, "seeds": 2},
+        },
         "tasks": {
             "digits": {"rate": {"base": BASE}, "spiking": {"base": LIF}, "training.epochs": 2},
             "two moons": {"spiking": None, "base": BASE, "training.epochs": 3},
@@ -98,6 +102,10 @@ def test_a_comparison_over_tasks_where_each_has_its_own_networks() -> None:
     assert training["dfc", "spiking", "digits"]["epochs"] == 9
     assert set(cells["dfc", "spiking", "digits"]["mismatch"]) == {"chips", "seed", "threshold", "feedback"}
     assert set(cells["bp", "rate", "digits"]["mismatch"]) == {"chips", "seed", "weight"}
+    seeds = [
+        (c.columns["form"], c.columns.get("seed")) for c in Plan(study(grid={}, compare=compare)).cells()
+    ]
+    assert Counter(seeds) == {("rate", None): 4, ("spiking", 0): 2, ("spiking", 1): 2}
     homeless = {**compare, "tasks": {"digits": {"spiking": {"base": LIF}}}, "rules": {"dfc": {"rule": DFC}}}
     with pytest.raises(InputError, match=r"compare\.forms\.rate\.base"):
         Plan(study(grid={}, compare=homeless))
