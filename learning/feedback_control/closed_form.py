@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, final
 
 import torch
+from torch import Tensor
 
 from learning.feedback_control.feedback_weights import FeedbackWeights, WeightProduct
 from learning.feedback_control.gains import ControllerGains
@@ -30,19 +31,22 @@ class ClosedFormDFC(RuleWithFeedback):
         u = (J Q + \alpha I)^{-1} (r^* - r_L), \qquad
         \Delta W_l \propto r_{l-1}^\top (u\, Q_l \odot \phi'_l)
 
-    A free presentation gives the rates. J is that of the network as the rule knows it; only with the true
-    one is this what a controller on the chip would do, so it belongs to the arm ``oracle``, and otherwise
-    to chips without mismatch and to tests.
+    or, with `linear` off, what such a change of the potentials makes of the rates,
+    :math:`\phi(v_l + u\, Q_l) - \phi(v_l)`. A free presentation gives the rates. J is that of the network
+    as the rule knows it; only with the true one is this what a controller on the chip would do, so it
+    belongs to the arm ``oracle``, and otherwise to chips without mismatch and to tests.
 
     Source: Meulemans et al. 2021, arXiv 2106.07887, lemma 1 and section 4.
 
     Args:
         controller: its gains; only α counts, see `ControllerGains.alpha`.
         feedback: where the feedback weights come from.
+        linear: take the slope of the curve instead of the curve, the limit of small nudges.
     """
 
     controller: ControllerGains = field(default_factory=ControllerGains)
     feedback: FeedbackWeights = field(default_factory=lambda: WeightProduct(None))
+    linear: bool = True
 
     name: ClassVar[str] = "dfc_closed_form"
     needs_truth: ClassVar[bool] = True
@@ -63,8 +67,8 @@ class ClosedFormDFC(RuleWithFeedback):
         response = jacobian(model.chain_weights, slopes)
         control = solve_control(response, model.feedback, self.controller.alpha, wanted)
         connections = tuple(
-            Outer(pre, torch.matmul(control, q.to(control)) * slope)
-            for pre, q, slope in zip(rates[:-1], model.feedback, slopes, strict=True)
+            Outer(pre, self._error(model, index, rates[index + 1], torch.matmul(control, q.to(control))))
+            for index, (pre, q) in enumerate(zip(rates[:-1], model.feedback, strict=True))
         )
         learned = self.feedback.estimate(batch, observation, model)
         return Update(
@@ -74,3 +78,10 @@ class ClosedFormDFC(RuleWithFeedback):
             residual=wanted.abs().mean(dim=(1, 2)),
             measures={"control_effort": control.square().mean(dim=(1, 2)).sqrt()},
         )
+
+    def _error(self, model: Model, index: int, rate: Tensor, current: Tensor) -> Tensor:
+        """Return what the feedback current changes in the rates of layer ``index + 1``."""
+        if self.linear:
+            return current * model.slope(index, rate)
+        transfer = model.transfer(index)
+        return transfer.rate(transfer.inverse(rate) + current).to(rate) - rate
