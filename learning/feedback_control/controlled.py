@@ -35,8 +35,8 @@ class ControlledRule(RuleWithFeedback):
     Args:
         controller: its gains.
         prediction: what the feedforward input alone would have given (``two_phase``, ``basal``,
-            ``nominal``); or the feedback current itself is the error, its mean (``none``) or in every step
-            (``apical_online``).
+            ``basal_affine``, ``basal_dendritic``, ``nominal``); or the feedback current itself is the
+            error, its mean (``none``) or in every step (``apical_online``).
         feedback: where the feedback weights come from (``weight_product``, ``random``, ``given``,
             ``identified``, ``learned``, ``online``).
         presynaptic: ``controlled``: the rate under control; ``predicted``: for the synapses of hidden
@@ -142,7 +142,7 @@ class ControlledRule(RuleWithFeedback):
         return Update(
             connections=connections,
             feedback=learned.feedback,
-            memory=learned.memory,
+            memory={**learned.memory, **self.prediction.learn(observation, model)},
             residual=(batch.target - predicted[-1]).abs().mean(dim=(1, 2)),
             measures={"control_effort": controlled.control.square().mean(dim=(1, 2)).sqrt()},
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -38,6 +39,10 @@ class Prediction(ABC):
     @abstractmethod
     def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
         """Return the predicted rates per layer 1 to L, ``(chips, batch, n)``."""
+
+    def learn(self, observation: Observation, model: Model) -> Mapping[str, Tensor]:
+        """Return entries to set in the model's memory: what the batch taught about the prediction."""
+        return {}
 
     def plasticity(self, model: Model) -> Plasticity | None:
         """Return what the synapses sum or learn by themselves in the controlled phase."""
