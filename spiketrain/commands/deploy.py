@@ -24,6 +24,10 @@ def command(
     fine_tune: Annotated[
         int, typer.Option(min=0, help="At most so many epochs on the target, where a chip lost a point.")
     ] = 1,
+    message_threshold: Annotated[
+        float | None,
+        typer.Option(metavar="CHANGE", help="Of rate networks: the largest change that is not sent."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to; by default RUN/deploy-TARGET.")
     ] = None,
@@ -40,6 +44,7 @@ def command(
         output,
         chips=chips,
         fine_tune=fine_tune,
+        message_threshold=message_threshold,
         data_dir=data_dir,
         say=(lambda line: None) if quiet else lambda line: typer.echo(line, err=True),
     )
@@ -49,5 +54,5 @@ def command(
         ):
             typer.echo(f"chip {chip}: test accuracy {before:.4f} in floating point, {after:.4f} deployed")
         same = "the same" if summary["emulator_equals_lava"] else "NOT the same"
-        typer.echo(f"Lava and the emulator give {same} spikes")
+        typer.echo(f"Lava and the emulator give {same} {summary['cost'].get('unit', 'spikes')}")
         typer.echo(f"report: {folder / 'deployment.html'}")

@@ -23,8 +23,8 @@ class Compared(Simulator):
     Args:
         fast: whose results are used.
         slow: what they are compared with.
-        tolerance: the largest difference of potentials and traces that counts as equal; spikes must be
-            the same.
+        tolerance: the largest difference of potentials, traces and activities that counts as equal;
+            spikes, and counts of messages where both have such, must be the same.
     """
 
     name: ClassVar[str] = "compared"
@@ -46,16 +46,30 @@ class Compared(Simulator):
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         ours = self._timed("fast", network, hardware, block)
         theirs = self._timed("slow", network, hardware, block)
-        for mine, other in zip(ours.sums, theirs.sums, strict=True):
-            self.equal &= torch.equal(mine, other)
-        for mine, other in _states(ours, theirs):
+        pairs = _states(ours, theirs)
+        for layer, mine, other in zip(network.layers, ours.sums, theirs.sums, strict=True):
+            if layer.neuron.emits_spikes:
+                self.equal &= torch.equal(mine, other)
+            else:
+                pairs.append((mine, other))
+        for mine, other in pairs:
             self.largest = max(self.largest, float((mine - other).abs().max()))
         self.equal &= self.largest <= self.tolerance
+        if ours.messages:
+            self.equal &= all(map(torch.equal, ours.messages, theirs.messages))
         self.seen = hardware, block
-        self.spikes.append(_per_sample(block, ours))
+        self._count(block, ours, ours.messages or theirs.messages)
+        return ours
+
+    def _count(self, block: Block, outcome: Outcome, messages: tuple[Tensor, ...]) -> None:
+        """Keep what was sent: messages where these are counted, spikes elsewhere."""
+        if messages:
+            self.spikes.append(torch.stack(messages[1:]))
+            self.shown.append(messages[0].mean(0))
+            return
+        self.spikes.append(_per_sample(block, outcome))
         if isinstance(block.drive, SpikeDrive):
             self.shown.append(block.drive.spikes.double().sum((1, 2)))
-        return ours
 
     def _timed(self, which: str, network: Network, hardware: Hardware, block: Block) -> Outcome:
         machine = self.fast if which == "fast" else self.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -43,7 +44,7 @@ class Target:
     Args:
         emulator: the simulator that computes the same without Lava.
         arithmetic: of Lava's processes.
-        tolerance: largest difference in potentials between the two.
+        tolerance: largest difference in potentials, and in activities of rate neurons, between the two.
         bits: of a programmed weight, or None where weights are real numbers.
     """
 
@@ -66,6 +67,7 @@ def deploy(
     *,
     chips: str | None = None,
     fine_tune: int = 1,
+    message_threshold: float | None = None,
     data_dir: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Path, dict[str, Any]]:
@@ -78,6 +80,7 @@ def deploy(
         chips: which chips; see `read_run`.
         fine_tune: the most epochs of training on the target, where a chip lost more than a point of
             accuracy on training samples.
+        message_threshold: of a rate network, the largest change of an activity that is not sent; 0 if None.
         data_dir: where data files lie.
         say: told what is being done.
 
@@ -91,10 +94,11 @@ def deploy(
     if target not in TARGETS:
         raise InputError("--target", target, ", ".join(TARGETS))
     source = read_run(directory, chips, data_dir)
+    options = _options(source, target, message_threshold)
     folder = output or directory / f"deploy-{target}"
     if folder.exists() and any(folder.iterdir()) and not (folder / "deployment.html").is_file():
         raise InputError("--output", str(folder), "a new folder, an empty one or an earlier deployment")
-    summary, parts, tensors = _Deployment(source, TARGETS[target], say).run(fine_tune)
+    summary, parts, tensors = _Deployment(source, TARGETS[target], options, say).run(fine_tune)
     content = {"target": target, "run": str(directory), **summary, **provenance()}
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / "weights.safetensors", named(parts.deployed()))
@@ -105,18 +109,38 @@ def deploy(
     return folder, content
 
 
+def _options(source: Source, target: str, message_threshold: float | None) -> dict[str, Any]:
+    """Return the keys that rate networks need on machines that send messages."""
+    key, given = "--message-threshold", message_threshold
+    if source.spikes:
+        if given is not None:
+            raise InputError(key, given, "nothing: the run's neurons send spikes", "Remove the option.")
+        return {}
+    if not 0 <= (given or 0.0) < math.inf:
+        raise InputError(key, given, "a number >= 0")
+    if given and TARGETS[target].arithmetic == "float":
+        allowed = "0 with lava-float, which is compared with torch, where every change is seen"
+        raise InputError(key, given, allowed, "Use --target loihi2.")
+    return {"message_threshold": given or 0.0}
+
+
 class _Deployment:
-    def __init__(self, source: Source, target: Target, say: Callable[[str], None]) -> None:
-        self.source, self.target, self.say = source, target, say
-        lava = load("simulators", "lava")(arithmetic=target.arithmetic)
-        self.machine = Compared(load("simulators", target.emulator)(), lava, target.tolerance)
+    def __init__(
+        self, source: Source, target: Target, options: dict[str, Any], say: Callable[[str], None]
+    ) -> None:
+        self.source, self.target, self.options, self.say = source, target, options, say
+        self.emulated = options if target.bits else {}
+        """The emulator's keys; torch has none of them."""
+        lava = load("simulators", "lava")(arithmetic=target.arithmetic, **options)
+        fast = load("simulators", target.emulator)(**self.emulated)
+        self.machine = Compared(fast, lava, target.tolerance)
 
     def run(self, fine_tune: int) -> tuple[dict[str, Any], Parts, dict[str, Tensor]]:
         self.say("testing the run in floating point")
         floating = self.source.parts("torch")
         before = evaluate(floating, "test")
         self.say(f"test accuracy {_shown(before)}; testing on {self.target.emulator}")
-        parts = self.source.parts(self.target.emulator)
+        parts = self.source.parts(self.target.emulator, **self.emulated)
         plain = evaluate(parts, "test")
         self.say(f"test accuracy {_shown(plain)}")
         epochs = self._fine_tune(floating, parts, fine_tune)
@@ -199,8 +223,8 @@ class _Deployment:
         if self.target.arithmetic == "float":
             return {}, []
         assert self.machine.seen is not None
-        program = quantise(parts.model.network, self.machine.seen[0], block)
-        static = (".constant.", "weight.", ".bias")
+        program = quantise(parts.model.network, self.machine.seen[0], block, **self.options)
+        static = (".constant.", "weight.", ".bias", ".exponent")
         registers = {
             name: value.to(torch.int32)
             for name, value in program.arrays.items()
@@ -212,7 +236,16 @@ class _Deployment:
         """Return the account of a test sample, as means over chips and the test set."""
         spikes = torch.cat(self.machine.spikes, dim=2).mean(dim=(1, 2))
         shown = float(torch.cat(self.machine.shown).mean()) if self.machine.shown else 0.0
-        return cost(parts.model.network, shown, spikes, steps)
+        network = parts.model.network
+        account = cost(network, shown, spikes, steps)
+        if not self.options:
+            return account
+        return account | {
+            "unit": "messages",
+            "messages_per_sample": account["spikes_per_sample"],
+            "messages_per_sample_if_every_activity_was_sent": float(steps * sum(network.sizes)),
+            **self.options,
+        }
 
     def _speed(self, parts: Parts) -> dict[str, Any]:
         """Return seconds for the test set; Lava also one sample at a time, measured on a few."""

@@ -42,20 +42,31 @@ class Source:
     chips: int
     data_dir: Path | None
 
-    def experiment(self, simulator: str) -> Experiment:
-        """Return the same experiment on the machine `simulator`, trained on its own chips."""
+    @property
+    def spikes(self) -> bool:
+        """Whether the network's neurons send spikes, rather than changes of an activity."""
+        network = self.experiment("torch").build_network()
+        return any(layer.neuron.emits_spikes for layer in network.layers)
+
+    def experiment(self, simulator: str, **options: Any) -> Experiment:
+        """Return the same experiment on the machine `simulator`, trained on its own chips.
+
+        Args:
+            simulator: its name.
+            options: its own keys.
+        """
         config = {**self.config}
         common = {k: v for k, v in config["simulator"].items() if k in SimulatorPart.model_fields}
-        config["simulator"] = {**common, "name": simulator, "device": "cpu", "dtype": "float64"}
+        config["simulator"] = {**common, "name": simulator, "device": "cpu", "dtype": "float64", **options}
         mismatch = config["mismatch"]
         number = mismatch.get("first_chip", 0) + self.first
         config["mismatch"] = {**mismatch, "first_chip": number, "chips": self.chips}
         config["training"] = {**config["training"], "arm": "in_loop"}
         return Experiment.from_mapping(config)
 
-    def parts(self, simulator: str) -> Parts:
+    def parts(self, simulator: str, **options: Any) -> Parts:
         """Build the experiment on `simulator`, with the run's weights in its model and its average."""
-        parts = build(self.experiment(simulator), self.data_dir)
+        parts = build(self.experiment(simulator, **options), self.data_dir)
         part = slice(self.first, self.first + self.chips)
         with torch.no_grad():
             for group, values in (("forward", parts.model.forward_weights), ("bias", parts.model.bias)):
