@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import final
 
 from torch import Tensor, nn
@@ -30,11 +31,12 @@ class WeightAverage:
     def __init__(self, model: Model, beta: float) -> None:
         self.model = model
 
-        def mix(average: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
+        def mix(averages: Iterable[Tensor], values: Iterable[Tensor], steps: Tensor | int) -> None:
             keep = min(beta, 1.0 - 1.0 / (int(steps) + 1))
-            return average.lerp(value, 1.0 - keep)
+            for average, value in zip(averages, values, strict=True):
+                average.lerp_(value, 1.0 - keep)
 
-        self._averaged = AveragedModel(self._parameters(), avg_fn=mix)
+        self._averaged = AveragedModel(self._parameters(), multi_avg_fn=mix)
 
     def _parameters(self) -> nn.ParameterList:
         return nn.ParameterList([*self.model.forward_weights, *self.model.bias])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, final
 
 import torch
@@ -84,17 +84,13 @@ class EquilibriumPropagation(LearningRule):
 
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         signs = {PLUS: 1.0, MINUS: -1.0} if self.nudging == "symmetric" else {PLUS: 1.0}
-        nudged = (
-            model.stimulus.phase(
-                name,
-                batch,
-                controller=Controller(batch.target, kp=sign * self.beta, ki_per_ms=0.0),
-                after=FREE,
-                shared_input=True,
-            )
-            for name, sign in signs.items()
-        )
-        return (model.stimulus.phase(FREE, batch, shared_input=True), *nudged)
+        free = model.stimulus.phase(FREE, batch, shared_input=True)
+
+        def nudged(name: str, sign: float) -> Phase:
+            nudge = Controller(batch.target, kp=sign * self.beta, ki_per_ms=0.0)
+            return replace(free, name=name, controller=nudge, after=FREE)
+
+        return (free, *(nudged(name, sign) for name, sign in signs.items()))
 
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
         high = observation[PLUS].rates

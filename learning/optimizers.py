@@ -82,7 +82,10 @@ class TorchStepper(Stepper):
 
     def _descend(self, parameter: Tensor, change: Tensor) -> None:
         step = change.to(parameter)  # a chip may be measured in another type than it is programmed in
-        parameter.grad = -step if parameter.grad is None else parameter.grad - step
+        if parameter.grad is not None:
+            parameter.grad.sub_(step)
+        else:
+            parameter.grad = -step if step is change else step.neg_()
 
     def state_dict(self) -> dict[str, Any]:
         return self.optimizer.state_dict()

@@ -75,9 +75,9 @@ class Activation(ABC):
     def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
         r"""Return :math:`\phi_s(x)`; `saturation` is None where it is `self.saturation` everywhere."""
 
-    def into(self, x: Tensor, out: Tensor) -> None:
-        r"""Write :math:`\phi(x)`, with the usual saturation, to `out`, which may be `x`."""
-        out.copy_(self.value(x, None))
+    def into(self, x: Tensor, out: Tensor, saturation: Tensor | None = None) -> None:
+        r"""Write :math:`\phi_s(x)` to `out`, which may be `x`; `saturation` is None for the usual one."""
+        out.copy_(self.value(x, saturation))
 
     @abstractmethod
     def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
@@ -99,8 +99,11 @@ class _Tanh(Activation):
     def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
         return torch.tanh(x) if saturation is None else saturation * torch.tanh(x / saturation)
 
-    def into(self, x: Tensor, out: Tensor) -> None:
-        torch.tanh(x, out=out)
+    def into(self, x: Tensor, out: Tensor, saturation: Tensor | None = None) -> None:
+        if saturation is None:
+            torch.tanh(x, out=out)
+        else:
+            torch.div(x, saturation, out=out).tanh_().mul_(saturation)
 
     def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
         return 1.0 - torch.tanh(x / saturation).square()
@@ -119,8 +122,11 @@ class _Sigmoid(Activation):
     def value(self, x: Tensor, saturation: Tensor | None) -> Tensor:
         return torch.sigmoid(x) if saturation is None else saturation * torch.sigmoid(x / saturation)
 
-    def into(self, x: Tensor, out: Tensor) -> None:
-        torch.sigmoid(x, out=out)
+    def into(self, x: Tensor, out: Tensor, saturation: Tensor | None = None) -> None:
+        if saturation is None:
+            torch.sigmoid(x, out=out)
+        else:
+            torch.div(x, saturation, out=out).sigmoid_().mul_(saturation)
 
     def slope(self, x: Tensor, saturation: Tensor) -> Tensor:
         value = torch.sigmoid(x / saturation)

@@ -105,6 +105,15 @@ class Neuron(ABC):
             spikes (0 or 1) or the activity, ``(chips, batch, neurons)``, of `current`'s type.
         """
 
+    def settled(self, current: Tensor, constants: Values) -> Tensor:
+        """Return what a neuron without spikes emits at rest, ``(chips, batch, neurons)``; `current` is kept.
+
+        Args:
+            current: the constant sum of all currents and the bias.
+            constants: as `constants` made them for an infinite step.
+        """
+        return self.step({"v": current.clone()}, current, constants)
+
     def equations(self, constants: Container[str]) -> Equations | None:
         """Return the model as equations, or None where it cannot be written so.
 

@@ -162,6 +162,13 @@ class Rate(Neuron):
         activity = phi.value(x, limit)
         return activity * constants["gain"] if "gain" in constants else activity
 
+    def settled(self, current: Tensor, constants: Values) -> Tensor:
+        if "shape" in constants:
+            return super().settled(current, constants)
+        activity = torch.sub(current, constants["offset"]) if "offset" in constants else current.clone()
+        activation(self.activation).into(activity, activity, constants.get("saturation"))
+        return activity.mul_(constants["gain"]) if "gain" in constants else activity
+
     def equations(self, constants: Container[str]) -> Equations:
         x = "(v - offset)" if "offset" in constants else "v"
         phi, limit = activation(self.activation), "saturation" if "saturation" in constants else None

@@ -63,6 +63,7 @@ class SteadySimulator(Simulator):
         if not tolerance >= 0:
             raise InputError("simulator.tolerance", tolerance, "a number >= 0")
         self.relaxation, self.tolerance = relaxation, tolerance
+        self.inputs_seen = _Inputs(self.device, self.dtype)
 
     def check(self, network: Network) -> None:
         for layer in network.layers:
@@ -79,6 +80,43 @@ class SteadySimulator(Simulator):
             return _Relaxation(self, network, hardware, block).outcome()
 
 
+@final
+class _Inputs:
+    """The current of the input seen last: phases that go on with the same one need not multiply again."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._device, self._dtype = device, dtype
+        self._last: tuple[Tensor, int, Tensor, int, Tensor] | None = None
+
+    def current(self, values: Tensor, weight: Tensor) -> Tensor:
+        """Return ``values @ weight``, ``(chips, batch, n)``.
+
+        Args:
+            values: ``(batch, inputs)``; several phases of one input have it one below the other.
+            weight: of the first connection, ``(chips, inputs, n)``.
+        """
+        known = self._known(values, weight)
+        if known is not None:
+            return known.repeat(1, len(values) // known.shape[1], 1)
+        product = torch.matmul(values.to(self._device, self._dtype), weight.to(self._device, self._dtype))
+        self._last = (values, values._version, weight, weight._version, product)
+        return product
+
+    def _known(self, values: Tensor, weight: Tensor) -> Tensor | None:
+        if self._last is None:
+            return None
+        seen, its_version, through, weight_version, product = self._last
+        if through is not weight or (seen._version, weight._version) != (its_version, weight_version):
+            return None
+        times, rest = divmod(len(values), len(seen))
+        same = (
+            times > 0
+            and rest == 0
+            and all(torch.equal(part, seen) for part in torch.split(values, len(seen)))
+        )
+        return product if same else None
+
+
 class _Relaxation:
     """One block under way."""
 
@@ -87,7 +125,7 @@ class _Relaxation:
     ) -> None:
         self.simulator, self.network, self.hardware, self.block = simulator, network, hardware, block
         self.constants = [self._constants(index, hardware.neurons[index]) for index in range(network.depth)]
-        self.weights = [self.to(weight) for weight in hardware.weights]
+        self.recurrent = [self.to(weight) for weight in hardware.weights[1:]]
         self.currents = [self.to(state["v"]).clone() for state in block.start.neurons]
         self.rates = [self._rate(index, current) for index, current in enumerate(self.currents)]
         self.constant = [self._constant(index) for index in range(network.depth)]
@@ -106,8 +144,7 @@ class _Relaxation:
         return {k: self.to(v) for k, v in neuron.constants(values, math.inf).items()}  # type: ignore[arg-type]
 
     def _rate(self, index: int, current: Tensor) -> Tensor:
-        neuron = self.network.layers[index].neuron
-        return neuron.step({"v": current.clone()}, current, self.constants[index])
+        return self.network.layers[index].neuron.settled(current, self.constants[index])
 
     def _constant(self, index: int) -> Tensor:
         """Return the currents that do not change, ``(chips, batch or 1, n)``."""
@@ -116,7 +153,10 @@ class _Relaxation:
             current = current + self.to(self.block.currents[index])
         if index == 0:
             assert isinstance(self.block.drive, CurrentDrive)
-            current = current + torch.matmul(self.to(self.block.drive.values), self.weights[0])
+            current = (
+                self.simulator.inputs_seen.current(self.block.drive.values, self.hardware.weights[0])
+                + current
+            )
         return current
 
     def _controller(self) -> None:
@@ -125,6 +165,7 @@ class _Relaxation:
             return
         self.target = self.to(block.target)
         self.feedback = [self.to(q) for q in self.hardware.feedback]
+        self.fed_back = [bool(q.any()) for q in self.feedback]
         per_sample = [block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled]
         kp, ki, leak, self.on = (self.to(value).view(1, -1, 1) for value in per_sample)
         self.kp = kp * self.to(read["kp"]).unsqueeze(1)
@@ -154,9 +195,9 @@ class _Relaxation:
         changes = [self._advance_control(step)] if self.control is not None else []
         for index in range(self.network.depth):
             current = self.currents[index]
-            current += step * (self._wanted(index) - current)
+            current += self._wanted(index).sub_(current).mul_(step)
             before, self.rates[index] = self.rates[index], self._rate(index, current)
-            changes.append((self.rates[index] - before).abs().amax((1, 2)))
+            changes.append(before.sub_(self.rates[index]).abs_().amax((1, 2)))
         return torch.stack(changes).amax(0)
 
     def _advance_control(self, step: Tensor) -> Tensor:
@@ -171,12 +212,12 @@ class _Relaxation:
 
     def _wanted(self, index: int) -> Tensor:
         """Return the current that the rest of the network now asks for in a layer."""
-        current = self.constant[index]
-        for connection, weight in zip(self.network.connections, self.weights, strict=True):
-            if connection.post == index + 1 and connection.pre > 0:
-                current = current + torch.matmul(self.rates[connection.pre - 1], weight)
-        if self.control is not None:
-            current = current + torch.matmul(self.control, self.feedback[index])
+        current = self.constant[index].expand_as(self.rates[index]).clone()
+        for connection, weight in zip(self.network.connections[1:], self.recurrent, strict=True):
+            if connection.post == index + 1:
+                current.baddbmm_(self.rates[connection.pre - 1], weight)
+        if self.control is not None and self.fed_back[index]:
+            current.baddbmm_(self.control, self.feedback[index])
         return current
 
     def _record(self) -> None:
@@ -201,7 +242,7 @@ class _Relaxation:
             constants = self._constants(index, shadow)
             own = self.to(shadow["bias"] - self.hardware.neurons[index]["bias"]).unsqueeze(1)
             current = self._wanted(index) + own
-            rates.append(self.network.layers[index].neuron.step({"v": current.clone()}, current, constants))
+            rates.append(self.network.layers[index].neuron.settled(current, constants))
         self.control = control
         return tuple(rates)
 
