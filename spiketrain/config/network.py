@@ -57,11 +57,9 @@ class NetworkPart(Section):
 
     def build(self, clock: Clock) -> Network:
         """Return the design."""
-        hidden = _neuron("network.neuron", self.neuron)
-        last = hidden
-        if self.output_neuron is not None:
-            base = {} if "model" in self.output_neuron else self.neuron
-            last = _neuron("network.output_neuron", {**base, **self.output_neuron})
+        neurons = {key: neuron for key, (_, neuron) in self.parts().items()}
+        hidden = neurons["neuron"]
+        last = neurons.get("output_neuron", hidden)
         depth = len(self.layers) - 1
         delays = _each("network.delay_ms", clock.dt_ms if self.delay_ms is None else self.delay_ms, depth)
         network = chain(
@@ -100,7 +98,13 @@ class NetworkPart(Section):
 
     def parts(self) -> dict[str, tuple[Mapping[str, Any], Neuron]]:
         """Return the keys that hold registered parts, what the config says there, and the parts."""
-        return {"neuron": (self.neuron, _neuron("network.neuron", self.neuron))}
+        parts = {"neuron": (self.neuron, _neuron("network.neuron", self.neuron))}
+        if self.output_neuron is not None:
+            # all of it: where the hidden neurons' keys are filled in, they must not reach the output
+            base = {} if "model" in self.output_neuron else self.neuron
+            whole = {**base, **self.output_neuron}
+            parts["output_neuron"] = (whole, _neuron("network.output_neuron", whole))
+        return parts
 
     def copies(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return the keys that are different in the folder of a run, and the files they refer to there."""

@@ -37,6 +37,7 @@ def test_shipped_configs_are_valid_and_resolve(name: str) -> None:
     resolved = parse(dump_yaml(loaded.resolved()), name)
     assert resolved == loaded.resolved()
     assert Experiment.from_mapping(resolved).resolved() == resolved
+    assert Experiment.from_mapping(resolved).build_network() == loaded.build_network()
 
 
 def test_defaults() -> None:
