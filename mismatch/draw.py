@@ -33,9 +33,7 @@ class Draw:
         self.streams = Streams(SeedTree(spec.seed).child("mismatch"), spec.numbers)
         self.neurons = [self._neurons(index, "neuron") for index in range(network.depth)]
         own = spec.shadow == "own"
-        self.shadows = (
-            [self._neurons(index, "shadow") for index in range(network.depth)] if own else self.neurons
-        )
+        self.shadows = [self._shadows(index) for index in range(network.depth)] if own else self.neurons
         self.weights = [self._synapses(index) for index in range(len(network.connections))]
         self.feedback = [
             self._factors("feedback", ("layer", index), (network.outputs, layer.size))
@@ -84,6 +82,13 @@ class Draw:
             return self.spec.neurons[index][parameter.field]
         value = float(getattr(self.network.layers[index].neuron, parameter.field))
         return torch.tensor(value, dtype=torch.float64)
+
+    def _shadows(self, index: int) -> dict[str, Tensor]:
+        """Return what shadows are made of: values of their own, or on the way there from their neurons'."""
+        own = self._neurons(index, "shadow")
+        if self.spec.shadow_share == 1.0:
+            return own
+        return {k: torch.lerp(v, own[k], self.spec.shadow_share) for k, v in self.neurons[index].items()}
 
     def _synapses(self, index: int) -> Tensor | None:
         """Return the factors of a connection's weights; an input's gain multiplies all its synapses."""

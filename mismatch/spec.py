@@ -30,6 +30,8 @@ class MismatchSpec:
         first_chip: index of the first chip, so that tuning can use chips other than those reported.
         shadow: ``"own"``: a basal shadow membrane deviates on its own, as on a real chip;
             ``"shared"``: it is an exact twin of its neuron, an idealisation.
+        shadow_share: with ``"own"``, how much of the way from its neuron's values to values of its own a
+            shadow goes, in (0, 1]: shadows built beside their neurons are alike.
         imperfections: kinds beyond static deviations, by their registered names.
         neurons: per layer, parameter field to the design's value of every neuron, ``(n,)``, where neurons
             of a layer are made to differ; deviations are from these. Empty: the network's nominal ones.
@@ -42,6 +44,7 @@ class MismatchSpec:
     shadow: str = "own"
     imperfections: Mapping[str, Imperfection] = field(default_factory=dict)
     neurons: tuple[Mapping[str, Tensor], ...] = field(default=(), compare=False)
+    shadow_share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.chips < 1:
@@ -52,6 +55,9 @@ class MismatchSpec:
             raise InputError("mismatch.first_chip", self.first_chip, "0 or more")
         if self.shadow not in ("own", "shared"):
             raise InputError("mismatch.shadow", self.shadow, "own, shared")
+        if not 0 < self.shadow_share <= 1:
+            fix = "mismatch.shadow: shared is the share 0"
+            raise InputError("mismatch.shadow_share", self.shadow_share, "a number in (0, 1]", fix)
 
     @property
     def numbers(self) -> range:

@@ -160,6 +160,8 @@ def _check_mismatch(spec: MismatchSpec, rule: LearningRule, simulator: Simulator
         )
     if not rule.uses_shadow and spec.shadow != "own":
         _refuse("mismatch.shadow", spec.shadow, "own", "the rule does not use shadow membranes")
+    if spec.shadow_share != 1.0 and not (rule.uses_shadow and spec.shadow == "own"):
+        _refuse("mismatch.shadow_share", spec.shadow_share, 1.0, "no shadow deviates")
     for name in CONTROLLED:
         if name in spec.deviations and not rule.uses_feedback:
             given = spec.deviations[name]

@@ -138,6 +138,7 @@ class Experiment(Section):
             part.shadow,
             imperfections,
             self.network.neurons(self.clock),
+            part.shadow_share,
         )
         spec.check(network)
         return spec

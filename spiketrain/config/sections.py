@@ -79,6 +79,7 @@ class MismatchPart(Section):
         seed: root of the hidden draws.
         first_chip: index of the first chip.
         shadow: whether a basal shadow membrane deviates on its own or is an exact twin (an idealisation).
+        shadow_share: how much of the way from its neuron's values to values of its own a shadow goes.
         preset: name of a technology whose magnitudes come first; other keys replace its keys one by
             one, and null removes one.
     """
@@ -90,6 +91,7 @@ class MismatchPart(Section):
     seed: Seed = 1
     first_chip: Annotated[int, Field(ge=0)] = 0
     shadow: Literal["own", "shared"] = "own"
+    shadow_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @property
     def entries(self) -> dict[str, Any]:

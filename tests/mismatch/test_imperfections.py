@@ -14,6 +14,7 @@ from scipy import stats
 from mismatch.distributions import Normal, TwoPoint
 from mismatch.imperfections.faults import Faults
 from mismatch.oracle import reveal
+from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.plugins import available
 from rate_bridge.seeds import SeedTree
@@ -155,6 +156,19 @@ def test_bias_weights_multiply_what_is_written_and_shadows_have_the_same():
         assert torch.equal(values["bias"], shadow["bias"])
     nothing = replace(written, bias=tuple(torch.zeros_like(b) for b in written.bias))
     assert not any(values["bias"].any() for values in effective(chips, nothing).neurons)
+
+
+def test_shadows_go_part_of_the_way_to_values_of_their_own():
+    deviations = {"threshold": Normal(0.2), "tau_m": Normal(0.2)}
+    own, near = (
+        effective(population(chips=2, deviations=deviations).sibling(MismatchSpec(2, 1, deviations, **share)))
+        for share in ({}, {"shadow_share": 0.25})
+    )
+    for layer, neuron in enumerate(own.neurons):
+        for name in ("threshold", "tau_m_ms"):
+            apart = near.shadows[layer][name] - neuron[name]
+            assert apart.abs().min() > 0
+            torch.testing.assert_close(apart, 0.25 * (own.shadows[layer][name] - neuron[name]))
 
 
 def test_dead_neurons_are_silent_and_firing_ones_fire():

@@ -93,6 +93,7 @@ OVERRIDES = {
     "network larger than memory": ("network.layers=[64, 3000000, 10]", ["limits.memory_gb", "GB"]),
     "batch larger than the data": ("training.batch=2000", ["training.batch", "2000", "1437"]),
     "shadow without shadows": ("mismatch.shadow=shared", ["mismatch.shadow", "without effect"]),
+    "share without shadows": ("mismatch.shadow_share=0.5", ["mismatch.shadow_share", "no shadow deviates"]),
     "name with a slash": ("name=../x", ["name", "../x", "letters"]),
     "override without a value": ("training.epochs", ["--set", "training.epochs", "section.key=value"]),
     "override without a key": ("=3", ["--set", "section.key=value"]),
