@@ -1,0 +1,62 @@
+"""What a population costs: 32 chips of the digits network trained together, and one of them alone.
+
+    OMP_NUM_THREADS=1 python benchmarks/population.py [config] [batches]
+
+Trains the experiment of a shipped config (``rate/dfc_digits.yaml``) on its first batches, with 32 chips and
+with one, in turns, through the same path as any run: task, chips, simulator, rule, optimiser. A single run's
+time times 32 is what 32 runs cost, without their starts. The claim: together in a third of it. Processor
+time, the median over turns.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+from spiketrain.config import load_experiment
+from spiketrain.experiment import learn
+from spiketrain.parts import build
+
+CHIPS, TURNS, AT_MOST = 32, 5, 1 / 3
+
+
+def training(config: str, chips: int, batches: int) -> Callable[[], None]:
+    """Return what trains `chips` on the first batches of an epoch."""
+    parts = build(load_experiment(config, [f"mismatch.chips={chips}"]), None)
+    shown = list(itertools.islice(parts.batches(0), batches))
+
+    def train() -> None:
+        for batch in shown:
+            learn(parts, batch, parts.learning_rate)
+
+    return train
+
+
+def seconds(work: Callable[[], None]) -> float:
+    """Return the processor time of one call."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def main(config: str = "rate/dfc_digits.yaml", batches: str = "8") -> int:
+    """Measure and print; return 0 where the claim holds."""
+    torch.set_num_threads(1)
+    together, alone = (training(config, chips, int(batches)) for chips in (CHIPS, 1))
+    together()
+    alone()
+    turns = [(seconds(together), seconds(alone)) for _ in range(TURNS)]
+    share = median(many / (CHIPS * one) for many, one in turns)
+    many, one = (1e3 / int(batches) * median(column) for column in zip(*turns, strict=True))
+    print(f"{config}: {CHIPS} chips together {many:.1f} ms per batch, one alone {one:.1f} ms")
+    print(f"together in {share:.2f} of the time of {CHIPS} runs (at most {AT_MOST:.2f})")
+    return 0 if share <= AT_MOST else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
