@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from spiketrain.commands.guard import guarded
+from spiketrain.commands.messages import show_messages
 from spiketrain.commands.options import DataOption, DebugOption
 
 __all__ = ["command"]
@@ -38,6 +39,7 @@ def command(
     """Quantise a run, test it on Lava and on the emulator, and write a deployment report."""
     from spiketrain.deployment.deploy import deploy  # noqa: PLC0415
 
+    show_messages(quiet=quiet)  # Lava's progress among them
     folder, summary = deploy(
         run,
         target,
