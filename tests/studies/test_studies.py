@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from rate_bridge.errors import InputError
 from spiketrain.cli import app
-from spiketrain.config import load_experiment, shipped
+from spiketrain.config import Experiment, load_experiment, shipped
 from spiketrain.studies.figures import against
 from spiketrain.studies.identified import identify, time_to_identify
 from spiketrain.studies.identify import angle, gain, r2
@@ -278,6 +278,7 @@ def test_a_search_gives_every_candidate_its_budget_on_other_chips(tmp_path: Path
     best = table[table["candidate"] == "bp"].sort_values("validation_accuracy").iloc[-1]
     assert chosen.training.learning_rate == best["training.learning_rate"]
     assert (chosen.mismatch.first_chip, chosen.mismatch.chips) == (0, 2)
+    assert chosen.build_network() == Experiment.from_mapping({"name": "base", **BASE}).build_network()
     nobody = replace(options, resume=True, scheduler="tcp://127.0.0.1:1")  # nothing is left to compute
     pd.testing.assert_frame_equal(tune(config, tmp_path / "s", nobody)[1], table)
 
@@ -330,7 +331,7 @@ def test_the_shipped_studies_can_be_planned(name: str, quick: bool) -> None:
         (
             ["sweep", "-c", "studies/mismatch.yaml", "--dry-run"],
             0,
-            "60 cells; varied: rule, form, kind, sigma",
+            "240 cells; varied: rule, form, task, kind, sigma, seed",
         ),
         (["sweep", "--resume"], 2, "--output DIR"),
         (["compare", "-c", "dfc_lif.yaml"], 2, "unknown key"),
