@@ -98,7 +98,8 @@ class NetworkPart(Section):
 
     def parts(self) -> dict[str, tuple[Mapping[str, Any], Neuron]]:
         """Return the keys that hold registered parts, what the config says there, and the parts."""
-        parts = {"neuron": (self.neuron, _neuron("network.neuron", self.neuron))}
+        first = _neuron("network.neuron", self.neuron)
+        parts: dict[str, tuple[Mapping[str, Any], Neuron]] = {"neuron": (self.neuron, first)}
         if self.output_neuron is not None:
             # all of it: where the hidden neurons' keys are filled in, they must not reach the output
             base = {} if "model" in self.output_neuron else self.neuron
