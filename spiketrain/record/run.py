@@ -140,6 +140,9 @@ class RunRecord:
             record = cls(directory, resolved, identity, lock)
             checkpoint = record.load_checkpoint()
             record._metrics.load(checkpoint[0] if checkpoint else -1)
+            if checkpoint:  # a kill between the two files left an older note
+                note = {"epoch": checkpoint[0], "extra": checkpoint[2]}
+                write_json(directory / "checkpoint.json", note)
             return record
         except BaseException as error:
             if lock is not None:
