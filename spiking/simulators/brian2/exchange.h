@@ -186,11 +186,13 @@ void feed_back(const double *control, int feedback, double *current) {
     const Block &b = block();
     const double *q = b.section<double>(feedback) + b.chip * K * N;
     for (int64_t lane = 0; lane < b.lanes; lane++) {
-        double *to = current + lane * N;
-        std::fill(to, to + N, 0.0);
-        for (int k = 0; k < K; k++) {
-            const double u = control[lane * K + k];
-            if (u != 0.0) add_row<N>(to, q + (size_t)k * N, u);
+        double *__restrict__ to = current + lane * N;
+        const double *__restrict__ u = control + lane * K;
+        for (int j = 0; j < N; j++) {  // a sum stays in a register until it is complete
+            double sum = 0.0;
+#pragma GCC unroll 16
+            for (int k = 0; k < K; k++) sum += u[k] * q[(size_t)k * N + j];
+            to[j] = sum;
         }
     }
 }
