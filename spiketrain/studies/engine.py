@@ -44,7 +44,8 @@ AHEAD = 64
 class DaskEngine:
     """Runs functions in worker processes; a context manager.
 
-    Everything made here listens on the loopback interface alone, without a dashboard.
+    What is made here listens on the loopback interface alone; on SLURM the scheduler must be reached by the
+    jobs, and listens where dask-jobqueue's ``interface`` says.
 
     Args:
         scheduler: address of a running scheduler, such as ``tcp://127.0.0.1:8786``.
@@ -111,10 +112,19 @@ class DaskEngine:
         try:
             from dask_jobqueue import SLURMCluster  # noqa: PLC0415 (only on such a machine)
         except ImportError as error:
-            raise InputError("--cluster", "slurm", "with dask-jobqueue: pip install dask-jobqueue") from error
+            fix = "pip install 'spiketrain[slurm]'"
+            raise InputError("--cluster", "slurm", "a cluster, through dask-jobqueue", fix) from error
+        import dask  # noqa: PLC0415
+
+        own = dask.config.get("jobqueue.slurm", {})  # what the user's jobqueue.yaml says stays
+        threads = [f"export {name}={value}" for name, value in THREADS.items()]
         try:
             cluster = SLURMCluster(
-                job_script_prologue=[f"export {name}={value}" for name, value in THREADS.items()]
+                job_script_prologue=[*(own.get("job-script-prologue") or []), *threads],
+                scheduler_options={
+                    "dashboard_address": f"{LOOPBACK}:0",
+                    **(own.get("scheduler-options") or {}),
+                },
             )
         except ValueError as error:
             fix = "Name cores, memory and queue in ~/.config/dask/jobqueue.yaml."
