@@ -96,9 +96,7 @@ def main() -> None:
             each, _ = bench.timed(emulator, 1, options.singles)
             each *= options.samples / options.singles
             print(f"emulator: blocks of {options.block} {seconds:6.2f} s; one at a time {each:7.1f} s")
-            print(
-                f"  {single / seconds:.0f} x faster in blocks than Lava one sample at a time, as usual"
-            )
+            print(f"  {single / seconds:.0f} x faster in blocks than Lava one sample at a time, as usual")
             print(f"  {blocks / seconds:.0f} x faster in blocks than Lava in blocks")
             print(f"  {single / each:.0f} x faster one at a time than Lava one at a time")
             print(f"  the same spikes: {torch.equal(emulated, rates)}")
