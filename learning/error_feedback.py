@@ -48,13 +48,14 @@ class ErrorFeedback(LearningRule):
         rates = observation["free"].rates
         target = batch.target.to(rates[-1])
         slopes = [model.slope(index, rate) for index, rate in enumerate(rates[1:])]
-        output = self.loss.error(rates[-1], target) * slopes[-1]
+        wanted = self.loss.error(rates[-1], target)
+        output = wanted * slopes[-1]
         errors = [output]
         for layer in reversed(range(model.network.depth - 1)):
             errors.insert(0, self.arriving(layer, errors[0], output, model) * slopes[layer])
         return Update(
             tuple(Outer(pre, error) for pre, error in zip(rates[:-1], errors, strict=True)),
-            residual=(target - rates[-1]).abs().mean(dim=(1, 2)),
+            residual=wanted.abs().mean(dim=(1, 2)),
             measures={"loss": self.loss.value(rates[-1], target).mean(1)},
         )
 

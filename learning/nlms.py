@@ -81,6 +81,12 @@ class _NlmsStepper(Stepper):
         store[index] = torch.lerp(store[index], value, share) if index in store else value.clone()
         return store[index]
 
+    def forget(self, chips: Tensor) -> None:
+        """Keep the means of the rates, which are about as they were, unless they are no numbers."""
+        for store in (self.means, self.powers):
+            for value in store.values():
+                value[chips] = value[chips].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "means": dict(self.means), "powers": dict(self.powers)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -32,6 +32,13 @@ class Stepper(ABC):
     def on_chip(self, rate: float) -> OnChip | None:
         """Return the steps that the chips are to make themselves, or None where the host makes them."""
         return None
+
+    def forget(self, chips: Tensor) -> None:  # noqa: B027 (without a memory there is nothing to forget)
+        """Forget what was learnt of `chips`, ``(chips,)`` of booleans, whose weights were set back."""
+
+    def measures(self) -> Mapping[str, Tensor]:
+        """Return what is worth recording of the steps, each ``(chips,)``; by default nothing."""
+        return {}
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
@@ -79,6 +86,13 @@ class TorchStepper(Stepper):
             if bias is not None:
                 self._descend(self.model.bias[self.model.network.connections[index].post - 1], bias)
         self.optimizer.step()
+
+    def forget(self, chips: Tensor) -> None:
+        """Set to zero the moments, which are those of other weights."""
+        for parameter, state in self.optimizer.state.items():
+            for value in state.values():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    value[chips] = 0.0
 
     def _descend(self, parameter: Tensor, change: Tensor) -> None:
         step = change.to(parameter)  # a chip may be measured in another type than it is programmed in

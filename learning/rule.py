@@ -67,13 +67,14 @@ class Dense:
 @final
 @dataclass(frozen=True)
 class Update:
-    """What a rule wants to change, as directions of descent of its loss (before the step size).
+    r"""What a rule wants to change, as directions of descent of its loss (before the step size).
 
     Args:
         connections: per connection of the network, or None to leave it as it is.
         feedback: the rule's new feedback weights, or None to keep them.
         memory: entries to set in the model's memory.
-        residual: size of what is left to learn, ``(chips,)``: mean absolute output error.
+        residual: size of what is left to learn, ``(chips,)``: mean absolute value of the output error that is
+            descended, :math:`|\partial L/\partial r_L|`; it falls as the rule succeeds, whatever its loss.
         measures: further numbers per chip worth recording, each ``(chips,)``.
     """
 

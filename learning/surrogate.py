@@ -84,7 +84,7 @@ class SurrogateBPTT(LearningRule):
         changes = tuple(Dense(-_gradient(w), -_gradient(b)) for w, b in zip(weights, biases, strict=True))
         return Update(
             changes,
-            residual=(batch.target - seen.rates[-1]).abs().mean(dim=(1, 2)),
+            residual=self.loss.error(seen.rates[-1], batch.target.to(seen.rates[-1])).abs().mean(dim=(1, 2)),
             measures={"loss": loss.detach().mean(1)},
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from spiking.network import Network
 from spiking.presentation import Observation, Weights
 
-__all__ = ["SATURATED", "Activity", "Watch", "activity", "merge", "rate_limits", "reasons"]
+__all__ = ["SATURATED", "Activity", "Watch", "activity", "merge", "note", "rate_limits", "reasons"]
 
 SATURATED = 0.95
 """A layer is saturated where its mean rate is at least this part of the highest one possible."""
@@ -121,6 +121,14 @@ def _called(layer: int, network: Network) -> str:
 def _blame(found: dict[int, str], chips: Tensor, reason: str) -> None:
     for chip in chips.nonzero().flatten().tolist():
         found.setdefault(chip, reason)
+
+
+def note(summary: Mapping[str, Any], chip: int) -> str:
+    """Return what befell a chip, from ``summary.json``: why it diverged, how often it was set back."""
+    said = [str(summary["diverged_chips"].get(str(chip), ""))]
+    times = int(summary.get("set_back_chips", {}).get(str(chip), 0))
+    said += [f"set back {times} time{'s' * (times > 1)}"] if times else []
+    return "; ".join(text for text in said if text)
 
 
 @final

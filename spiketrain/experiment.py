@@ -146,7 +146,8 @@ def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> None:
     measures = measure(parts) if parts.experiment.analysis.measures else {}
     parts.epoch += 1
     parts.watch.epoch(parts.epoch, parts.model.weights())
-    record.epoch(parts.epoch, {**scores, **measures, "learning_rate": rate})
+    steps = parts.optimizer.measures()
+    record.epoch(parts.epoch, {**scores, **measures, **steps, "learning_rate": rate})
     progress.epoch(parts.epoch, {name: float(value.mean()) for name, value in scores.items()})
     tensors, description = pack_state(parts.state())
     record.checkpoint(parts.epoch, tensors, {"state": description})
@@ -171,7 +172,12 @@ def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: 
     accuracy = evaluate(parts, "test")
     parts.chips.program(parts.deployed())
     return record.finish(
-        {"test_accuracy": accuracy.tolist(), "diverged_chips": parts.diverged(), **pace},
+        {
+            "test_accuracy": accuracy.tolist(),
+            "diverged_chips": parts.diverged(),
+            "set_back_chips": parts.set_back(),
+            **pace,
+        },
         named(parts.deployed()),
         oracle.flatten(oracle.reveal(parts.chips)),
         look_at_a_sample(parts),

@@ -11,6 +11,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from spiketrain.divergence import note
+
 __all__ = ["show"]
 
 
@@ -24,12 +26,12 @@ def show(directory: Path, summary: Mapping[str, Any], console: Console | None = 
     """
     console = console or Console()
     final = [float(value) for value in summary["test_accuracy"]]
-    best, notes = _best(directory, len(final)), summary["diverged_chips"]
+    best = _best(directory, len(final))
     table = Table(box=SIMPLE if console.is_terminal else None)
     for heading in ("chip", "test accuracy", "best", "note"):
         table.add_column(heading, justify="left" if heading == "note" else "right")
     for chip, accuracy in enumerate(final):
-        table.add_row(str(chip), f"{accuracy:.4f}", f"{best[chip]:.4f}", _note(notes, chip))
+        table.add_row(str(chip), f"{accuracy:.4f}", f"{best[chip]:.4f}", note(summary, chip))
     table.add_row("mean", f"{sum(final) / len(final):.4f}", f"{sum(best) / len(best):.4f}", "")
     table.add_row("min", f"{min(final):.4f}", f"{min(best):.4f}", "")
     console.print(table)
@@ -49,7 +51,3 @@ def _best(directory: Path, chips: int) -> list[float]:
                 chip, accuracy = int(row["chip"]), float(row.get("test_accuracy") or "nan")
                 best[chip] = accuracy if not best[chip] >= accuracy else best[chip]
     return best
-
-
-def _note(diverged: Mapping[Any, str], chip: int) -> str:
-    return str(diverged.get(chip, diverged.get(str(chip), "")))

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+import torch
+
 from learning.averaging import WeightAverage
+from learning.guard import GuardedStepper
 from learning.model import Model
 from learning.on_chip import OnChipStepper
 from learning.optimizers import Stepper
@@ -97,6 +100,11 @@ class Parts:
             return {str(chip): next(iter(reasons.values())) for chip in range(self.chips.chips)}
         return reasons
 
+    def set_back(self) -> dict[str, int]:
+        """Return how often the guard has set chips back, for those that it has."""
+        setbacks = self.optimizer.measures().get("setbacks", torch.zeros(0))
+        return {str(chip): int(setbacks[chip]) for chip in setbacks.nonzero().flatten().tolist()}
+
     def warmup_batches(self) -> Iterator[Batch]:
         """Return the batches shown before training: as many as the rule asks for."""
         wanted, per_epoch = self.rule.warmup_batches, self.batches_per_epoch
@@ -174,4 +182,6 @@ def _stepper(experiment: Experiment, model: Model, scales: tuple[float, ...]) ->
     if training.plasticity == "on_chip":
         return OnChipStepper(model, scales, training.batch)
     stepper: Stepper = experiment.build_optimizer().bind(model, scales)
+    if training.guard is not None:
+        return GuardedStepper(stepper, model, **training.guard.model_dump())
     return stepper

@@ -139,10 +139,11 @@ class ControlledRule(RuleWithFeedback):
             connections = tuple(Outer(pre, error) for pre, error in zip(presynaptic, errors, strict=True))
         assert controlled.control is not None
         learned = self.feedback.estimate(batch, observation, model)
+        reached = predicted[-1] if self.output == "linear" else predicted[-1].softmax(-1)
         return Update(
             connections=connections,
             feedback=learned.feedback,
             memory={**learned.memory, **self.prediction.learn(observation, model)},
-            residual=(batch.target - predicted[-1]).abs().mean(dim=(1, 2)),
+            residual=(batch.target - reached).abs().mean(dim=(1, 2)),
             measures={"control_effort": controlled.control.square().mean(dim=(1, 2)).sqrt()},
         )

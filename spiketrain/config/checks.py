@@ -93,6 +93,12 @@ def _check_training(experiment: Experiment, task: Any) -> None:
     if training.validation and task.own_validation:
         reason = f"the task {experiment.task.name} has a validation set of its own"
         _refuse("training.validation", training.validation, 0.0, reason)
+    guard = training.guard
+    if guard is not None and guard.residual is None and guard.fall is None:
+        fix = "Set residual or fall, or leave the guard out."
+        raise InputError("training.guard", guard.model_dump(), "a guard that does something", fix)
+    if guard is not None and guard.fall is None and guard.back_off != 0.5:
+        _refuse("training.guard.back_off", guard.back_off, 0.5, "without fall no chip is set back")
 
 
 def _check_together(experiment: Experiment, rule: LearningRule, simulator: Simulator) -> None:
@@ -182,6 +188,8 @@ def _check_plasticity(
     if optimizer != SGD():
         given = {"name": training.optimizer.name, **training.optimizer.options}
         raise InputError("training.optimizer", given, "sgd without options: the chips make the steps")
+    if training.guard is not None:
+        _refuse("training.guard", training.guard.model_dump(), None, "the chips make the steps")
     if training.average:
         _refuse("training.average", training.average, 0.0, "the weights are read once for many batches")
     if spec.imperfections:

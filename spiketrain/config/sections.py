@@ -13,6 +13,7 @@ __all__ = [
     "AnalysisPart",
     "BridgePart",
     "Count",
+    "GuardPart",
     "LimitsPart",
     "MismatchPart",
     "Part",
@@ -157,6 +158,23 @@ class SimulatorPart(Part):
         return length, window
 
 
+class GuardPart(Section):
+    """What keeps chips from falling, by what the rule observes of them; see `GuardedStepper`.
+
+    Args:
+        residual: where a chip's running output error is below this, its steps shrink in proportion.
+        fall: a chip whose running output error rises above so many times its lowest is set back; null
+            for never.
+        back_off: factor of a chip's steps after every setback.
+        batches: memory of the running error, and how often weights are kept to go back to.
+    """
+
+    residual: Positive | None = None
+    fall: Annotated[float, Field(gt=1)] | None = 1.2
+    back_off: Annotated[float, Field(gt=0, le=1)] = 0.5
+    batches: Count = 20
+
+
 class TrainingPart(Section):
     """How long and how fast.
 
@@ -173,6 +191,7 @@ class TrainingPart(Section):
             the synapses change by themselves while up to `RUN` batches are shown, by plain descent.
         arm: what the algorithm may know about the chips.
         validation: fraction of the training set that is held out.
+        guard: what keeps chips from falling, or null for nothing.
     """
 
     epochs: Count
@@ -186,6 +205,7 @@ class TrainingPart(Section):
     plasticity: Literal["host", "on_chip"] = "host"
     arm: str = "in_loop"
     validation: Fraction = 0.0
+    guard: GuardPart | None = None
 
     @property
     def shown(self) -> int:

@@ -52,6 +52,7 @@ SUMMARY = (
     "train_samples_per_second",
     "seconds",
     "diverged_chips",
+    "set_back_chips",
     "versions",
     "git",
 )
@@ -254,7 +255,9 @@ class RunRecord:
         write_tensors(self.directory / "truth.safetensors", truth)
         if samples is not None:
             samples.save(self.directory)
-        content = _summary({"diverged_chips": {}} | self._identity | dict(summary) | provenance())
+        content = _summary(
+            {"diverged_chips": {}, "set_back_chips": {}} | self._identity | dict(summary) | provenance()
+        )
         write_json(self.directory / "summary.json", content)
         if report:
             from spiketrain.report import write  # noqa: PLC0415 (matplotlib, only where it is needed)

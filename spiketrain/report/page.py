@@ -10,6 +10,7 @@ from typing import Any, cast
 import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from spiketrain.divergence import note
 from spiketrain.record.files import write_text
 from spiketrain.report import activity, curves
 from spiketrain.report.drawing import Drawing, Omitted
@@ -92,7 +93,7 @@ def _results(run: RunFiles) -> list[dict[str, Any]]:
     for chip in run.chips:
         history = run.metrics[run.metrics["chip"] == chip].set_index("epoch")
         row: dict[str, Any] = {"chip": chip, "test": run.summary["test_accuracy"][chip]}
-        row["reason"] = run.summary["diverged_chips"].get(str(chip), "")
+        row["reason"] = note(run.summary, chip)
         if column in names:
             scores = history[column]
             best, last = float(scores.max()), float(scores.iloc[-1])
