@@ -14,8 +14,8 @@ from learning.rule import Update
 
 __all__ = ["GuardedStepper"]
 
-CERTAIN = 3.0
-"""Standard errors that a running mean must rise by to be taken for a fall."""
+CERTAIN = 5.0
+"""Standard errors that make a rise a fall; the lowest of many means is itself low by two."""
 
 
 @final
@@ -32,8 +32,8 @@ class GuardedStepper(Stepper):
     :math:`\bar\epsilon` is the lowest so far has its weights kept. One whose :math:`\bar\epsilon` rises above
     `fall` times that lowest value, or whose residual or weights are not finite, is *set back*: to the weights
     that were kept, with :math:`s \leftarrow` `back_off` :math:`\cdot\, s` from then on. The rise must also be
-    three times what chance does to a mean of `batches` residuals, whose scatter is estimated along with
-    it: what is nearly learnt is noisy in proportion.
+    five times what chance does to a mean of `batches` residuals, whose scatter is estimated along with
+    it from one batch to the next: what is nearly learnt is noisy in proportion.
 
     Source: going back and trying a smaller step is backtracking, Armijo 1966 (doi:10.2140/pjm.1966.16.1).
 
@@ -62,6 +62,7 @@ class GuardedStepper(Stepper):
         self._seen = torch.zeros(chips, dtype=torch.int64)
         self._mean = torch.zeros(chips, dtype=torch.float64)
         self._variance = torch.zeros(chips, dtype=torch.float64)
+        self._last = torch.zeros(chips, dtype=torch.float64)
         self._lowest = torch.full((chips,), torch.inf, dtype=torch.float64)
         self._strength = torch.ones(chips, dtype=torch.float64)
         self._setbacks = torch.zeros(chips, dtype=torch.int64)
@@ -91,9 +92,11 @@ class GuardedStepper(Stepper):
         """Take a residual into the running means, which start as plain means."""
         self._seen += 1
         share = (1.0 / self._seen.to(residual)).clamp(min=1.0 / self.batches)
-        away = residual - self._mean
-        self._mean += share * away
-        self._variance += share * ((1.0 - share) * away.square() - self._variance)
+        self._mean += share * (residual - self._mean)
+        # from one batch to the next, so that a trend is no scatter
+        jump = torch.where(self._seen > 1, residual - self._last, 0.0)
+        self._variance += share * (0.5 * jump.square() - self._variance)
+        self._last = residual
 
     def _scale(self) -> Tensor:
         """Return the part of the step that each chip makes, ``(chips,)``."""
@@ -152,7 +155,7 @@ class GuardedStepper(Stepper):
             setattr(self, f"_{name}", state[name].clone())
 
 
-_STATE = ("seen", "mean", "variance", "lowest", "strength", "setbacks")
+_STATE = ("seen", "mean", "variance", "last", "lowest", "strength", "setbacks")
 
 
 def _beside(scale: Tensor, weights: Tensor) -> Tensor:
