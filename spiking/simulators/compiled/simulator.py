@@ -78,14 +78,18 @@ class CompiledSimulator(Simulator):
     def _simulate(self, share: Callable[[int, int], None], items: int) -> None:
         """Deal (chip, sample) pairs out like cards, since those with a controller take longer.
 
-        Threads live for one block: a pool that is kept would not survive a fork.
+        The calling thread takes the first hand. The others live for one block: a pool that is kept
+        would not survive a fork.
         """
         threads = min(self.threads, items)
         if threads == 1:
             share(1, 0)
             return
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(partial(share, threads), range(threads)))
+        with ThreadPoolExecutor(threads - 1) as pool:
+            others = [pool.submit(share, threads, first) for first in range(1, threads)]
+            share(threads, 0)
+            for other in others:
+                other.result()
 
 
 def _share(simulate: Callable[..., None], packed: Packed, threads: int, first: int) -> None:
