@@ -25,7 +25,7 @@ from spiketrain.parts import Parts, build
 from spiketrain.record import Progress, RunRecord, pack_state, unpack_state
 from spiking.presentation import Observation, Weights
 
-__all__ = ["RunResult", "learn", "run", "trained"]
+__all__ = ["RunResult", "identify", "learn", "run", "trained"]
 
 
 @final
@@ -114,6 +114,21 @@ def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Obs
     return update, observation
 
 
+def identify(parts: Parts, batch: Batch) -> None:
+    """Show a batch to the chips from which the rule learns its feedback weights alone.
+
+    Args:
+        parts: everything that meets.
+        batch: what is shown.
+    """
+    rule, model = parts.rule, parts.model
+    chips = parts.population(batch)
+    model.feedback = rule.feedback_weights(model)
+    chips.program(model.weights())
+    update = rule.identify(batch, chips.present(rule.warmup(batch, model), *batch.key), model)
+    model.remember(update.feedback, update.memory)
+
+
 def trained(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Parts:
     """Return the parts of a finished run as they were at its last checkpoint.
 
@@ -129,14 +144,9 @@ def trained(experiment: Experiment, directory: Path, data_dir: Path | None = Non
 
 def _warm_up(parts: Parts, record: RunRecord) -> None:
     """Let the rule identify the chips, where it wants to, and record where training starts from."""
-    rule, model = parts.rule, parts.model
     for batch in parts.warmup_batches():
-        chips = parts.population(batch)
-        model.feedback = rule.feedback_weights(model)
-        chips.program(model.weights())
-        update = rule.identify(batch, chips.present(rule.warmup(batch, model), *batch.key), model)
-        model.remember(update.feedback, update.memory)
-    record.initial_weights(named(model.weights()))
+        identify(parts, batch)
+    record.initial_weights(named(parts.model.weights()))
     record.epoch(0, _scores(parts))
 
 

@@ -26,6 +26,7 @@ from mismatch.chip import ChipPopulation
 from rate_bridge.errors import InputError, UnsupportedError
 from spiketrain.config import Experiment
 from spiketrain.evaluation import evaluate
+from spiketrain.experiment import identify, learn
 from spiketrain.measures import feedback_measures, measured_response, true_state
 from spiketrain.parts import Parts, build
 from spiketrain.record.files import write_json, write_text, write_yaml
@@ -120,12 +121,12 @@ def _moments(part: IdentifyPart, parts: Parts) -> Iterator[tuple[dict[str, int],
         yield {"batch": 0, "epoch": 0}, know(parts, responses)
     stream = itertools.islice(parts.warmup_batches(), max(part.batches) if parts.rule.warmup_batches else 0)
     for number, batch in enumerate(stream, start=1):
-        _identify(parts, batch)
+        identify(parts, batch)
         if number in part.batches:
             yield {"batch": number, "epoch": 0}, know(parts, responses)
     for epoch in range(part.epochs):
         for batch in parts.batches(epoch):
-            _train(parts, batch)
+            learn(parts, batch, parts.learning_rate)
         parts.epoch += 1
         moment = {"batch": max(part.batches), "epoch": epoch + 1}
         yield moment, know(parts, respond(part, parts, reference))
@@ -133,26 +134,6 @@ def _moments(part: IdentifyPart, parts: Parts) -> Iterator[tuple[dict[str, int],
 
 def _targets(parts: Parts) -> tuple[float, float]:
     return parts.experiment.bridge.target_rates
-
-
-def _identify(parts: Parts, batch: Batch) -> None:
-    rule, model = parts.rule, parts.model
-    chips = parts.population(batch)
-    model.feedback = rule.feedback_weights(model)
-    chips.program(model.weights())
-    update = rule.identify(batch, chips.present(rule.warmup(batch, model), *batch.key), model)
-    model.remember(update.feedback, update.memory)
-
-
-def _train(parts: Parts, batch: Batch) -> None:
-    rule, model = parts.rule, parts.model
-    chips = parts.population(batch)
-    model.feedback = rule.feedback_weights(model)
-    chips.program(model.weights())
-    update = rule.update(batch, chips.present(rule.presentation(batch, model), *batch.key), model)
-    parts.optimizer.apply(update, parts.learning_rate)
-    model.remember(update.feedback, update.memory)
-    parts.average.update()
 
 
 def respond(part: IdentifyPart, parts: Parts, batch: Batch) -> Responses:

@@ -69,6 +69,12 @@ OVERRIDES = {
     "negative seed": ("mismatch.seed=-1", ["mismatch.seed", "-1"]),
     "mismatch too wide": ("mismatch.threshold.cv=2", ["mismatch.threshold.cv", "lognormal"]),
     "learning rate of 0": ("training.learning_rate=0", ["training.learning_rate", "greater than 0"]),
+    "guard that does nothing": ("training.guard={fall: null}", ["training.guard", "does something"]),
+    "guard that never backs off": (
+        "training.guard={fall: null, residual: 0.1, back_off: 0.7}",
+        ["training.guard.back_off", "no chip is set back"],
+    ),
+    "guard against everything": ("training.guard.fall=1", ["training.guard.fall", "greater than 1"]),
     "average of 1": ("training.average=1.0", ["training.average", "less than 1"]),
     "rates in the wrong order": (
         "bridge.target_rates=[0.8, 0.1]",

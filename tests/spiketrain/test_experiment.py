@@ -10,15 +10,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
 import spiketrain.experiment as experiment_module
+from learning.stimulus import Batch
 from spiketrain.config import Experiment
 from spiketrain.experiment import run
+from spiketrain.outcome import show
 
 
 def small(**changes: object) -> dict[str, object]:
@@ -42,6 +46,7 @@ def small(**changes: object) -> dict[str, object]:
             "learning_rate": 3.0,
             "optimizer": {"name": "nlms"},
             "average": 0.9,
+            "guard": {"residual": 0.15, "batches": 5},
         },
     }
     for key, value in changes.items():
@@ -108,7 +113,7 @@ def test_learning_beats_a_read_out_on_random_features(tmp_path: Path) -> None:
 def test_a_chip_that_diverges_is_named_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    healthy = train(tmp_path / "healthy", training__epochs=1)
+    healthy = train(tmp_path / "healthy", training__epochs=1, training__guard=None)
     build = experiment_module.build
 
     def poisoned(*arguments: object) -> object:
@@ -117,12 +122,37 @@ def test_a_chip_that_diverges_is_named_and_the_others_go_on(
         return parts
 
     monkeypatch.setattr(experiment_module, "build", poisoned)
-    broken = train(tmp_path / "broken", training__epochs=1)
+    broken = train(tmp_path / "broken", training__epochs=1, training__guard=None)
     summary = json.loads((tmp_path / "broken" / "summary.json").read_text())
     assert list(summary["diverged_chips"]) == ["0"]
     assert "not finite" in summary["diverged_chips"]["0"]
     for name, weights in healthy.items():
         torch.testing.assert_close(broken[name][1], weights[1], rtol=0, atol=1e-12)
+
+
+def test_a_chip_that_is_knocked_over_is_set_back_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    healthy = train(tmp_path / "healthy")
+    learn = experiment_module.learn
+
+    def knocking(parts: Any, batch: Batch, learning_rate: float) -> object:
+        if batch.key[1:] == (1, 3):
+            parts.model.forward_weights[0].data[0] = float("nan")
+        return learn(parts, batch, learning_rate)
+
+    monkeypatch.setattr(experiment_module, "learn", knocking)
+    knocked = train(tmp_path / "knocked")
+    summary = json.loads((tmp_path / "knocked" / "summary.json").read_text())
+    assert (summary["set_back_chips"], summary["diverged_chips"]) == ({"0": 1}, {})
+    assert all(bool(weights.isfinite().all()) for weights in knocked.values())
+    for name, weights in healthy.items():
+        torch.testing.assert_close(knocked[name][1], weights[1], rtol=0, atol=1e-12)
+    metrics = pd.read_csv(tmp_path / "knocked" / "metrics.csv").set_index(["epoch", "chip"])
+    assert metrics["setbacks"].dropna().tolist() == [0, 0, 1, 0]
+    assert metrics.loc[(2, 0), "step_scale"] <= 0.5
+    show(tmp_path / "knocked", summary)
+    assert "set back 1 time" in capsys.readouterr().out
 
 
 PROGRAM = """

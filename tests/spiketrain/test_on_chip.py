@@ -57,6 +57,7 @@ def test_an_epoch_is_shown_in_one_go_and_the_model_follows_the_chip(prediction):
         ({"rule": {"prediction": "two_phase"}, "mismatch": {"shadow": "own"}}, "rule.prediction"),
         ({"training": {"optimizer": "nlms"}}, "training.optimizer"),
         ({"training": {"average": 0.9}}, "training.average"),
+        ({"training": {"guard": {}}}, "training.guard"),
         ({"simulator": {"name": "compiled"}}, "simulator.name"),
         ({"mismatch": {"write_noise": {}}}, "mismatch.write_noise"),
     ],
