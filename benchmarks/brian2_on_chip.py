@@ -18,8 +18,8 @@ from brian2_presentation import BATCH, CHIPS, SIZES, STEPS, WINDOW, problem
 
 from rate_bridge.filters import window
 from spiking.presentation import Phase, Plasticity, SpikeDrive
-from spiking.simulators.base import initial_snapshot
 from spiking.simulators.brian2 import Brian2Simulator
+from spiking.simulators.snapshots import initial_snapshot
 
 BATCHES, REPEATS, AT_MOST_MS = 44, 3, 0.15
 

@@ -34,8 +34,8 @@ from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, Phase, Recording, Snapshot, SpikeDrive
-from spiking.simulators.base import initial_snapshot
 from spiking.simulators.brian2 import Brian2Simulator
+from spiking.simulators.snapshots import initial_snapshot
 
 Array = NDArray[Any]
 

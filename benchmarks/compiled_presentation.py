@@ -28,8 +28,8 @@ from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, Recording, SpikeDrive
-from spiking.simulators.base import initial_snapshot
 from spiking.simulators.compiled import CompiledSimulator
+from spiking.simulators.snapshots import initial_snapshot
 
 BATCH = 64
 

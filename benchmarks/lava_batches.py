@@ -19,8 +19,9 @@ from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, Phase, SpikeDrive
-from spiking.simulators.base import Simulator, cut, initial_snapshot
+from spiking.simulators.base import Simulator
 from spiking.simulators.lava.simulator import LavaSimulator
+from spiking.simulators.snapshots import cut, initial_snapshot
 
 STEPS = 100
 

@@ -18,7 +18,8 @@ from rate_bridge.seeds import SeedTree
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Weights
-from spiking.simulators.base import Simulator, initial_snapshot
+from spiking.simulators.base import Simulator
+from spiking.simulators.snapshots import initial_snapshot
 
 __all__ = ["ChipPopulation"]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking.network import Network
-from spiking.simulators.base import Block
+from spiking.simulators.blocks import Block
 
 __all__ = ["check_messages", "check_threshold", "messages", "sent_before"]
 

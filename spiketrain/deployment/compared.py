@@ -11,7 +11,9 @@ from torch import Tensor
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import SpikeDrive
-from spiking.simulators.base import Block, Outcome, Simulator
+from spiking.simulators.base import Simulator
+from spiking.simulators.blocks import Block
+from spiking.simulators.recordings import Outcome
 
 __all__ = ["Compared"]
 

@@ -25,7 +25,7 @@ from spiketrain.parts import Parts
 from spiketrain.record.files import write_json, write_tensors
 from spiketrain.record.provenance import provenance
 from spiking.fixed_point import quantise
-from spiking.simulators.base import Block
+from spiking.simulators.blocks import Block
 
 __all__ = ["TARGETS", "deploy"]
 

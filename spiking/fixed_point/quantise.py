@@ -24,7 +24,7 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import CurrentDrive, SpikeDrive
-from spiking.simulators.base import Block
+from spiking.simulators.blocks import Block
 
 __all__ = ["MODELS", "check_network", "quantise"]
 

@@ -30,7 +30,7 @@ from spiking.neurons.base import Values
 from spiking.neurons.rate import Rate, RateTransfer
 from spiking.presentation import CurrentDrive
 from spiking.sigma_delta import sent_before
-from spiking.simulators.base import Block
+from spiking.simulators.blocks import Block
 
 __all__ = ["RateRegisters"]
 

@@ -17,7 +17,9 @@ from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
 from spiking.sigma_delta import check_messages, check_threshold, messages
-from spiking.simulators.base import Block, Outcome, Simulator
+from spiking.simulators.base import Simulator
+from spiking.simulators.blocks import Block
+from spiking.simulators.recordings import Outcome
 
 __all__ = ["LoihiSimulator", "read_outcome"]
 

@@ -14,7 +14,9 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import Change, CurrentDrive, Plasticity
-from spiking.simulators.base import Block, Outcome, input_rates, join
+from spiking.simulators.blocks import Block
+from spiking.simulators.recordings import Outcome, input_rates
+from spiking.simulators.snapshots import join
 
 __all__ = ["Traces", "changed", "difference", "in_batches"]
 

@@ -26,7 +26,8 @@ from spiking.neurons.activations import activation
 from spiking.neurons.base import Values
 from spiking.neurons.rate import Rate
 from spiking.presentation import CurrentDrive
-from spiking.simulators.base import Block, Outcome
+from spiking.simulators.blocks import Block
+from spiking.simulators.recordings import Outcome
 
 __all__ = ["RateLoop"]
 

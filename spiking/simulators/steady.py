@@ -13,7 +13,9 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, Snapshot
-from spiking.simulators.base import Block, Outcome, Simulator
+from spiking.simulators.base import Simulator
+from spiking.simulators.blocks import Block
+from spiking.simulators.recordings import Outcome
 
 __all__ = ["SteadySimulator"]
 

@@ -20,11 +20,13 @@ from spiking.network import Connection, Network
 from spiking.neurons.base import Neuron, State, Values
 from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
 from spiking.simulators.apical import ApicalNoise
-from spiking.simulators.base import Block, Outcome, Simulator
+from spiking.simulators.base import Simulator
+from spiking.simulators.blocks import Block
 from spiking.simulators.delays import DelayLine
 from spiking.simulators.membrane_noise import Tremble
 from spiking.simulators.plasticity import Traces, difference, in_batches
 from spiking.simulators.rate_loop import RateLoop
+from spiking.simulators.recordings import Outcome
 
 __all__ = ["TorchSimulator"]
 

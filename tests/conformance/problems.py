@@ -13,7 +13,8 @@ from rate_bridge.filters import window
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import Controller, CurrentDrive, Phase, Snapshot, SpikeDrive
-from spiking.simulators.base import Simulator, initial_snapshot
+from spiking.simulators.base import Simulator
+from spiking.simulators.snapshots import initial_snapshot
 
 EVERYTHING = frozenset({"spikes", "voltage", "current", "readout", "control"})
 

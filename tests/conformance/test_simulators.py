@@ -18,7 +18,7 @@ from spiking.network import Connection, Network, chain
 from spiking.neurons import LIF
 from spiking.neurons.rate import Rate
 from spiking.presentation import CurrentDrive, Phase, SpikeDrive
-from spiking.simulators.base import initial_snapshot
+from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 REFERENCE = "torch"

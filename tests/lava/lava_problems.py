@@ -6,8 +6,9 @@ from rate_bridge.filters import window
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
-from spiking.presentation import Controller, Phase, SpikeDrive
-from spiking.simulators.base import Block, Snapshot, _stack, initial_snapshot
+from spiking.presentation import Controller, Phase, Snapshot, SpikeDrive
+from spiking.simulators.blocks import Block, stack
+from spiking.simulators.snapshots import initial_snapshot
 
 
 def uniform(g, low, high, *shape):
@@ -153,5 +154,5 @@ def small(steps: int = 100) -> tuple[Network, Hardware, Block]:
     )
     loop = Controller(torch.rand(2, 2, generator=g).double(), kp=0.5, ki_per_ms=0.01)
     drive = SpikeDrive(torch.rand(2, steps, 4, generator=g) < 0.2)
-    block = _stack(network, hardware, [Phase("p", drive, window(steps, steps), controller=loop)], [start], {})
+    block = stack(network, hardware, [Phase("p", drive, window(steps, steps), controller=loop)], [start], {})
     return network, hardware, block

@@ -10,8 +10,8 @@ from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF, Rate
 from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, SpikeDrive
-from spiking.simulators.base import initial_snapshot
 from spiking.simulators.lava.simulator import LavaSimulator
+from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 INPUT_STEPS = (

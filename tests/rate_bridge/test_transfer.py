@@ -10,7 +10,7 @@ from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import CurrentDrive, Phase
-from spiking.simulators.base import initial_snapshot
+from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 MAX_RATE_HZ = 100.0

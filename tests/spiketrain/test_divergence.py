@@ -14,7 +14,7 @@ from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons.lif import LIF
 from spiking.presentation import CurrentDrive, Phase, Recording, Weights
-from spiking.simulators.base import initial_snapshot
+from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 CHIPS, BATCH = 3, 4

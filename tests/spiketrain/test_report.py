@@ -25,7 +25,7 @@ from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons.lif import LIF
 from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, Recording
-from spiking.simulators.base import initial_snapshot
+from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 SIZES = (6, 20, 5)

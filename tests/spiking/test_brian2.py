@@ -12,9 +12,10 @@ from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import CurrentDrive, SpikeDrive
-from spiking.simulators.base import Block, initial_snapshot
+from spiking.simulators.blocks import Block
 from spiking.simulators.brian2 import Brian2Simulator, cache
 from spiking.simulators.brian2.shape import Shape, shape_of
+from spiking.simulators.snapshots import initial_snapshot
 
 
 def hardware(network: Network, chips: int) -> Hardware:

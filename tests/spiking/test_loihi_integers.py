@@ -18,9 +18,10 @@ from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, SpikeDrive
-from spiking.simulators.base import _stack, initial_snapshot
+from spiking.simulators.blocks import stack
 from spiking.simulators.lava.runtime.loihi import decayed, wrapped
 from spiking.simulators.lava.runtime.neurons import FIXED
+from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 LIMIT = 1 << 23
@@ -56,7 +57,7 @@ def problem(*, chips=3, batch=8, steps=100, refractory_ms=0.0, gain=2.0, bias=0.
 
 
 def program_of(network, hardware, phase, start):
-    return quantise(network, hardware, _stack(network, hardware, [phase], [start], {}))
+    return quantise(network, hardware, stack(network, hardware, [phase], [start], {}))
 
 
 def test_a_million_neuron_steps_bit_for_bit_over_the_legal_ranges():

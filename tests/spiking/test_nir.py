@@ -12,7 +12,7 @@ from spiking.network import Clock, Connection, Network, chain
 from spiking.neurons import LIF, Rate
 from spiking.nir import Stored, read, write
 from spiking.presentation import Phase, SpikeDrive
-from spiking.simulators.base import initial_snapshot
+from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 INPUT_STEPS = (

@@ -16,8 +16,8 @@ from rate_bridge.seeds import SeedTree
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, Plasticity, SpikeDrive, Weights
-from spiking.simulators.base import cut, initial_snapshot
 from spiking.simulators.brian2 import Brian2Simulator
+from spiking.simulators.snapshots import cut, initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 SIZES, CHIPS, BATCH, STEPS, WINDOW = (5, 8, 3), 2, 6, 60, 40

@@ -16,7 +16,8 @@ from spiking.neurons import LIF, Rate
 from spiking.neurons.activations import ACTIVATIONS
 from spiking.presentation import Controller, CurrentDrive, Phase
 from spiking.sigma_delta import check_threshold
-from spiking.simulators.base import _stack, initial_snapshot
+from spiking.simulators.blocks import stack
+from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 STEPS, BATCH = 60, 4
@@ -81,7 +82,7 @@ def start_of(network, hardware):
 
 
 def block_of(network, hardware, **options):
-    return _stack(network, hardware, [phase_of(network, **options)], [start_of(network, hardware)], {})
+    return stack(network, hardware, [phase_of(network, **options)], [start_of(network, hardware)], {})
 
 
 def run(machine, network, hardware, phase):

@@ -17,12 +17,14 @@ from rate_bridge.errors import InputError, UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import CurrentDrive
-from spiking.simulators.base import Block, Outcome, Simulator
+from spiking.simulators.base import Simulator
+from spiking.simulators.blocks import Block
 from spiking.simulators.brian2.cache import compiler, program
 from spiking.simulators.brian2.data import arrays, outcome
 from spiking.simulators.brian2.shape import Shape, shape_of
 from spiking.simulators.brian2.standalone import run_program
 from spiking.simulators.plasticity import difference, in_batches
+from spiking.simulators.recordings import Outcome
 
 if TYPE_CHECKING:
     from spiking.simulators.brian2.plain import PlainModel

@@ -12,9 +12,10 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
-from spiking.simulators.base import Block, Outcome, input_rates
+from spiking.simulators.blocks import Block
 from spiking.simulators.brian2.layout import LOCAL, PREFIXES
 from spiking.simulators.brian2.shape import Shape, constants
+from spiking.simulators.recordings import Outcome, input_rates
 
 __all__ = ["arrays", "outcome"]
 

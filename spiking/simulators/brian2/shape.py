@@ -16,7 +16,7 @@ from spiking.network import Network
 from spiking.neurons.base import Neuron, State, Values
 from spiking.neurons.equations import Equations
 from spiking.presentation import SpikeDrive
-from spiking.simulators.base import Block
+from spiking.simulators.blocks import Block
 
 __all__ = ["Part", "Population", "Shape", "constants", "shape_of"]
 

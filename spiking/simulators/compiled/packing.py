@@ -15,7 +15,7 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, SpikeDrive
-from spiking.simulators.base import Block
+from spiking.simulators.blocks import Block
 from spiking.simulators.compiled.arrays import ROWS, Array, Chips, Recorded, Samples, Sums, Variables, Wires
 from spiking.simulators.compiled.columns import Columns, as_bytes, wires
 from spiking.simulators.compiled.constants import KnownConstants

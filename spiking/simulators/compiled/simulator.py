@@ -16,11 +16,13 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron
 from spiking.neurons.lif import LIF
-from spiking.simulators.base import Block, Outcome, Simulator
+from spiking.simulators.base import Simulator
+from spiking.simulators.blocks import Block
 from spiking.simulators.compiled.columns import Columns
 from spiking.simulators.compiled.constants import KnownConstants
 from spiking.simulators.compiled.packing import Packed, Packer
 from spiking.simulators.compiled.unpacking import unpack
+from spiking.simulators.recordings import Outcome
 
 __all__ = ["KERNELS", "CompiledSimulator"]
 

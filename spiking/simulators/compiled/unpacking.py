@@ -11,10 +11,11 @@ from torch import Tensor
 from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import Snapshot, SpikeDrive
-from spiking.simulators.base import Block, Outcome
+from spiking.simulators.blocks import Block
 from spiking.simulators.compiled.arrays import Array
 from spiking.simulators.compiled.columns import WORD, Columns, words
 from spiking.simulators.compiled.packing import Packed
+from spiking.simulators.recordings import Outcome
 
 __all__ = ["unpack"]
 

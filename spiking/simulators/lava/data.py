@@ -22,7 +22,8 @@ from spiking.network import Network
 from spiking.neurons.base import Neuron, State
 from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
 from spiking.sigma_delta import messages, sent_before
-from spiking.simulators.base import Block, Outcome
+from spiking.simulators.blocks import Block
+from spiking.simulators.recordings import Outcome
 
 __all__ = ["arrays", "header", "integers", "outcome"]
 

@@ -14,12 +14,14 @@ from spiking.fixed_point.simulator import read_outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.sigma_delta import check_messages, check_threshold
-from spiking.simulators.base import Block, Outcome, Simulator
+from spiking.simulators.base import Simulator
+from spiking.simulators.blocks import Block
 from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.data import arrays, header, integers, outcome
 from spiking.simulators.lava.environment import find
 from spiking.simulators.lava.probe import probe
 from spiking.simulators.lava.runtime.neurons import FIXED, FLOAT
+from spiking.simulators.recordings import Outcome
 
 __all__ = ["LavaSimulator"]
 

@@ -15,7 +15,7 @@ from spiking.neurons import Rate
 from spiking.neurons.activations import ACTIVATIONS
 from spiking.neurons.bend import bend
 from spiking.presentation import CurrentDrive, Phase
-from spiking.simulators.base import initial_snapshot
+from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 NAMES = list(ACTIVATIONS)

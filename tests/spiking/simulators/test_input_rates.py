@@ -7,7 +7,7 @@ from rate_bridge.filters import window
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import SpikeDrive
-from spiking.simulators.base import input_rates
+from spiking.simulators.recordings import input_rates
 
 SILENT = 5
 

@@ -1,0 +1,112 @@
+"""What a machine has run, as recordings of phases: window sums become rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spiking.network import Network
+from spiking.presentation import (
+    Change,
+    CurrentDrive,
+    Drive,
+    Phase,
+    Recording,
+    Snapshot,
+    SpikeDrive,
+)
+from spiking.simulators.blocks import Block
+
+__all__ = ["Outcome", "input_rates", "recording"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a block gives: window sums (not yet rates), final state, traces; see `Recording`.
+
+    Args:
+        sums: per layer 1 to L, window-weighted sums of the emissions, ``(chips, batch, n)``.
+        basal: the same for the shadows, or empty.
+        control: window-weighted sum of u, or None.
+        final: the state after the last step.
+        traces: recorded traces.
+        correlation: with noise, per layer, the sums of C over samples and window, or empty.
+        changes: with plasticity, what it came to, one per connection.
+        messages: on machines that send changes of activities, how many messages layers 0 to L sent in all
+            steps, ``(chips, batch)`` (the input's with one chip for all); empty elsewhere.
+    """
+
+    sums: tuple[Tensor, ...]
+    basal: tuple[Tensor, ...]
+    control: Tensor | None
+    final: Snapshot
+    traces: Mapping[str, tuple[Tensor, ...]]
+    correlation: tuple[Tensor, ...] = ()
+    changes: tuple[Change, ...] = ()
+    messages: tuple[Tensor, ...] = ()
+
+
+def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, part: slice) -> Recording:
+    """Return what was seen of one phase.
+
+    Args:
+        network: the description.
+        phase: what was asked for.
+        block: what was run.
+        outcome: what it gave.
+        part: the samples of the block that are the phase's.
+    """
+    total = float(phase.window.sum())
+
+    def rates(sums: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(s[:, part] * (network.emission_value(layer + 1) / total) for layer, s in enumerate(sums))
+
+    control = None
+    if phase.controller is not None and outcome.control is not None:
+        control = outcome.control[:, part] / total
+    traces = {k: tuple(t[:, part] for t in v) for k, v in outcome.traces.items() if k in phase.record}
+    if phase.controller is None:
+        traces.pop("control", None)
+    inputs = input_rates(network, phase.drive, phase.window).to(outcome.sums[0])
+    return Recording(
+        rates=(inputs.unsqueeze(0), *rates(outcome.sums)),
+        basal=rates(outcome.basal) if phase.shadow else (),
+        control=control,
+        readout=outcome.final.trace[:, part],
+        correlation=tuple(c / (total * phase.batch) for c in outcome.correlation),
+        changes=outcome.changes,
+        traces=traces,
+    )
+
+
+def input_rates(network: Network, drive: Drive, window: Tensor) -> Tensor:
+    """Return the mean rates of the inputs over the window, ``(batch, inputs)``.
+
+    Args:
+        network: the description.
+        drive: the input.
+        window: averaging weights, ``(steps,)``.
+    """
+    if isinstance(drive, CurrentDrive) and drive.values.ndim == 2:
+        return drive.values
+    counted = slice(int(window.nonzero()[0]), len(window))
+    weights, total = window[counted], window.sum()
+    if isinstance(drive, SpikeDrive):
+        return _summed(weights, drive.spikes[:, counted]) * (network.spike_value / total)
+    return torch.matmul(weights, drive.values[:, counted].to(weights)) / total
+
+
+def _summed(weights: Tensor, spikes: Tensor) -> Tensor:
+    """Return ``weights @ spikes``; where all weights are 1, by counting bytes, which is much faster."""
+    if not bool((weights == 1).all()):
+        return torch.matmul(weights, spikes.to(weights))
+    places = (spikes.shape[-1], spikes.storage_offset(), *spikes.stride()[:-1])
+    eight_at_a_time = spikes.stride(-1) == 1 and all(place % 8 == 0 for place in places)
+    counted = spikes.view(torch.int64 if eight_at_a_time else torch.uint8)
+    # a byte counts up to 255, so that no word carries over into its neighbour's
+    parts = torch.split(counted, 255, dim=1)
+    sums = [part.sum(1, dtype=part.dtype).view(torch.uint8).to(weights) for part in parts]
+    return torch.stack(sums).sum(0)
