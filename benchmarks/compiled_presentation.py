@@ -189,15 +189,17 @@ def measure(case: Case, repetitions: int) -> str:
         shown, updated = (processor_ms(do) / shares for do in (one, lambda: update(seen)))
         speed = operations * 2 / (before + processor_ms(product)) / REFERENCE
         gain, limit = elapsed_ms(one) / elapsed_ms(two), elapsed_ms(product) / elapsed_ms(products)
-        rows.append((shown, shown * speed, (shown + updated) * speed, gain, limit, speed * REFERENCE))
-    shown, scaled, learnt, gain, limit, speed = (median(column) for column in zip(*rows, strict=True))
+        rows.append((shown, shown + updated, speed, gain, limit))
+    shown, learnt, _, gain, limit = (median(column) for column in zip(*rows, strict=True))
+    scaled, scaled_learnt = (median(row[k] * row[2] for row in rows) for k in (0, 1))
+    speed = REFERENCE * median(row[2] for row in rows)
     best = min(row[0] for row in rows)
     to_reach = f" (to reach: {case.target_ms:.2f}, {case.update_ms:.2f})" if case.target_ms < math.inf else ""
     return (
         f"{case.title}, mean rate {100 * float(seen.rates[1].mean()):.0f} Hz: median {shown:.3f}, "
-        f"best {best:.3f} ms of processor time per sample at {speed:.0f} GFLOP/s; at {REFERENCE:.0f} GFLOP/s "
-        f"{scaled:.3f}, with the update {learnt:.3f}{to_reach}; two threads {gain:.2f} times as fast, "
-        f"matrix products {limit:.2f} times"
+        f"best {best:.3f}, with the update {learnt:.3f} ms of processor time per sample and chip{to_reach} at "
+        f"{speed:.0f} GFLOP/s; at {REFERENCE:.0f} GFLOP/s {scaled:.3f} and {scaled_learnt:.3f}; two threads "
+        f"{gain:.2f} times as fast, matrix products {limit:.2f} times"
     )
 
 
