@@ -197,7 +197,7 @@ def measure(case: Case, repetitions: int) -> str:
     to_reach = f" (to reach: {case.target_ms:.2f}, {case.update_ms:.2f})" if case.target_ms < math.inf else ""
     return (
         f"{case.title}, mean rate {100 * float(seen.rates[1].mean()):.0f} Hz: median {shown:.3f}, "
-        f"best {best:.3f}, with the update {learnt:.3f} ms of processor time per sample and chip{to_reach} at "
+        f"best {best:.3f}, with the update {learnt:.3f} ms of processor time per sample{to_reach}, at "
         f"{speed:.0f} GFLOP/s; at {REFERENCE:.0f} GFLOP/s {scaled:.3f} and {scaled_learnt:.3f}; two threads "
         f"{gain:.2f} times as fast, matrix products {limit:.2f} times"
     )
