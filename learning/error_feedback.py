@@ -18,6 +18,9 @@ from spiking.presentation import Observation, Phase
 
 __all__ = ["ErrorFeedback", "random_matrices"]
 
+PROBES = torch.linspace(-2.0, 2.0, 9, dtype=torch.float64).view(1, -1, 1)
+"""Currents at which a curve that is not the identity shows another slope than 1."""
+
 
 @dataclass(frozen=True)
 class ErrorFeedback(LearningRule):
@@ -31,15 +34,28 @@ class ErrorFeedback(LearningRule):
     rate, :math:`\phi'_l = \phi'(\phi^{-1}(r_l))`: a neuron that the chip shows to be silent or saturated
     is taken as such. Rules differ by what arrives at a hidden layer, :math:`a_l`, alone.
 
+    A spiking output neuron that is silent has next to no slope, and would stay silent for ever however large
+    its error. Without `output_slope`, :math:`\delta_L = -\partial L/\partial r_L`: with the squared loss this
+    is the gradient of the curve's matching loss, :math:`\int (\phi(I) - r^*)\, dI`, which is convex in the
+    output weights and has its minimum at the same rates.
+
+    Source: matching loss, Auer, Herbster & Warmuth 1995 (NIPS 8, "Exponentially many local minima for
+    single neurons").
+
     Args:
         loss: what is descended.
+        output_slope: whether the slope of the output neurons is a factor of their error.
     """
 
     loss: Loss = field(default_factory=Squared)
+    output_slope: bool = True
 
     def check(self, network: Network) -> None:
         if len(network.connections) != network.depth:
             raise UnsupportedError("rule.name", self.name, "a rule for networks with backward connections")
+        output = network.layers[-1].neuron.transfer(network.max_rate_hz, network.dt_ms)
+        if not self.output_slope and bool((output.slope(PROBES) == 1.0).all()):
+            raise UnsupportedError("rule.output_slope", False, "true: the output is linear, its slope is 1")
 
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         return (model.stimulus.phase("free", batch),)
@@ -49,7 +65,7 @@ class ErrorFeedback(LearningRule):
         target = batch.target.to(rates[-1])
         slopes = [model.slope(index, rate) for index, rate in enumerate(rates[1:])]
         wanted = self.loss.error(rates[-1], target)
-        output = wanted * slopes[-1]
+        output = wanted * slopes[-1] if self.output_slope else wanted
         errors = [output]
         for layer in reversed(range(model.network.depth - 1)):
             errors.insert(0, self.arriving(layer, errors[0], output, model) * slopes[layer])
