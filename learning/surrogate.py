@@ -43,7 +43,7 @@ class SurrogateBPTT(LearningRule):
         loss: what is descended, of the mean rates over the window.
         steepness: k > 0 of the fast sigmoid. Half a threshold below θ = 1 its slope is (1 + k/2)⁻² of the
             peak: .0055 for snnTorch's usual 25, .04 for 8, .08 for 5. In small steps of time a membrane
-            spends most of them away from θ, and a large k then favours neurons that wait there without a spike.
+            spends most of them away from θ; a large k then favours neurons that wait without a spike.
     """
 
     loss: Loss = field(default_factory=CrossEntropy)
