@@ -16,7 +16,7 @@ from rate_bridge.encodings import CurrentEncoding
 from rate_bridge.errors import UnsupportedError
 from rate_bridge.seeds import SeedTree
 from spiking.network import Connection, Network, chain
-from spiking.neurons import Rate
+from spiking.neurons import LIF, Rate
 from spiking.simulators.torch import TorchSimulator
 
 ACTIVATIONS = ["tanh", "sigmoid", "relu", "softplus", "linear"]
@@ -118,3 +118,40 @@ def test_backward_connections_are_refused():
     network = Network(4, plain.layers, (*plain.connections, Connection(2, 1)))
     with pytest.raises(UnsupportedError, match="backward connections"):
         Backprop().check(network)
+
+
+def test_without_the_output_slope_it_is_the_gradient_of_the_matching_loss():
+    """For r = g tanh(I - o) the matching loss is g ln cosh(I - o) - r* I, summed over the outputs."""
+    model, population, batch = setup("tanh")
+    update = learn(Backprop(output_slope=False), model, population, batch)
+    weights = [w.detach().clone().requires_grad_() for w in model.forward_weights]
+    rate = batch.x.unsqueeze(0)
+    for index, (weight, bias) in enumerate(zip(weights, model.bias, strict=True)):
+        current = rate @ weight + bias.detach().unsqueeze(1)
+        rate = model.transfer(index).rate(current)
+    loss = 1.3 * torch.log(torch.cosh(current - 0.1)) - batch.target * current
+    loss.sum(-1).mean(1).sum().backward()
+    for change, weight in zip(update.connections, weights, strict=True):
+        torch.testing.assert_close(change.weight(), -weight.grad, rtol=1e-6, atol=1e-9)
+
+
+def test_a_silent_spiking_output_learns_without_its_slope_and_hardly_with_it():
+    network = chain((4, 6, 3), (LIF(bias=1.2), LIF(bias=-2.0)))
+    stimulus = Stimulus(network, CurrentEncoding(), SeedTree(1), 60, 40)
+    model = Model(network, stimulus, 1, SeedTree(2), weight_gain=(1.0, 0.1), bias_spread=(0.0, 0.0))
+    chips = ChipPopulation(network, MismatchSpec(1), TorchSimulator(), SeedTree(3))
+    batch = Batch(torch.ones(2, 4), torch.full((2, 3), 0.8), ("train", 0))
+    sizes = {}
+    for slope in (True, False):
+        update = learn(Backprop(output_slope=slope), model, chips, batch)
+        sizes[slope] = float(update.connections[-1].bias().mean())
+    assert sizes[False] == pytest.approx(0.8)
+    assert 0 < sizes[True] < 0.02
+
+
+def test_leaving_out_a_slope_that_is_one_is_refused():
+    network = chain((4, 6, 3), (Rate(), Rate(activation="linear")))
+    Backprop().check(network)
+    Backprop(output_slope=False).check(chain((4, 6, 3), Rate()))
+    with pytest.raises(UnsupportedError, match="output_slope"):
+        Backprop(output_slope=False).check(network)
