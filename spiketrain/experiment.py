@@ -62,9 +62,7 @@ def run(
     """
     directory = output or Path("runs") / f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     parts = build(experiment, data_dir)
-    opened = RunRecord.resume if resume else RunRecord.create
-    config, files = experiment.kept()
-    with opened(directory, config, _identity(parts), files) as record:
+    with _opened(parts, directory, resume=resume) as record:
         _restore(parts, record)
         if parts.epoch == 0:
             _warm_up(parts, record)
@@ -136,8 +134,7 @@ def trained(experiment: Experiment, directory: Path, data_dir: Path | None = Non
         InputError: there is no such run in `directory`, or it is another experiment's.
     """
     parts = build(experiment, data_dir)
-    config, files = experiment.kept()
-    with RunRecord.resume(directory, config, _identity(parts), files) as record:
+    with _opened(parts, directory, resume=True) as record:
         _restore(parts, record)
     return parts
 
@@ -168,6 +165,17 @@ def _scores(parts: Parts) -> dict[str, torch.Tensor]:
     if parts.data.has_validation:
         scores["validation_accuracy"] = evaluate(parts, "validation")
     return scores
+
+
+def _opened(parts: Parts, directory: Path, *, resume: bool) -> RunRecord:
+    """Make the run directory, or go on with one."""
+    experiment = parts.experiment
+    config, files = experiment.kept()
+    if not resume:
+        return RunRecord.create(directory, config, _identity(parts), files)
+    return RunRecord.resume(
+        directory, config, _identity(parts), files, said=experiment.resolved(defaults=False)
+    )
 
 
 def _restore(parts: Parts, record: RunRecord) -> None:

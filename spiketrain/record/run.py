@@ -121,8 +121,12 @@ class RunRecord:
         resolved: Mapping[str, Any],
         identity: Mapping[str, Any],
         files: Mapping[str, bytes] | None = None,
+        said: Mapping[str, Any] | None = None,
     ) -> Self:
         """Go on with a run; the metrics of epochs after its checkpoint are forgotten.
+
+        A run of an earlier version knows fewer keys: what it lacks may be at its default. `said` is
+        `resolved` without its defaults; left out, nothing may be lacking.
 
         Raises:
             InputError: there is no run, it has another configuration (but for ``training.epochs``), its
@@ -136,7 +140,8 @@ class RunRecord:
             stored = read_yaml(directory / "config.yaml")
             lock = FolderLock(directory)
             _sweep(directory)
-            _refuse_difference(stored, plain(resolved))
+            known = plain(resolved)
+            _refuse_difference(stored, known, known if said is None else plain(said))
             _write(directory, resolved, files)
             record = cls(directory, resolved, identity, lock)
             checkpoint = record.load_checkpoint()
@@ -301,12 +306,14 @@ def _sweep(directory: Path) -> None:
             path.unlink()
 
 
-def _refuse_difference(stored: Any, given: Any, path: tuple[str, ...] = ()) -> None:
+def _refuse_difference(stored: Any, given: Any, said: Any, path: tuple[str, ...] = ()) -> None:
     if path == EXTENDABLE:
         return
     if isinstance(stored, dict) and isinstance(given, dict):
+        inside = said if isinstance(said, dict) else {}
         for key in dict.fromkeys([*stored, *given]):
-            _refuse_difference(stored.get(key), given.get(key), (*path, str(key)))
+            if key in stored or key in inside:
+                _refuse_difference(stored.get(key), given.get(key), inside.get(key), (*path, str(key)))
     elif stored != given:
         fix = "A resumed run keeps its configuration, but for training.epochs."
         raise InputError(".".join(path) or "resume", given, f"{stored!r}, as the run began with", fix)

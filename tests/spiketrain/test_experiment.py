@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 import spiketrain.experiment as experiment_module
 from learning.stimulus import Batch
+from rate_bridge.errors import InputError
 from spiketrain.config import Experiment
 from spiketrain.experiment import run
 from spiketrain.outcome import show
@@ -70,6 +71,20 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 def test_the_same_config_gives_the_same_bits(tmp_path: Path) -> None:
     assert same(train(tmp_path / "a"), train(tmp_path / "b"))
+
+
+def test_a_run_of_a_version_that_knew_fewer_keys_goes_on(tmp_path: Path) -> None:
+    """A key that it lacks may have its default, and nothing else."""
+    train(tmp_path / "old", training__epochs=1)
+    config = tmp_path / "old" / "config.yaml"
+    stored = yaml.safe_load(config.read_text())
+    del stored["training"]["plasticity"], stored["rule"]["output"]
+    config.write_text(yaml.safe_dump(stored))
+    assert same(train(tmp_path / "old", resume=True), train(tmp_path / "new"))
+    del stored["training"]["average"]
+    config.write_text(yaml.safe_dump(stored))
+    with pytest.raises(InputError, match=r"training\.average"):
+        train(tmp_path / "old", resume=True)
 
 
 def test_another_training_seed_gives_other_weights_on_the_same_chips(tmp_path: Path) -> None:
