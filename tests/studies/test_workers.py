@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from small_study import BASE
+from small_study import BASE, study
 
 from spiketrain.studies.engine import DaskEngine
 from spiketrain.studies.study import load_study
@@ -58,6 +59,33 @@ def test_a_task_whose_worker_is_killed_goes_to_the_next(engine: DaskEngine, tmp_
     assert found == {"cell": "alive"}
 
 
+@pytest.fixture
+def started_by_hand(tmp_path: Path) -> Iterator[str]:
+    """The address of a scheduler and a worker that were started with Dask's own commands."""
+    dask, file = [sys.executable, "-m", "dask"], tmp_path / "scheduler.json"
+    about = ["--scheduler-file", str(file), "--no-dashboard"]
+    with (
+        subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", *about]) as scheduler,
+        subprocess.Popen([*dask, "worker", "--nthreads", "1", "--host", "127.0.0.1", *about]) as worker,
+    ):
+        try:
+            end = time.monotonic() + 60
+            while not file.is_file():
+                assert scheduler.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            yield json.loads(file.read_text())["address"]
+        finally:
+            worker.terminate()
+            scheduler.terminate()
+
+
+def test_a_scheduler_started_by_hand_gives_the_same_table(started_by_hand: str, tmp_path: Path) -> None:
+    there = sweep(study(), tmp_path / "there", Options(scheduler=started_by_hand, quiet=True)).table
+    here = sweep(study(), tmp_path / "here", Options(workers=1, quiet=True)).table
+    pd.testing.assert_frame_equal(there, here)
+
+
 def test_a_killed_driver_leaves_a_study_that_goes_on_to_the_same_table(tmp_path: Path) -> None:
     """SIGKILL while a cell is under way; its workers end too, and nothing finished is computed again."""
     config = tmp_path / "killed.yaml"
@@ -79,8 +107,8 @@ def test_a_killed_driver_leaves_a_study_that_goes_on_to_the_same_table(tmp_path:
     assert not [p for p in alive if p.is_running()]
     finished = {path: path.stat().st_mtime_ns for path in root.glob("cells/*/summary.json")}
     assert 0 < len(finished) < 3, "too fast to be killed in the middle"
-    study = load_study(str(config))
-    resumed = sweep(study, root, Options(resume=True, workers=1, quiet=True)).table
+    planned = load_study(str(config))
+    resumed = sweep(planned, root, Options(resume=True, workers=1, quiet=True)).table
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    whole = sweep(study, tmp_path / "whole", Options(workers=1, quiet=True)).table
+    whole = sweep(planned, tmp_path / "whole", Options(workers=1, quiet=True)).table
     pd.testing.assert_frame_equal(resumed, whole)
