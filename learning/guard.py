@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from learning.model import Model, OnChip
+from learning.model import Model
 from learning.optimizers import Stepper
 from learning.rule import Update
 
@@ -68,9 +68,6 @@ class GuardedStepper(Stepper):
         self._setbacks = torch.zeros(chips, dtype=torch.int64)
         self._kept = self._copies()
 
-    def on_chip(self, rate: float) -> OnChip | None:
-        return self.inner.on_chip(rate)
-
     def apply(self, update: Update, rate: float) -> None:
         if update.residual is None:
             self.inner.apply(update, rate)
@@ -79,10 +76,7 @@ class GuardedStepper(Stepper):
         self._observe(update.residual.detach().to(self._mean))
         self._keep(before)  # what was shown is what was seen, before this step
         self.inner.apply(update, rate)
-        scale = self._scale()
-        for parameter, old in zip(self.model.parameters(), before, strict=True):
-            if bool((scale != 1.0).any()):  # a full step keeps its bits
-                parameter.data.copy_(torch.lerp(old, parameter.data, _beside(scale, old)))
+        self._shorten(before)
         self._set_back()
 
     def _copies(self) -> list[Tensor]:
@@ -103,6 +97,14 @@ class GuardedStepper(Stepper):
         if self.residual is None:
             return self._strength
         return self._strength * (self._mean / self.residual).clamp(max=1.0)
+
+    def _shorten(self, before: list[Tensor]) -> None:
+        """Take the steps since `before` back in part; a full step keeps its bits."""
+        scale = self._scale()
+        if bool((scale == 1.0).all()):
+            return
+        for parameter, old in zip(self.model.parameters(), before, strict=True):
+            parameter.data.copy_(torch.lerp(old, parameter.data, _beside(scale, old)))
 
     def _keep(self, weights: list[Tensor]) -> None:
         """Keep the weights of chips that have never been better, now and then."""

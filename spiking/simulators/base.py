@@ -11,11 +11,7 @@ import torch
 from rate_bridge.errors import UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.presentation import (
-    Phase,
-    Recording,
-    Snapshot,
-)
+from spiking.presentation import Phase, Recording, Snapshot
 from spiking.simulators.blocks import Block, groups, stack
 from spiking.simulators.recordings import Outcome, recording
 from spiking.simulators.snapshots import cut

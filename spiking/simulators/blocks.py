@@ -93,7 +93,7 @@ class Block:
 
 def groups(phases: Sequence[Phase]) -> list[list[Phase]]:
     """Split phases into lists that can run side by side, each after those it goes on from."""
-    groups: list[list[Phase]] = []
+    found: list[list[Phase]] = []
     level: dict[str, int] = {}
     slots: dict[tuple[object, ...], int] = {}
     for phase in phases:
@@ -103,10 +103,10 @@ def groups(phases: Sequence[Phase]) -> list[list[Phase]]:
         alone = phase.name if phase.noise or phase.plasticity else None
         kind = (level[phase.name], phase.steps, type(phase.drive), constant, alone, phase.record)
         if kind not in slots:
-            slots[kind] = len(groups)
-            groups.append([])
-        groups[slots[kind]].append(phase)
-    return sorted(groups, key=lambda group: level[group[0].name])
+            slots[kind] = len(found)
+            found.append([])
+        found[slots[kind]].append(phase)
+    return sorted(found, key=lambda group: level[group[0].name])
 
 
 def stack(
