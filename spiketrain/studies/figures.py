@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -55,7 +56,7 @@ def against(
         for _, row in last.iterrows()
     )
     return Drawing(
-        f"{outcome}_against_{x}".replace(".", "_"),
+        re.sub(r"\W+", "_", f"{outcome}_against_{x}"),
         f"{words(outcome).capitalize()} against {words(x)}",
         f"At {words(x)} {summary[x].max()}: {ends}.",
         "Means over the chips with 95 % bootstrap intervals.",

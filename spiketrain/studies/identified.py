@@ -5,18 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
 
 from rate_bridge.errors import InputError
 from spiketrain.config import dump_yaml
 from spiketrain.record.files import write_text
-from spiketrain.report.drawing import Drawing
-from spiketrain.report.style import INK, blank, colour
-from spiketrain.studies.figures import words
+from spiketrain.studies.figures import against, words
 from spiketrain.studies.folder import Cells, StudyFolder
+from spiketrain.studies.identification_figures import progress_curves, scatter
 from spiketrain.studies.identify import GAINS, PROGRESS, identify_cell
 from spiketrain.studies.page import Page, Sheet, drawn
 from spiketrain.studies.parts import IdentifyPart
@@ -26,9 +23,6 @@ from spiketrain.studies.study import Study
 from spiketrain.studies.sweep import Options, compute_cells
 
 __all__ = ["identify", "time_to_identify"]
-
-SCATTERED = 6
-"""Panels of the scatter plot."""
 
 
 def identify(study: Study, root: Path, options: Options) -> tuple[Path, int]:
@@ -49,6 +43,7 @@ def identify(study: Study, root: Path, options: Options) -> tuple[Path, int]:
     if study.identify is None:
         raise InputError("identify", "nothing", "a section identify: when and how to measure")
     plan = Plan(study)
+    _panels(study.identify, _columns(plan))
     function = functools.partial(identify_cell, study.identify.model_dump())
     with StudyFolder.open(root, study, resume=options.resume) as folder:
         failed = compute_cells(plan, folder, options, function)
@@ -93,21 +88,29 @@ def _collected(plan: Plan, cells: Cells, name: str) -> pd.DataFrame:
 
 def _page(study: Study, part: IdentifyPart, progress: pd.DataFrame, gains: pd.DataFrame, failed: int) -> Page:
     plan = Plan(study)
-    columns = [name for name in plan.columns if name != "seed"]
+    columns = _columns(plan)
     last = progress[progress["epoch"] == 0].groupby([*plan.columns, "chip"], sort=False, dropna=False).tail(1)
     sheets, findings = _tested(last, columns)
-    sheets.append(
-        Sheet(
-            "time_to_identify",
-            "Time to identify",
-            "Batches after which the angle of Q to Jᵀ stays within "
-            f"{part.tolerance_degrees:g}° of its last value.",
-            summarise(time_to_identify(progress, plan.columns, part.tolerance_degrees), columns, "batches"),
-        )
+    settled = time_to_identify(progress, plan.columns, part.tolerance_degrees)
+    times = summarise(settled, columns, "batches")
+    caption = (
+        f"Batches until the angle of Q to Jᵀ stays within {part.tolerance_degrees:g}° of its last value."
     )
+    sheets.append(Sheet("time_to_identify", "Time to identify", caption, times))
     sheets.append(Sheet("progress", "All moments", "A row per cell, moment and chip.", progress))
+    panels = _panels(part, columns)
+    varied = [name for name in columns if progress[name].nunique(dropna=False) > 1]
     with drawn():
-        drawings = [_angles(progress, columns), _scatter(gains, columns)]
+        drawings = [progress_curves(progress, varied, panels)]
+        if part.x is not None:
+            known = sheets[0].data
+            known = known[known["layer"] == known["layer"].min()]
+            lines = [name for name in varied if name not in (part.x, *panels)]
+            drawings += [
+                against(known, x=part.x, series=[*lines, "source"], panels=panels, outcome="gain_r2"),
+                against(times, x=part.x, series=lines, panels=panels, outcome="batches"),
+            ]
+        drawings.append(scatter(gains, varied))
     return Page(
         title=f"{study.name}: what the controller knows about the chips",
         lead=f"Varied: {', '.join(words(name) for name in plan.columns) or 'nothing'}.",
@@ -121,6 +124,22 @@ def _page(study: Study, part: IdentifyPart, progress: pd.DataFrame, gains: pd.Da
         sheets=sheets,
         config=dump_yaml(study.resolved()),
     )
+
+
+def _columns(plan: Plan) -> list[str]:
+    """Return what tells cells apart but the seed, whose results are averaged per chip."""
+    return [name for name in plan.columns if name != "seed"]
+
+
+def _panels(part: IdentifyPart, columns: list[str]) -> tuple[str, ...]:
+    """Return the columns that get panels, having checked that the study has all that is to be drawn."""
+    panels = (part.panels,) if isinstance(part.panels, str) else part.panels or ()
+    for key, name in [("x", part.x), *(("panels", name) for name in panels)]:
+        if name is not None and name not in columns:
+            raise InputError(
+                f"identify.{key}", name, f"a column of the study: {', '.join(columns) or 'none'}"
+            )
+    return panels
 
 
 def _tested(last: pd.DataFrame, columns: list[str]) -> tuple[list[Sheet], list[str]]:
@@ -147,74 +166,3 @@ def _tested(last: pd.DataFrame, columns: list[str]) -> tuple[list[Sheet], list[s
                 f"({row['low']:.3f} to {row['high']:.3f}; p = {row['p_holm']:.2g}, Holm; {row['n']} chips)."
             )
     return sheets, findings
-
-
-def _angles(progress: pd.DataFrame, columns: list[str]) -> Drawing:
-    data = progress[progress["epoch"] == 0]
-    figure, axes = blank(1, 2, 3.8)
-    panels = (("angle_1", "angle of Q to Jᵀ (°)"), ("gain_r2_identified_1", "R² of the gains"))
-    groups = list(data.groupby(columns, sort=False, dropna=False)) if columns else [((), data)]
-    for ax, (measure, label) in zip(axes[0], panels, strict=True):
-        for index, (names, group) in enumerate(groups):
-            means = group.groupby("batch")[measure].agg(["mean", "min", "max"])
-            name = ", ".join(str(n) for n in names) or "all"
-            ax.plot(means.index, means["mean"], marker="o", markersize=3, color=colour(index), label=name)
-            ax.fill_between(
-                means.index, means["min"], means["max"], color=colour(index), alpha=0.15, linewidth=0
-            )
-        ax.set_xlabel("batches shown")
-        ax.set_ylabel(label)
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes[0][1].axhline(0.0, color=INK, linewidth=0.6)
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    last = data[data["batch"] == data["batch"].max()]["angle_1"]
-    return Drawing(
-        "identification",
-        "Identification",
-        f"The angle of Q to the true response ends between {last.min():.1f} and {last.max():.1f} degrees.",
-        "First hidden layer. Means over the chips; bands from the lowest to the highest chip.",
-        figure,
-        data,
-    )
-
-
-def _scatter(gains: pd.DataFrame, columns: list[str]) -> Drawing:
-    first = gains[gains["layer"] == 1]
-    groups = list(first.groupby(columns, sort=False, dropna=False)) if columns else [((), first)]
-    shown = groups[-SCATTERED:]
-    wide = min(3, len(shown))
-    rows = -(-len(shown) // wide)
-    figure, axes = blank(rows, wide, 0.6 + 2.8 * rows)
-    places = [ax for row in axes for ax in row]
-    for ax, (names, group) in zip(places, shown, strict=False):
-        for index, source in enumerate(("identified", "nominal")):
-            ax.plot(
-                group["true"],
-                _matched(group, source),
-                ".",
-                color=colour(index),
-                alpha=0.6,
-                markersize=4,
-                label=source,
-            )
-        ax.axline((0.0, 0.0), slope=1.0, color=INK, linewidth=0.6)
-        ax.set_title(", ".join(str(n) for n in names))
-        ax.set_xlabel("true gain")
-    for ax in places[len(shown) :]:
-        ax.set_axis_off()
-    axes[0][0].set_ylabel("gain known to the controller")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return Drawing(
-        "gains",
-        "Gains of single neurons",
-        f"{len(first)} gains on {first['chip'].nunique()} chips: known to the controller, and true.",
-        "First hidden layer, after identification; known gains are scaled to the true ones.",
-        figure,
-        gains,
-    )
-
-
-def _matched(group: pd.DataFrame, source: str) -> Any:
-    """Return known gains on the true ones' scale: feedback weights have a scale of their own."""
-    x, y = group[source], group["true"]
-    return x * float((x * y).sum()) / max(float((x * x).sum()), 1e-300)

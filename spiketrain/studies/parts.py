@@ -132,6 +132,8 @@ class IdentifyPart(Section):
         repeats: repeats of that measurement.
         epochs: epochs of training after identification, each measured; 0 for none.
         tolerance_degrees: identified is where the angle stays this close to its last value.
+        x: column along the abscissa of what is known in the end, such as the mismatch; None draws none.
+        panels: column that gets a panel for each of its levels; of two columns, the first makes the rows.
     """
 
     batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 5, 10, 20, 50)
@@ -140,6 +142,8 @@ class IdentifyPart(Section):
     repeats: Count = 4
     epochs: Annotated[int, Field(ge=0)] = 0
     tolerance_degrees: Positive = 5.0
+    x: str | None = None
+    panels: str | tuple[str, str] | None = None
 
 
 @final

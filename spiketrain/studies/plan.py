@@ -22,6 +22,15 @@ Scalar = str | int | float | bool | None
 
 MAX_CELLS = 1_000_000
 
+RESERVED = frozenset(
+    {
+        *("cell", "chip", "test_accuracy", "best_accuracy", "diverged", "epoch", "learning_rate"),
+        *("status", "error", "seconds", "train_samples_per_second", "git"),
+        *("batch", "layer", "neuron", "source", "true", "identified", "nominal"),
+    }
+)
+"""Columns of the tables that are no axis of a study."""
+
 
 @final
 @dataclass(frozen=True)
@@ -157,11 +166,25 @@ def _axes(study: Study) -> list[list[Level]]:
     axes += [_grid(column, axis) for column, axis in study.grid.items()]
     if study.seeds is not None:
         axes.append([Level({"seed": seed}, [(("training", "seed"), seed)]) for seed in study.seeds])
-    known = {name for axis in axes for level in axis for name in level.columns}
+    known = _columns(axes)
     for name in study.keep:
         if name not in known:
             raise InputError(f"keep.{name}", study.keep[name], ", ".join(sorted(known)), nearest(name, known))
     return axes
+
+
+def _columns(axes: Sequence[Sequence[Level]]) -> set[str]:
+    """Return the names of what varies, having checked that each stands for one thing."""
+    known = set[str]()
+    for axis in axes:
+        names = {name for level in axis for name in level.columns}
+        for name in sorted(names & RESERVED):
+            allowed = f"another name: the tables have a column {name} of their own"
+            raise InputError("study", f"a column {name}", allowed, f"Such as {name}_varied.")
+        for name in sorted(names & known):
+            raise InputError("study", f"two axes with a column {name}", "a column of its own for every axis")
+        known |= names
+    return known
 
 
 def _entry(axis: str, entry: Entry) -> Level:

@@ -78,7 +78,7 @@ def _rows(cell: Cell, summary: Mapping[str, Any], metrics: Path) -> Iterator[dic
             "best_accuracy": best.get(chip),
             "diverged": summary["diverged_chips"].get(str(chip), ""),
         }
-        yield {"cell": cell.key, **cell.columns, **outcome, **last.get(chip, {})}
+        yield {**last.get(chip, {}), "cell": cell.key, **cell.columns, **outcome}
 
 
 def _history(path: Path) -> tuple[dict[int, dict[str, float]], dict[int, float]]:

@@ -102,6 +102,12 @@ def test_some_cells_may_be_impossible_but_not_all() -> None:
         ({"grid": {"training..seed": [1]}}, r"training\.\.seed"),
         ({"grid": {"training.seed": []}}, "grid"),
         ({"seeds": [-1]}, "seeds"),
+        ({"grid": {"chip": {"keys": ["mismatch.seed"], "values": [1]}}}, "a column chip.*chip_varied"),
+        ({"list": {"case": [{"label": {"git": 1}}]}}, "a column git"),
+        (
+            {"grid": {"a": {"keys": ["training.batch"], "values": [8]}}, "list": {"a": [{"label": "b"}]}},
+            "two axes",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(keys: dict[str, object], message: str) -> None:

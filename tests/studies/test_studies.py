@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from rate_bridge.errors import InputError
 from spiketrain.cli import app
 from spiketrain.config import Experiment, load_experiment, shipped
 from spiketrain.studies.figures import against
+from spiketrain.studies.identification_figures import progress_curves
 from spiketrain.studies.identified import identify, time_to_identify
 from spiketrain.studies.identify import angle, gain, r2
 from spiketrain.studies.plan import Plan
@@ -228,9 +230,9 @@ def test_identified_feedback_knows_the_chip_better_than_the_design(tmp_path: Pat
     }
     feedback = {"name": "identified", "sigma": 0.1, "warmup": 60}
     small = study(
-        grid={},
-        set={"rule": {**DFC, "feedback": feedback}, "training.batch": 32, **deviating},
-        identify={"batches": [1, 10, 60], "epochs": 1},
+        grid={"batch size": {"keys": ["training.batch"], "values": [32]}},
+        set={"rule": {**DFC, "feedback": feedback}, **deviating},
+        identify={"batches": [1, 10, 60], "epochs": 1, "x": "batch size"},
     )
     page, failed = identify(small, tmp_path / "s", options)
     assert failed == 0
@@ -247,7 +249,29 @@ def test_identified_feedback_knows_the_chip_better_than_the_design(tmp_path: Pat
     assert (last["angle_1"] < last["angle_nominal_1"]).all()
     gains = pd.read_csv(tmp_path / "s" / "gains.csv")
     assert len(gains) == 2 * 12
+    figures = {path.stem for path in (tmp_path / "s" / "figures").glob("*.svg")}
+    assert figures == {"identification", "gain_r2_against_batch_size", "batches_against_batch_size", "gains"}
     assert "identified minus nominal" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("key", "name"), [("x", "seed"), ("panels", "sigma")])
+def test_what_identification_draws_must_be_a_column(
+    key: str, name: str, tmp_path: Path, options: Options
+) -> None:
+    with pytest.raises(InputError, match=rf"identify\.{key}"):
+        identify(study(seeds=2, identify={key: name}), tmp_path / "s", options)
+    assert not (tmp_path / "s").exists()
+
+
+def test_curves_of_identification_get_a_row_per_level() -> None:
+    rows = [
+        {"form": form, "sigma": sigma, "chip": chip, "epoch": 0, "batch": batch}
+        | {"angle_1": 40.0 / batch + sigma + chip, "gain_r2_identified_1": 1.0 - 0.5 / batch}
+        for form, sigma, chip, batch in itertools.product(("rate", "spiking"), (0.1, 0.2), (0, 1), (1, 5))
+    ]
+    figure = progress_curves(pd.DataFrame(rows), ["form", "sigma"], ["form"]).figure
+    assert [len(ax.lines) for ax in figure.axes] == [2, 3, 2, 3], "two sigmas, and a line at R² = 0"
+    assert list(figure.axes[0].lines[1].get_ydata()) == pytest.approx([40.7, 8.7])
 
 
 def test_a_search_gives_every_candidate_its_budget_on_other_chips(tmp_path: Path, options: Options) -> None:
