@@ -19,6 +19,7 @@ from learning.rule import LearningRule
 from learning.stimulus import Batch, Stimulus
 from mismatch.chip import ChipPopulation
 from rate_bridge.seeds import SeedTree
+from spiketrain.allocator import keep_freed_memory
 from spiketrain.arms.base import Arm
 from spiketrain.config import Experiment
 from spiketrain.divergence import Watch
@@ -138,6 +139,7 @@ class Parts:
 
 def build(experiment: Experiment, data_dir: Path | None) -> Parts:
     """Build everything an experiment needs; raises `InputError` before anything is written."""
+    keep_freed_memory()
     data = experiment.load_data(data_dir)
     network = experiment.build_network()
     rule = experiment.build_rule()
