@@ -119,6 +119,15 @@ class LearningRule(ABC):
         """Batches shown before training, on which the rule may identify the chips."""
         return 0
 
+    def kept_numbers(self, network: Network, steps: int) -> int:
+        """Return how many numbers an update keeps per chip and sample, beside the recordings.
+
+        Args:
+            network: what is trained.
+            steps: of a presentation.
+        """
+        return 0
+
     def check(self, network: Network) -> None:  # noqa: B027 (most rules work on every network)
         """Raise `UnsupportedError` where the rule cannot train `network`."""
 

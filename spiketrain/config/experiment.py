@@ -184,6 +184,7 @@ class Experiment(Section):
     def estimate_memory_bytes(self) -> int:
         """Return about how many bytes a run needs, without the data set."""
         part, network = self.simulator, self.build_network()
+        models = self.build_arm().models(self.build_mismatch())
         return estimate_bytes(
             network.sizes,
             [c.delay_steps for c in network.connections[: network.depth]],
@@ -191,6 +192,7 @@ class Experiment(Section):
             batch=self.training.shown,
             steps=max(part.steps()[0], part.steps(test=True)[0]),
             item_bytes=8 if part.dtype == "float64" else 4,
+            kept=models * self.build_rule().kept_numbers(network, part.steps()[0]),
         )
 
     def resolved(self, *, defaults: bool = True) -> dict[str, Any]:

@@ -13,18 +13,28 @@ WEIGHT_COPIES = 10
 STATE_COPIES = 24
 """Membranes, shadows, synapses, currents, noise, sums and temporaries of a simulator, per neuron."""
 
+MODEL_BYTES = 8
+"""Rules compute in float64."""
+
 PRESENTATIONS = 2
 """A rule shows a batch twice side by side (free and controlled)."""
 
 
 def estimate_bytes(
-    layers: Sequence[int], delay_steps: Sequence[int], *, chips: int, batch: int, steps: int, item_bytes: int
+    layers: Sequence[int],
+    delay_steps: Sequence[int],
+    *,
+    chips: int,
+    batch: int,
+    steps: int,
+    item_bytes: int,
+    kept: int = 0,
 ) -> int:
     r"""Return an estimate of the memory of a run without the data set.
 
     .. math::
         M = s\,C\,(10\,\sum_l n_{l-1} n_l + 10\,n_L \sum_l n_l + 48\,B\,\sum_l n_l
-            + 2 B \sum_l d_l n_{l-1}) + 2 B T n_0 (1 + s)
+            + 2 B \sum_l d_l n_{l-1}) + 2 B T n_0 (1 + s) + 8 B K
 
     Args:
         layers: sizes n_0 to n_L.
@@ -33,6 +43,7 @@ def estimate_bytes(
         batch: B, samples side by side.
         steps: T, the longest presentation.
         item_bytes: s, bytes of a number.
+        kept: K, numbers in float64 that the rule keeps per sample for all its models, until its update.
     """
     neurons = sum(layers[1:])
     synapses = sum(pre * post for pre, post in pairwise(layers))
@@ -40,4 +51,5 @@ def estimate_bytes(
     shown = PRESENTATIONS * batch
     waiting = sum(delay * pre for delay, pre in zip(delay_steps, layers, strict=False))
     per_chip = WEIGHT_COPIES * synapses + shown * (STATE_COPIES * neurons + waiting)
-    return item_bytes * chips * per_chip + shown * steps * layers[0] * (1 + item_bytes)
+    presented = shown * steps * layers[0] * (1 + item_bytes)
+    return item_bytes * chips * per_chip + presented + MODEL_BYTES * batch * kept

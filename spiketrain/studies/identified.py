@@ -62,7 +62,7 @@ def time_to_identify(progress: pd.DataFrame, columns: Sequence[str], tolerance: 
         tolerance: in degrees.
     """
     rows = []
-    before = progress[progress["epoch"] == 0].sort_values("batch")
+    before = progress[progress["epoch"] == 0].sort_values("batch", kind="stable")
     for names, group in before.groupby([*columns, "chip"], sort=False, dropna=False):
         far = group[(group["angle_1"] - group["angle_1"].iloc[-1]).abs() > tolerance]
         settled = group if far.empty else group[group["batch"] > far["batch"].max()]

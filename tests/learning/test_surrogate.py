@@ -1,6 +1,9 @@
 """Surrogate BPTT: the unrolled design is the chip, and its gradient descends."""
 
+import gc
+
 import pytest
+import snntorch
 import torch
 
 from learning.model import Model
@@ -83,3 +86,19 @@ def test_what_snntorch_cannot_express_is_refused():
     for neuron in (LIF(refractory_ms=2.0), LIF(reset=-0.5), Rate()):
         with pytest.raises(UnsupportedError):
             SurrogateBPTT().check(chain(SIZES, neuron))
+
+
+def test_nothing_of_an_update_stays_in_memory():
+    chips, model = chip_and_model("currents")
+    batch, rule = batch_of(), SurrogateBPTT()
+    seen = observe(chips, model, batch)
+    listed = len(snntorch.SpikingNeuron.instances)
+    gc.collect()
+    gc.disable()  # what only the collector can free grows with every batch
+    try:
+        rule.update(batch, seen, model)
+        alive = [o for o in gc.get_objects() if issubclass(type(o), torch.Tensor) and o.grad_fn is not None]
+    finally:
+        gc.enable()
+    assert not alive
+    assert len(snntorch.SpikingNeuron.instances) == listed

@@ -140,6 +140,17 @@ def test_memory_grows_with_chips_and_layers() -> None:
     assert both[0] < both[1] < 2.01 * both[0]
 
 
+def test_what_a_rule_unrolls_is_counted_for_every_model() -> None:
+    unrolled = ("rule.name=surrogate_bptt", "mismatch.chips=50", "simulator.name=torch")
+    in_loop = experiment(*unrolled).estimate_memory_bytes()
+    offline = experiment(*unrolled, "training.arm=offline").estimate_memory_bytes()
+    one = experiment("mismatch.chips=50", "simulator.name=torch").estimate_memory_bytes()
+    assert in_loop - one == pytest.approx(50 * (offline - one))
+    built = experiment(*unrolled)
+    numbers = 50 * built.training.batch * built.simulator.steps()[0] * sum(built.build_network().sizes[1:])
+    assert 8 * 10 * numbers < in_loop - one < 8 * 20 * numbers
+
+
 def test_weights_alone_are_more_than_a_tenth_of_the_estimate() -> None:
     """The estimate follows its terms: with one sample, ten copies of the weights are nearly all."""
     weights = 8 * (1000 * 1000 + 1000 * 10)
