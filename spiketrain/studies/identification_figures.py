@@ -8,21 +8,35 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.style import INK, blank, colour
 
-__all__ = ["progress_curves", "scatter"]
+__all__ = ["progress_curves", "scatter", "training_curves"]
 
 SCATTERED = 6
 """Panels of the scatter plot."""
 
-CURVES = (("angle_1", "angle of Q to Jᵀ (°)"), ("gain_r2_identified_1", "R² of the gains"))
+BANDS = "Means over the chips; bands from the lowest to the highest chip."
+
+LABELS = {"batch": "batches shown", "epoch": "epochs trained"}
+
+SHOWN = (("angle_1", "angle of Q to Jᵀ (°)"), ("gain_r2_identified_1", "R² of the gains"))
+"""What is drawn against the batches shown; of the first hidden layer."""
+
+TRAINED = (
+    ("angle_q_jt", "angle of Q to Jᵀ (°)"),
+    ("angle_q_jpinv", "angle of Q to J⁺ (°)"),
+    ("c2_ratio", "condition 2"),
+    ("min_re_eig_jq", "smallest eigenvalue of JQ"),
+)
+"""What is drawn against the epochs trained; of all layers together."""
 
 
 def progress_curves(progress: pd.DataFrame, columns: Sequence[str], panels: Sequence[str]) -> Drawing:
-    """Draw angle and R² against the batches shown, a row per level of `panels`.
+    """Draw angle and R² against the batches shown before training, a row per level of `panels`.
 
     Args:
         progress: a row per cell, moment and chip.
@@ -30,42 +44,88 @@ def progress_curves(progress: pd.DataFrame, columns: Sequence[str], panels: Sequ
         panels: those of them that get rows of their own; the others are lines.
     """
     data = progress[progress["epoch"] == 0]
-    series = [name for name in columns if name not in panels]
-    levels = list(itertools.product(*(dict.fromkeys(data[name]) for name in panels)))
-    lines = list(dict.fromkeys(data[series].itertuples(index=False, name=None))) if series else [()]
-    figure, axes = blank(len(levels), len(CURVES), 1.0 + 2.8 * len(levels), sharex=True, sharey="col")
-    for row, level in zip(axes, levels, strict=True):
-        part = data
-        for name, value in zip(panels, level, strict=True):
-            part = part[part[name] == value]
-        for ax, (measure, label) in zip(row, CURVES, strict=True):
-            _curves(ax, part, series, lines, measure)
-            ax.set_ylabel(label)
-            ax.set_title(", ".join(str(value) for value in level))
-        row[1].axhline(0.0, color=INK, linewidth=0.6)
-    for ax in axes[-1]:
-        ax.set_xlabel("batches shown")
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure = _drawn(data, "batch", SHOWN, columns, panels)
+    for ax in figure.axes[1::2]:
+        ax.axhline(0.0, color=INK, linewidth=0.6)
     last = data[data["batch"] == data["batch"].max()]["angle_1"]
     return Drawing(
         "identification",
         "Identification",
         f"The angle of Q to the true response ends between {last.min():.1f} and {last.max():.1f} degrees.",
-        "First hidden layer. Means over the chips; bands from the lowest to the highest chip.",
+        f"First hidden layer. {BANDS}",
         figure,
         data,
     )
 
 
+def training_curves(progress: pd.DataFrame, columns: Sequence[str], panels: Sequence[str]) -> Drawing:
+    """Draw how Q fits the true response while the weights are trained; see `progress_curves`.
+
+    Epoch 0 is the end of identification. Condition 2 is the share of Q in the row space of J, 1 where
+    the controller finds the smallest currents that reach the target; condition 1 asks that the
+    eigenvalues of JQ have positive real parts, so that the loop is stable.
+
+    Source: Meulemans et al. 2021, arXiv:2106.07887, conditions 1 and 2.
+    """
+    moments = progress.sort_values(["epoch", "batch"], kind="stable")
+    data = moments.groupby([*columns, "chip", "epoch"], sort=False, dropna=False).tail(1)
+    figure = _drawn(data, "epoch", TRAINED, columns, panels)
+    for ax in figure.axes[3::4]:
+        ax.axhline(0.0, color=INK, linewidth=0.6)
+    last = data[data["epoch"] == data["epoch"].max()]
+    return Drawing(
+        "training",
+        "While the weights are trained",
+        f"After training the angle of Q to Jᵀ is between {last['angle_q_jt'].min():.1f} and "
+        f"{last['angle_q_jt'].max():.1f} degrees, condition 2 between {last['c2_ratio'].min():.2f} and "
+        f"{last['c2_ratio'].max():.2f}.",
+        f"All layers. {BANDS}",
+        figure,
+        data,
+    )
+
+
+def _drawn(
+    data: pd.DataFrame,
+    x: str,
+    curves: Sequence[tuple[str, str]],
+    columns: Sequence[str],
+    panels: Sequence[str],
+) -> Figure:
+    """Draw the measures `curves` against `x`: a column per measure, a row per level of `panels`."""
+    series = [name for name in columns if name not in panels]
+    levels = list(itertools.product(*(dict.fromkeys(data[name]) for name in panels)))
+    lines = list(dict.fromkeys(data[series].itertuples(index=False, name=None))) if series else [()]
+    figure, axes = blank(len(levels), len(curves), 1.0 + 2.8 * len(levels), sharex=True, sharey="col")
+    for row, level in zip(axes, levels, strict=True):
+        part = data
+        for name, value in zip(panels, level, strict=True):
+            part = part[part[name] == value]
+        for ax, (measure, label) in zip(row, curves, strict=True):
+            _curves(ax, part, x, measure, series=series, lines=lines)
+            ax.set_ylabel(label)
+            ax.set_title(", ".join(str(value) for value in level))
+    for ax in axes[-1]:
+        ax.set_xlabel(LABELS[x])
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
 def _curves(
-    ax: Axes, part: pd.DataFrame, series: list[str], lines: list[tuple[Any, ...]], measure: str
+    ax: Axes,
+    part: pd.DataFrame,
+    x: str,
+    measure: str,
+    *,
+    series: Sequence[str],
+    lines: Sequence[tuple[Any, ...]],
 ) -> None:
     """Draw a panel; a line looks the same in all of them."""
-    groups = part.groupby(series, sort=False, dropna=False) if series else [((), part)]
+    groups = part.groupby(list(series), sort=False, dropna=False) if series else [((), part)]
     for names, group in groups:
         index = lines.index(names)
-        means = group.groupby("batch")[measure].agg(["mean", "min", "max"])
+        means = group.groupby(x)[measure].agg(["mean", "min", "max"])
         name = ", ".join(str(n) for n in names) or "all"
         ax.plot(means.index, means["mean"], marker="o", markersize=3, color=colour(index), label=name)
         ax.fill_between(means.index, means["min"], means["max"], color=colour(index), alpha=0.15, linewidth=0)

@@ -13,7 +13,7 @@ from spiketrain.config import dump_yaml
 from spiketrain.record.files import write_text
 from spiketrain.studies.figures import against, words
 from spiketrain.studies.folder import Cells, StudyFolder
-from spiketrain.studies.identification_figures import progress_curves, scatter
+from spiketrain.studies.identification_figures import progress_curves, scatter, training_curves
 from spiketrain.studies.identify import GAINS, PROGRESS, identify_cell
 from spiketrain.studies.page import Page, Sheet, drawn
 from spiketrain.studies.parts import IdentifyPart
@@ -102,6 +102,8 @@ def _page(study: Study, part: IdentifyPart, progress: pd.DataFrame, gains: pd.Da
     varied = [name for name in columns if progress[name].nunique(dropna=False) > 1]
     with drawn():
         drawings = [progress_curves(progress, varied, panels)]
+        if progress["epoch"].any():
+            drawings.append(training_curves(progress, varied, panels))
         if part.x is not None:
             known = sheets[0].data
             known = known[known["layer"] == known["layer"].min()]

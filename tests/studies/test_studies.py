@@ -250,7 +250,10 @@ def test_identified_feedback_knows_the_chip_better_than_the_design(tmp_path: Pat
     gains = pd.read_csv(tmp_path / "s" / "gains.csv")
     assert len(gains) == 2 * 12
     figures = {path.stem for path in (tmp_path / "s" / "figures").glob("*.svg")}
-    assert figures == {"identification", "gain_r2_against_batch_size", "batches_against_batch_size", "gains"}
+    assert figures == {
+        *("identification", "training", "gains"),
+        *("gain_r2_against_batch_size", "batches_against_batch_size"),
+    }
     assert "identified minus nominal" in page.read_text(encoding="utf-8")
 
 
