@@ -47,17 +47,26 @@ class IdentifiedFeedback(FeedbackWeights):
     Source: simultaneous perturbation, Spall 1992 (doi:10.1109/9.119632); the use of noise to learn
     the controller's feedback is that of Meulemans et al. 2021, arXiv 2106.07887, section 4.
 
+    A chip that answers more strongly than the design can make a loop unstable whose gains were chosen on
+    others. With `loop_gain` the output layer gets currents too, and all weights of a chip are multiplied by
+
+    .. math:: \min\left(1, \frac{g}{\max_i |\lambda_i(\sum_l \bar J_l Q_l)|}\right)
+
+    so that the proportional gain times g bounds what goes around its loop.
+
     Args:
         warmup: batches shown before training, to measure on; the weights start at random.
         every: one in how many training batches is also measured on; 0 for none.
         eta: weight of a new measurement in the running mean, in (0, 1].
         sigma: size of the currents, > 0.
+        loop_gain: g > 0, or None for no bound.
     """
 
     warmup: int = 20
     every: int = 4
     eta: float = 0.02
     sigma: float = 0.5
+    loop_gain: float | None = None
 
     origin: ClassVar[str] = "identified"
 
@@ -72,27 +81,49 @@ class IdentifiedFeedback(FeedbackWeights):
             raise InputError("rule.feedback.eta", self.eta, "a number in (0, 1]")
         if not self.sigma > 0:
             raise InputError("rule.feedback.sigma", self.sigma, "a number > 0")
+        if self.loop_gain is not None and not self.loop_gain > 0:
+            raise InputError("rule.feedback.loop_gain", self.loop_gain, "a number > 0, or none")
 
     @property
     def warmup_batches(self) -> int:
         return self.warmup
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
-        model.memory |= {f"{JACOBIAN}.{i}": q for i, q in enumerate(random_weights(model, self.scale))}
+        responses = random_weights(model, self.scale)
+        if self.loop_gain is not None:
+            responses.append(identity(model))
+        model.memory |= {f"{JACOBIAN}.{i}": response for i, response in enumerate(responses)}
         model.memory |= {COUNT: torch.zeros(2, dtype=torch.int64)}
         return self.current(model)
 
     def current(self, model: Model) -> tuple[Tensor, ...]:
         hidden = range(model.network.depth - 1)
-        return (*(scaled(model.memory[f"{JACOBIAN}.{i}"], self.scale) for i in hidden), identity(model))
+        own = (*(scaled(model.memory[f"{JACOBIAN}.{i}"], self.scale) for i in hidden), identity(model))
+        if self.loop_gain is None or not int(model.memory[COUNT][1]):
+            return own
+        bounded = self._bound(own, model)
+        return tuple(bounded * weights for weights in own)
+
+    def _bound(self, feedback: tuple[Tensor, ...], model: Model) -> Tensor:
+        """Return what the weights of every chip are multiplied by, ``(chips, 1, 1)``."""
+        assert self.loop_gain is not None
+        loop = torch.stack(
+            [
+                torch.matmul(model.memory[f"{JACOBIAN}.{i}"], weights.transpose(1, 2))
+                for i, weights in enumerate(feedback)
+            ]
+        ).sum(0)
+        largest: Tensor = torch.linalg.eigvals(loop).abs().amax(-1)
+        return (self.loop_gain / largest.clamp(min=1e-9)).clamp(max=1.0).view(-1, 1, 1)
 
     def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         noise = self._noise(batch, model)
+        output = (None,) * (model.network.depth - len(noise))
         return tuple(
             model.stimulus.phase(
                 name,
                 batch,
-                currents=(*(sign * n for n in noise), None),
+                currents=(*(sign * n for n in noise), *output),
                 start="identify",
                 shared_input=True,
             )
@@ -122,9 +153,10 @@ class IdentifiedFeedback(FeedbackWeights):
         }
 
     def _noise(self, batch: Batch, model: Model) -> list[Tensor]:
-        """Return the currents into the hidden layers, ``(batch, n)``; the same for all chips."""
+        """Return the currents into the layers that are measured, ``(batch, n)``; the same for all chips."""
         signs = []
-        for index, layer in enumerate(model.network.layers[:-1]):
+        measured = model.network.layers if self.loop_gain is not None else model.network.layers[:-1]
+        for index, layer in enumerate(measured):
             generator = model.seeds.child("identify", *batch.key, index).generator()
             draw = generator.integers(0, 2, (batch.x.shape[0], layer.size))
             signs.append(self.sigma * (2.0 * torch.from_numpy(draw).double() - 1.0))

@@ -1,5 +1,7 @@
 """Feedback weights that are learnt must find the true chips, mismatch included."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -39,6 +41,33 @@ def test_identified_feedback_becomes_the_mean_jacobian(cv):
     for found, wanted in zip(model.feedback[:-1], truth[:-1], strict=True):
         assert torch.cosine_similarity(found.flatten(1), wanted.flatten(1)).min() > 0.97
         assert torch.allclose(found.norm(dim=(1, 2)), wanted.norm(dim=(1, 2)), rtol=0.1)
+
+
+def test_a_bound_on_the_loop_makes_all_weights_of_a_strong_chip_smaller():
+    """The loop's largest eigenvalue, the output layer's own response in it, is at most the bound."""
+    feedback = IdentifiedFeedback(0.3, warmup=60, eta=0.02, sigma=0.1, loop_gain=0.8)
+    model, chips = student(chips=6, cv=0.4, **COARSE)
+    rule = DeepFeedbackControl(feedback=feedback)
+    rule.start(model)
+    assert torch.equal(
+        feedback.current(model)[-1], torch.eye(model.network.outputs).double().expand(6, -1, -1)
+    )
+    warm_up(rule, model, chips, 60)
+    bounded, free = model.feedback, replace(feedback, loop_gain=None).current(model)
+    factors = torch.stack(
+        [b.norm(dim=(1, 2)) / f.norm(dim=(1, 2)) for b, f in zip(bounded, free, strict=True)]
+    )
+    assert torch.allclose(factors, factors[0].expand_as(factors)), "one factor for all layers of a chip"
+    response = [j.mean(1) for j in true_state(chips, model, samples(5, 256)).response]
+
+    def largest(weights):
+        loop = sum(torch.matmul(j, q.transpose(1, 2)) for j, q in zip(response, weights, strict=True))
+        return torch.linalg.eigvals(loop).abs().amax(-1)
+
+    strong = factors[0] < 1.0
+    assert strong.any()
+    assert torch.allclose(largest(bounded)[strong], torch.full((int(strong.sum()),), 0.8).double(), rtol=0.1)
+    assert (largest(free)[strong] > 0.75).all()
 
 
 def test_learned_feedback_meets_condition_two():
@@ -109,6 +138,7 @@ def test_measurements_are_interleaved_as_often_as_asked():
         (lambda: IdentifiedFeedback(warmup=0, every=0), "every"),
         (lambda: LearnedFeedback(warmup=0, every=0), "every"),
         (lambda: IdentifiedFeedback(eta=0.0), "eta"),
+        (lambda: IdentifiedFeedback(loop_gain=0.0), "loop_gain"),
         (lambda: LearnedFeedback(None), "scale"),
         (lambda: OnlineFeedback(highpass_ms=0.0), "highpass_ms"),
         (lambda: RandomFeedback(-1.0), "scale"),
