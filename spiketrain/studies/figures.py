@@ -16,6 +16,9 @@ __all__ = ["against", "differences"]
 
 MARKERS = "osD^vP*X"
 
+LEGEND_CHARACTERS, KEY_CHARACTERS = 120, 8
+"""What fits into a line of a legend, and what the key of an entry takes of it."""
+
 
 def against(
     summary: pd.DataFrame, *, x: str, series: Sequence[str], panels: Sequence[str], outcome: str
@@ -49,7 +52,10 @@ def against(
     drawn = {
         label: line for ax in places for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(drawn.values(), drawn, loc="outside lower center", ncols=min(4, max(1, len(drawn))))
+    fitting = LEGEND_CHARACTERS // (max(map(len, drawn), default=0) + KEY_CHARACTERS)
+    figure.legend(
+        drawn.values(), drawn, loc="outside lower center", ncols=max(1, min(4, fitting, len(drawn)))
+    )
     last = summary[summary[x] == summary[x].max()]
     ends = "; ".join(
         f"{_called(row, [*series, *panels])} {row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
