@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.style import INK, blank, colour
 
-__all__ = ["against", "differences"]
+__all__ = ["against", "differences", "legend", "words"]
 
 MARKERS = "osD^vP*X"
 
@@ -49,13 +50,7 @@ def against(
         ax.set_axis_off()
     for row in axes:
         row[0].set_ylabel(words(outcome))
-    drawn = {
-        label: line for ax in places for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    fitting = LEGEND_CHARACTERS // (max(map(len, drawn), default=0) + KEY_CHARACTERS)
-    figure.legend(
-        drawn.values(), drawn, loc="outside lower center", ncols=max(1, min(4, fitting, len(drawn)))
-    )
+    legend(figure)
     last = summary[summary[x] == summary[x].max()]
     ends = "; ".join(
         f"{_called(row, [*series, *panels])} {row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
@@ -69,6 +64,16 @@ def against(
         figure,
         summary,
     )
+
+
+def legend(figure: Figure) -> None:
+    """Put one legend below all panels, with every line that any of them has."""
+    drawn = {
+        label: line for ax in figure.axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    fitting = LEGEND_CHARACTERS // (max(map(len, drawn), default=0) + KEY_CHARACTERS)
+    wide = max(1, min(4, fitting, len(drawn)))
+    figure.legend(drawn.values(), drawn, loc="outside lower center", ncols=wide)
 
 
 def _lines(ax: Axes, part: pd.DataFrame, x: str, series: Sequence[str], lines: Sequence[str]) -> None:

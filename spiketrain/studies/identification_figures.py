@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.style import INK, blank, colour
+from spiketrain.studies.figures import legend
 
 __all__ = ["progress_curves", "scatter", "training_curves"]
 
@@ -108,7 +109,7 @@ def _drawn(
     for ax in axes[-1]:
         ax.set_xlabel(LABELS[x])
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    legend(figure)
     return figure
 
 
@@ -155,7 +156,7 @@ def scatter(gains: pd.DataFrame, columns: Sequence[str]) -> Drawing:
     for ax in places[len(shown) :]:
         ax.set_axis_off()
     axes[0][0].set_ylabel("gain known to the controller")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend(figure)
     return Drawing(
         "gains",
         "Gains of single neurons",

@@ -275,6 +275,8 @@ def test_curves_of_identification_get_a_row_per_level() -> None:
     figure = progress_curves(pd.DataFrame(rows), ["form", "sigma"], ["form"]).figure
     assert [len(ax.lines) for ax in figure.axes] == [2, 3, 2, 3], "two sigmas, and a line at R² = 0"
     assert list(figure.axes[0].lines[1].get_ydata()) == pytest.approx([40.7, 8.7])
+    later = progress_curves(pd.DataFrame(rows[2:]), ["form", "sigma", "chip"], ["form"]).figure
+    assert len(later.legends[0].get_texts()) == 4, "a line that the first panel lacks is in the legend too"
 
 
 def test_a_search_gives_every_candidate_its_budget_on_other_chips(tmp_path: Path, options: Options) -> None:
