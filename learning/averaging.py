@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import final
 
 from torch import Tensor, nn
@@ -49,7 +50,7 @@ class WeightAverage:
         """Return the averaged weights, with the model's present feedback weights."""
         values = [p.detach().clone() for p in self._averaged.module.parameters()]
         count = len(self.model.forward_weights)
-        return Weights(tuple(values[:count]), tuple(values[count:]), self.model.weights().feedback)
+        return replace(self.model.weights(), forward=tuple(values[:count]), bias=tuple(values[count:]))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything needed to go on."""

@@ -36,8 +36,8 @@ class Draw:
         self.shadows = [self._shadows(index) for index in range(network.depth)] if own else self.neurons
         self.weights = [self._synapses(index) for index in range(len(network.connections))]
         self.feedback = [
-            self._factors("feedback", ("layer", index), (network.outputs, layer.size))
-            for index, layer in enumerate(network.layers)
+            self._factors("feedback", ("layer", index), shape)
+            for index, shape in enumerate(network.feedback_shapes)
         ]
         self.bias = [
             self._factors("bias_weight", ("layer", index), (layer.size,))
@@ -56,6 +56,7 @@ class Draw:
             readout=self.readout,
             delays=self.delays,
             synapses=tuple(self.weights),
+            relay=weights.relay,
         )
 
     def _biased(

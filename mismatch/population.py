@@ -140,7 +140,7 @@ def draw(network: Network, spec: MismatchSpec) -> Population:
                 ones(n.size) * (own["bias"] if own else float(getattr(n.neuron, "bias", 0.0)))
                 for n, own in zip(network.layers, spec.neurons or ({},) * network.depth, strict=True)
             ),
-            feedback=tuple(ones(network.outputs, layer.size) for layer in network.layers),
+            feedback=tuple(ones(*shape) for shape in network.feedback_shapes),
         )
     )
     for name, kind in spec.kinds:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rate_bridge.seeds import SeedTree
 from spiking.neurons.base import Values
+from spiking.presentation import Relay
 
 __all__ = ["Hardware", "NoiseCurrent"]
 
@@ -40,7 +41,7 @@ class Hardware:
             programmed bias and its deviation.
         shadows: the same for the basal shadow membranes.
         weights: effective forward weights per connection, ``(chips, n_pre, n_post)``.
-        feedback: effective feedback weights per layer, ``(chips, n_out, n)``, or empty.
+        feedback: effective feedback weights per layer, of `Network.feedback_shapes`, or empty.
         readout: gains and offsets of the read-out and the controller, each ``(chips, n_out)``:
             the controller sees ``gain * trace + offset`` and works with ``kp`` and ``ki`` times its
             nominal gains.
@@ -50,6 +51,7 @@ class Hardware:
         noise: noise of the membranes, or None.
         synapses: per connection, how much the effective weight changes when the programmed one does,
             ``(chips, n_pre, n_post)``, or None for 1; empty where synapses cannot change by themselves.
+        relay: what layered feedback needs beside its weights, or None.
     """
 
     neurons: tuple[Values, ...]
@@ -60,6 +62,7 @@ class Hardware:
     delays: tuple[Tensor, ...] = ()
     noise: NoiseCurrent | None = None
     synapses: tuple[Tensor | None, ...] = ()
+    relay: Relay | None = None
 
     @property
     def needs(self) -> frozenset[str]:

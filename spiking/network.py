@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value
+from spiking.feedback import Direct, FeedbackPath
 from spiking.neurons.base import Neuron
 
 __all__ = ["Clock", "Connection", "Layer", "Network", "bidirectional", "chain"]
@@ -77,6 +78,7 @@ class Network:
         dt_ms: time step.
         max_rate_hz: the rate that counts as 1.
         readout_tau_ms: time constant of the trace of the last layer's spikes that the controller sees.
+        feedback: how the controller's signal reaches the layers.
     """
 
     inputs: int
@@ -85,6 +87,7 @@ class Network:
     dt_ms: float = 1.0
     max_rate_hz: float = 100.0
     readout_tau_ms: float = 40.0
+    feedback: FeedbackPath = Direct()
 
     def __post_init__(self) -> None:
         for key in ("dt_ms", "max_rate_hz"):
@@ -112,6 +115,12 @@ class Network:
     def outputs(self) -> int:
         """Size of the last layer."""
         return self.layers[-1].size
+
+    @property
+    def feedback_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shapes of the feedback weights of layers 1 to L."""
+        sizes = self.sizes[1:]
+        return tuple(zip(self.feedback.sources(sizes), sizes, strict=True))
 
     @property
     def spike_value(self) -> float:

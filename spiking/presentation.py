@@ -21,6 +21,7 @@ __all__ = [
     "Phase",
     "Plasticity",
     "Recording",
+    "Relay",
     "Snapshot",
     "SpikeDrive",
     "Weights",
@@ -28,6 +29,29 @@ __all__ = [
 
 TRACES = frozenset({"spikes", "voltage", "current", "control", "readout"})
 """Names of what can be recorded in every step."""
+
+
+@dataclass(frozen=True)
+class Relay:
+    """What the layers of a network with layered feedback do with what they receive; see `Layered`.
+
+    Args:
+        strength: κ per layer 1 to L - 1, ``(chips,)``: how much of the relayed signal a neuron gets as current.
+        gates: G per layer 1 to L - 1, its values at `points` rates evenly spaced from `low` to `high`,
+            ``(chips or 1, n or 1, points)``; beyond the ends those of the ends.
+        low: lowest rate per layer 1 to L - 1.
+        high: highest rate per layer 1 to L - 1.
+    """
+
+    strength: tuple[Tensor, ...]
+    gates: tuple[Tensor, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @property
+    def points(self) -> int:
+        """Points of a gate's curve, the same for all layers."""
+        return int(self.gates[0].shape[-1])
 
 
 @dataclass(frozen=True)
@@ -39,12 +63,15 @@ class Weights:
             the mean current ``w * r``.
         bias: per layer 1 to L, ``(chips, n)``: a constant current.
         feedback: per layer 1 to L, ``(chips, n_out, n)``: a control signal u gives the feedback
-            current ``u @ Q``; empty where no controller is used.
+            current ``u @ Q``; with layered feedback, what layer l + 1 passes on reaches layer l through
+            ``(chips, n_above, n)``; empty where no controller is used.
+        relay: what layered feedback needs beside its weights, or None.
     """
 
     forward: tuple[Tensor, ...]
     bias: tuple[Tensor, ...]
     feedback: tuple[Tensor, ...] = ()
+    relay: Relay | None = None
 
 
 @dataclass(frozen=True)
@@ -257,6 +284,8 @@ class Snapshot:
             ``(chips, batch, delay_steps - 1, n_pre)``.
         trace: the read-out trace, ``(chips, batch, n_out)``.
         integral: the controller's integral, ``(chips, batch, n_out)``.
+        gates: with layered feedback, the activity x that the gates of layers 1 to L - 1 see,
+            ``(chips, batch, n)``; empty elsewhere, or where it is 0.
         sent: on machines that send changes, what layers 0 to L have told others of their activities,
             ``(chips, batch, n)`` (the input's with one chip for all); empty elsewhere, or where it is 0.
     """
@@ -268,6 +297,7 @@ class Snapshot:
     trace: Tensor
     integral: Tensor
     sent: tuple[Tensor, ...] = ()
+    gates: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -281,6 +311,8 @@ class Recording:
         basal: the shadows' rates per layer 1 to L, or empty.
         control: mean control signal u over the window, ``(chips, batch, n_out)``, or None.
         readout: the read-out trace at the end, ``(chips, batch, n_out)``.
+        apical: with layered feedback under control, what layers 1 to L received, the mean of a over the window,
+            ``(chips, batch, n)``; the last is `control`. Empty elsewhere.
         correlation: with `Phase.noise`, per layer 1 to L, the mean of C over samples and window,
             ``(chips, n_out, n)``; see `Noise`.
         changes: with `Phase.plasticity`, one per connection.
@@ -296,6 +328,7 @@ class Recording:
     correlation: tuple[Tensor, ...] = ()
     changes: tuple[Change, ...] = ()
     traces: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)
+    apical: tuple[Tensor, ...] = ()
 
 
 Observation = Mapping[str, Recording]

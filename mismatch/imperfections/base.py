@@ -54,8 +54,7 @@ class Die:
             for index, c in enumerate(self.network.connections, start=1)
         }
         return forward | {
-            f"feedback.{index}": (self.network.outputs, layer.size)
-            for index, layer in enumerate(self.network.layers, start=1)
+            f"feedback.{index}": shape for index, shape in enumerate(self.network.feedback_shapes, start=1)
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -65,4 +65,5 @@ class Arm(ABC):
         def copies(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return tuple(t.expand(spec.chips, *t.shape[1:]).clone() for t in tensors)
 
-        return Weights(copies(weights.forward), copies(weights.bias), copies(weights.feedback))
+        relay = weights.relay and replace(weights.relay, strength=copies(weights.relay.strength))
+        return Weights(copies(weights.forward), copies(weights.bias), copies(weights.feedback), relay)

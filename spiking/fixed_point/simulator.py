@@ -49,6 +49,7 @@ class LoihiSimulator(Simulator):
         self.message_threshold = message_threshold
 
     def check(self, network: Network) -> None:
+        Simulator.check(self, network)
         check_network(network)
         check_messages(network, self.message_threshold)
 

@@ -31,6 +31,9 @@ class Simulator(ABC):
     abilities: ClassVar[frozenset[str]] = frozenset()
     """What it can do of what `Phase.needs` and `Hardware.needs` may name."""
 
+    no_relay: ClassVar[str] = ""
+    """Why it cannot relay feedback from layer to layer, where there is a reason to tell."""
+
     encodings: ClassVar[frozenset[str]] = frozenset({"spikes", "current"})
     """The kinds of input it takes, by the names of `Encoding.kind`."""
 
@@ -45,8 +48,13 @@ class Simulator(ABC):
         """Return whether this machine works here, and what to know or to do about it."""
         return True, "ready"
 
-    def check(self, network: Network) -> None:  # noqa: B027 (most machines run every network)
+    def check(self, network: Network) -> None:
         """Raise `UnsupportedError` where this machine cannot express `network`."""
+        if network.feedback.relayed and "relay" not in self.abilities:
+            fix = self.no_relay or "Take direct feedback, or another simulator."
+            raise UnsupportedError(
+                "network.feedback.name", network.feedback.origin, f"direct, in {self.name}", fix
+            )
 
     @final
     def check_phases(self, phases: Sequence[Phase]) -> None:

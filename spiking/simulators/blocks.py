@@ -134,7 +134,7 @@ def stack(
     targets = _targets(network, group, seen)
     controlled = [phase.controller is not None for phase in group]
     if any(controlled):
-        if not hardware.feedback:
+        if not hardware.feedback or network.feedback.relayed != (hardware.relay is not None):
             raise UnsupportedError("phase.controller", "a controller", "feedback weights programmed first")
         start = _preset_trace(group, targets, start)
     return Block(

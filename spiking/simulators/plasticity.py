@@ -180,6 +180,7 @@ def _joined(outcomes: Sequence[Outcome], *, mean: bool) -> Outcome:
         sums=beside(o.sums for o in outcomes),
         basal=beside(o.basal for o in outcomes),
         control=torch.cat(controls, dim=1) if controls else None,
+        apical=beside(o.apical for o in outcomes),
         final=join([o.final for o in outcomes]),
         traces={name: beside(o.traces[name] for o in outcomes) for name in first.traces},
         correlation=tuple(

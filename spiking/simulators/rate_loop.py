@@ -88,7 +88,13 @@ class RateLoop:
     @staticmethod
     def applies(network: Network, hardware: Hardware, block: Block) -> bool:
         """Whether this loop can run the block; if not, the general one must."""
-        if hardware.needs or block.noise is not None or block.plasticity is not None or block.record:
+        if (
+            hardware.needs
+            or hardware.relay is not None
+            or block.noise is not None
+            or block.plasticity is not None
+            or block.record
+        ):
             return False
         if not isinstance(block.drive, CurrentDrive):
             return False

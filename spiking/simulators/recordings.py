@@ -37,6 +37,8 @@ class Outcome:
         changes: with plasticity, what it came to, one per connection.
         messages: on machines that send changes of activities, how many messages layers 0 to L sent in all
             steps, ``(chips, batch)`` (the input's with one chip for all); empty elsewhere.
+        apical: with layered feedback and a controller, per layer 1 to L - 1, window-weighted sums of what
+            they received, ``(chips, batch, n)``; empty elsewhere.
     """
 
     sums: tuple[Tensor, ...]
@@ -47,6 +49,7 @@ class Outcome:
     correlation: tuple[Tensor, ...] = ()
     changes: tuple[Change, ...] = ()
     messages: tuple[Tensor, ...] = ()
+    apical: tuple[Tensor, ...] = ()
 
 
 def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, part: slice) -> Recording:
@@ -64,9 +67,12 @@ def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, pa
     def rates(sums: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return tuple(s[:, part] * (network.emission_value(layer + 1) / total) for layer, s in enumerate(sums))
 
-    control = None
+    control: Tensor | None = None
+    apical: tuple[Tensor, ...] = ()
     if phase.controller is not None and outcome.control is not None:
         control = outcome.control[:, part] / total
+        if outcome.apical:
+            apical = (*(a[:, part] / total for a in outcome.apical), control)
     traces = {k: tuple(t[:, part] for t in v) for k, v in outcome.traces.items() if k in phase.record}
     if phase.controller is None:
         traces.pop("control", None)
@@ -79,6 +85,7 @@ def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, pa
         correlation=tuple(c / (total * phase.batch) for c in outcome.correlation),
         changes=outcome.changes,
         traces=traces,
+        apical=apical,
     )
 
 

@@ -85,18 +85,21 @@ def _map(start: Snapshot, *others: Snapshot, cat: bool, part: slice | Tensor | N
         rows = [getattr(s, pick) for s in everyone]
         return tuple(do([row[i] for row in rows]) for i in range(len(rows[0])))
 
-    def sent() -> tuple[Tensor, ...]:
-        if not any(s.sent for s in everyone):
+    def optional(pick: str) -> tuple[Tensor, ...]:
+        """Do the same to what may be left out where it is 0."""
+        rows = [getattr(s, pick) for s in everyone]
+        if not any(rows):
             return ()
-        known = next(s.sent for s in everyone if s.sent)
-        rows = [
-            s.sent or tuple(k.new_zeros(k.shape[0], s.trace.shape[1], k.shape[2]) for k in known)
-            for s in everyone
+        known = next(row for row in rows if row)
+        full = [
+            row or tuple(k.new_zeros(k.shape[0], s.trace.shape[1], k.shape[2]) for k in known)
+            for row, s in zip(rows, everyone, strict=True)
         ]
-        return tuple(do([row[i] for row in rows]) for i in range(len(known)))
+        return tuple(do([row[i] for row in full]) for i in range(len(known)))
 
     return Snapshot(
-        sent=sent(),
+        sent=optional("sent"),
+        gates=optional("gates"),
         neurons=states("neurons"),
         shadows=states("shadows"),
         synapse=tensors("synapse"),

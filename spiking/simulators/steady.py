@@ -68,6 +68,7 @@ class SteadySimulator(Simulator):
         self.inputs_seen = _Inputs(self.device, self.dtype)
 
     def check(self, network: Network) -> None:
+        Simulator.check(self, network)
         for layer in network.layers:
             if layer.neuron.emits_spikes:
                 given = layer.neuron.model

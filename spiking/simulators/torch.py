@@ -27,6 +27,7 @@ from spiking.simulators.membrane_noise import Tremble
 from spiking.simulators.plasticity import Traces, difference, in_batches
 from spiking.simulators.rate_loop import RateLoop
 from spiking.simulators.recordings import Outcome
+from spiking.simulators.relay import RelayLoop
 
 __all__ = ["TorchSimulator"]
 
@@ -40,7 +41,7 @@ class TorchSimulator(Simulator):
 
     name: ClassVar[str] = "torch"
     abilities: ClassVar[frozenset[str]] = frozenset(
-        {"noise", "softmax", "delays", "membrane_noise", "plasticity", "eligibility"}
+        {"noise", "softmax", "delays", "membrane_noise", "plasticity", "eligibility", "relay"}
     )
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
@@ -177,10 +178,14 @@ class _Run:
         self.trace = self.to(block.start.trace).clone()
         self.integral = self.to(block.start.integral).clone()
         self.control: Tensor | None = None
+        self.relay: RelayLoop | None = None
+        if hardware.relay is not None:
+            self.relay = RelayLoop(network, hardware, block.start, self.to)
         if block.target is None:
             return
         self.target = self.to(block.target)
-        self.feedback = self._cat(hardware.feedback)
+        if self.relay is None:
+            self.feedback = self._cat(hardware.feedback)
         self.softmax = self.to(block.softmax).view(1, -1, 1) > 0 if bool(block.softmax.any()) else None
         per_sample = [block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled]
         kp, ki, leak, on = (self.to(value).view(1, -1, 1) for value in per_sample)
@@ -200,6 +205,8 @@ class _Run:
         self._deliver(t)
         if self.learning is not None:
             self.learning.emit(t, self._split(self.emitted))
+        if self.relay is not None:
+            self.relay.emit(self._split(self.emitted))
         self.trace.add_(self.emitted[..., self.output], alpha=self.trace_gain)
         self._count(t, signal)
         self._record(signal)
@@ -227,7 +234,7 @@ class _Run:
             for part in self.populations:
                 emitted = part.neuron.step(part.shadow, basal[..., part.columns], part.shadow_constants)
                 self.shadow_emitted[..., part.columns] = emitted
-        apical = torch.matmul(signal, self.feedback) if signal is not None else None
+        apical = self._feed_back(t, signal) if signal is not None else None
         if self.apical is not None:
             apical = self.apical.step(apical, signal, self.window[t] if self.counted[t] else None)
         if self.learning is not None and apical is not None and self.counted[t]:
@@ -241,6 +248,11 @@ class _Run:
         for part in self.populations:
             emitted = part.neuron.step(part.state, current[..., part.columns], part.constants)
             self.emitted[..., part.columns] = emitted
+
+    def _feed_back(self, t: int, signal: Tensor) -> Tensor:
+        if self.relay is not None:
+            return self.relay.step(t, signal)
+        return torch.matmul(signal, self.feedback)
 
     def _learn(self, changes: Sequence[Change]) -> None:
         """Change synapses and biases; membranes feel it from the next step on."""
@@ -317,6 +329,8 @@ class _Run:
             self.basal.addcmul_(self.shadow_emitted, weight)
         if signal is not None and self.control is not None:
             self.control.addcmul_(signal, weight)
+            if self.relay is not None:
+                self.relay.count(weight)
 
     def _record(self, signal: Tensor | None) -> None:
         if not self.traces:
@@ -345,6 +359,7 @@ class _Run:
             traces=traces,
             correlation=self._correlation(),
             changes=self._changes(),
+            apical=tuple(self.relay.sums) if self.relay is not None and self.control is not None else (),
         )
 
     def _changes(self) -> tuple[Change, ...]:
@@ -376,6 +391,7 @@ class _Run:
             history=self._final_history(),
             trace=self.trace,
             integral=self.integral,
+            gates=() if self.relay is None else tuple(self.relay.traces),
         )
 
     def _final_history(self) -> tuple[Tensor, ...]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from rate_bridge.filters import window
+from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.presentation import Controller, CurrentDrive, Phase, Snapshot, SpikeDrive
+from spiking.presentation import Controller, CurrentDrive, Phase, Relay, Snapshot, SpikeDrive
 from spiking.simulators.base import Simulator
 from spiking.simulators.snapshots import initial_snapshot
 
@@ -60,7 +61,7 @@ def random_hardware(network: Network, chips: int, seed: int, *, spread: float = 
             2 * normal(chips, sizes[c.pre], sizes[c.post]) / math.sqrt(sizes[c.pre])
             for c in network.connections
         ),
-        feedback=tuple(0.3 * normal(chips, network.outputs, layer.size) for layer in network.layers),
+        feedback=tuple(0.3 * normal(chips, *shape) for shape in network.feedback_shapes),
         readout={
             "gain": 1 + 0.1 * normal(chips, network.outputs),
             "offset": 0.02 * normal(chips, network.outputs),
@@ -68,6 +69,30 @@ def random_hardware(network: Network, chips: int, seed: int, *, spread: float = 
             "ki": 1 + 0.1 * normal(chips, network.outputs),
         },
     )
+
+
+def random_relay(network: Network, chips: int, seed: int) -> Relay:
+    """Return gates that differ between neurons and chips, below 0 too, over narrow and wide ranges."""
+    g = torch.Generator().manual_seed(seed)
+    hidden = network.layers[:-1]
+    return Relay(
+        strength=tuple(0.2 + torch.rand(chips, generator=g, dtype=torch.float64) for _ in hidden),
+        gates=tuple(torch.randn(chips, layer.size, 7, generator=g, dtype=torch.float64) for layer in hidden),
+        low=tuple(0.1 * index for index, _ in enumerate(hidden)),
+        high=tuple(0.6 + index for index, _ in enumerate(hidden)),
+    )
+
+
+def relayed(problem: Problem) -> Problem:
+    """Return the problem, whose network has layered feedback, with gates programmed."""
+    relay = random_relay(problem.network, problem.hardware.chips, 11)
+    problem.hardware = replace(problem.hardware, relay=relay)
+    return problem
+
+
+def layered(network: Network, **options: float) -> Network:
+    """Return the network with feedback that is relayed from layer to layer."""
+    return replace(network, feedback=Layered(**options))
 
 
 def random_start(network: Network, hardware: Hardware, batch: int, seed: int, *, shadow: bool) -> Snapshot:

@@ -8,7 +8,16 @@ from functools import cache
 
 import pytest
 import torch
-from problems import EVERYTHING, Problem, pair, random_hardware, random_spikes, random_start
+from problems import (
+    EVERYTHING,
+    Problem,
+    layered,
+    pair,
+    random_hardware,
+    random_spikes,
+    random_start,
+    relayed,
+)
 
 from rate_bridge.errors import UnsupportedError
 from rate_bridge.filters import window
@@ -71,6 +80,23 @@ CASES = {
     "constant currents": lambda: pair(chain([16, 20, 5], REFRACTORY), 2, 3, 80, currents=0),
     "currents in time": lambda: pair(chain([16, 20, 5], REFRACTORY, dt_ms=0.5), 2, 3, 80, currents=1),
     "no controller, injected currents": injected,
+    "layered feedback": lambda: relayed(pair(layered(chain([30, 40, 25, 20, 5], NEURON)), 2, 4, 100)),
+    "layered feedback, held neurons, every step": lambda: relayed(
+        pair(layered(loop(), refresh_ms=1.0, trace_ms=15.0), 2, 3, 80)
+    ),
+    "layered feedback, currents, no shadows": lambda: relayed(
+        pair(
+            layered(chain([16, 20, 12, 5], NEURON, dt_ms=0.5), refresh_ms=3.5),
+            2,
+            3,
+            90,
+            currents=1,
+            shadow=False,
+        )
+    ),
+    "layered feedback, spiking and rate layers": lambda: relayed(
+        pair(layered(chain([16, 20, 12, 5], MIXED)), 2, 3, 80)
+    ),
     "spiking and rate layers": lambda: pair(chain([16, 20, 12, 5], MIXED, delay_steps=[1, 1, 2]), 2, 3, 80),
 }
 
@@ -78,6 +104,7 @@ SMALL_CASES = {
     "spikes": lambda: pair(chain([20, 15, 5], NEURON), 2, 3, 60),
     "currents": lambda: pair(chain([20, 15, 5], REFRACTORY), 2, 3, 60, currents=1),
     "rates": lambda: pair(chain([20, 15, 5], [NEURON, Rate("sigmoid", gain=1.5)]), 2, 3, 60),
+    "layered feedback": lambda: relayed(pair(layered(chain([20, 15, 12, 5], NEURON)), 2, 3, 60)),
     # Synapses refuse to go on from spikes under way, so the phase that would do so is left out
     "delays": lambda: without_last(pair(loop(), 2, 3, 60)),
 }
@@ -126,6 +153,8 @@ def compare(network, given, expected):
     if expected.control is not None:
         torch.testing.assert_close(given.control, expected.control, rtol=0, atol=1e-12)
     torch.testing.assert_close(given.readout, expected.readout, rtol=0, atol=1e-12)
+    for ours, theirs in zip(given.apical, expected.apical, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "options"), MACHINES, ids=[name for name, _ in MACHINES])

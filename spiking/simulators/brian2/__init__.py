@@ -81,6 +81,7 @@ class Brian2Simulator(Simulator):
         return True, "compiles its programs once, into the user's cache folder"
 
     def check(self, network: Network) -> None:
+        Simulator.check(self, network)
         for layer in network.layers:
             if layer.neuron.equations(()) is None:
                 raise UnsupportedError(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-__all__ = ["ROWS", "Array", "Chips", "Recorded", "Samples", "Sums", "Variables", "Wires"]
+__all__ = ["ROWS", "Array", "Chips", "Recorded", "Relays", "Samples", "Sums", "Variables", "Wires"]
 
 Array = NDArray[Any]
 
@@ -69,6 +69,36 @@ class Chips(NamedTuple):
     clock: Array
 
 
+class Relays(NamedTuple):
+    """What layered feedback needs; all empty where feedback is direct.
+
+    Args:
+        first: per layer 1 to L, its first column.
+        size: per layer 1 to L, its size.
+        weights: per layer 1 to L, where its feedback weights start in `synapses`.
+        synapses: feedback weights of all layers, row by row, ``(chips, total)``.
+        strength: κ, 0 for outputs, ``(chips, columns)``.
+        curves: values of the gates, ``(chips or 1, columns, points)``.
+        low: lowest rate of every neuron's curve, ``(columns,)``.
+        scale: points per unit of rate, ``(columns,)``.
+        added: what an emission adds to the activity that a gate sees, per layer 1 to L - 1.
+        clock: decay of that activity.
+        every: steps between two refreshes, ``(1,)``.
+    """
+
+    first: Array
+    size: Array
+    weights: Array
+    synapses: Array
+    strength: Array
+    curves: Array
+    low: Array
+    scale: Array
+    added: Array
+    clock: Array
+    every: Array
+
+
 class Samples(NamedTuple):
     """What differs between samples.
 
@@ -100,6 +130,7 @@ class Variables(NamedTuple):
         trace: ``(chips, batch, n_out)``.
         integral: ``(chips, batch, n_out)``.
         drive: bias, constant input and injected current, ``(chips, batch or 1, columns)``.
+        gates: the activity that gates see, ``(chips, batch, columns)``, or empty.
     """
 
     neurons: Array
@@ -109,14 +140,16 @@ class Variables(NamedTuple):
     trace: Array
     integral: Array
     drive: Array
+    gates: Array
 
 
 class Sums(NamedTuple):
-    """Window sums of what was emitted and of u; `basal` is empty where no shadows run."""
+    """Window sums of what was emitted, of u and of what was relayed; empty where there is none."""
 
     emitted: Array
     basal: Array
     control: Array
+    apical: Array
 
 
 class Recorded(NamedTuple):

@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from spiking.simulators.compiled.arrays import ROWS, Chips, Recorded, Samples, Sums, Variables, Wires
+from spiking.simulators.compiled.arrays import ROWS, Chips, Recorded, Relays, Samples, Sums, Variables, Wires
 
 __all__ = ["CONSTANTS", "STATES", "simulate"]
 
@@ -182,6 +182,80 @@ def _feed_back(u: Array, weights: Array, rows: int, current: Array) -> None:
 
 
 @_part
+def _gate(x: float, curve: Array, low: float, scale: float) -> float:
+    """Return the value at `x` of straight lines between the points of `curve`."""
+    place, last = (x - low) * scale, curve.shape[0] - 1
+    if not place > 0:
+        return curve[0]
+    if place >= last:
+        return curve[last]
+    below = int(place)
+    return curve[below] + (place - below) * (curve[below + 1] - curve[below])
+
+
+@_part
+def _refresh(u: Array, seen: Array, relays: Relays, c: int, apical: Array, passed: Array) -> None:
+    """Set what hidden layers receive, from the outputs' control signal downwards, four rows at a time."""
+    synapses, curves = relays.synapses[c], relays.curves[c if relays.curves.shape[0] > 1 else 0]
+    layers = relays.size.shape[0]
+    for layer in range(layers - 2, -1, -1):
+        above, width, first = relays.size[layer + 1], relays.size[layer], relays.first[layer]
+        for i in range(above):
+            if layer == layers - 2:
+                passed[i] = u[i]
+            else:
+                j = relays.first[layer + 1] + i
+                passed[i] = _gate(seen[j], curves[j], relays.low[j], relays.scale[j]) * apical[j]
+        to, table = apical[first:], synapses[relays.weights[layer] :]
+        for j in range(width):
+            to[j] = 0
+        whole = above - above % 4
+        for i in range(0, whole, 4):
+            a, b, d, e = passed[i], passed[i + 1], passed[i + 2], passed[i + 3]
+            p, q = table[i * width :], table[(i + 1) * width :]
+            r, s = table[(i + 2) * width :], table[(i + 3) * width :]
+            for j in range(width):
+                to[j] += a * p[j] + b * q[j] + d * r[j] + e * s[j]
+        for i in range(whole, above):
+            a, p = passed[i], table[i * width :]
+            for j in range(width):
+                to[j] += a * p[j]
+
+
+@_part
+def _reach(u: Array, relays: Relays, c: int, apical: Array, current: Array) -> None:
+    """Set the feedback currents: what was relayed to hidden layers, and what outputs get themselves."""
+    strength, layers = relays.strength[c], relays.size.shape[0]
+    first, width = relays.first[layers - 1], relays.size[layers - 1]
+    table = relays.synapses[c][relays.weights[layers - 1] :]
+    for j in range(first):
+        current[j] = strength[j] * apical[j]
+    for j in range(width):
+        current[first + j] = 0
+    for k in range(width):
+        for j in range(width):
+            current[first + j] += u[k] * table[k * width + j]
+
+
+@_part
+def _watch(index: Array, starts: Array, layers: int, relays: Relays, seen: Array) -> None:
+    """Let the activities that gates see decay, and add what hidden layers emit."""
+    kept = relays.clock[0]
+    for j in range(relays.first[layers - 1]):
+        seen[j] *= kept
+    for layer in range(layers - 1):
+        first, added = relays.first[layer], relays.added[layer]
+        for n in range(starts[layer], starts[layer + 1]):
+            seen[first + index[n]] += added
+
+
+@_part
+def _add_scaled(values: Array, weight: float, sums: Array) -> None:
+    for j in range(sums.shape[0]):
+        sums[j] += weight * values[j]
+
+
+@_part
 def _add_row(x: float, weights: Array, row: int, to: Array) -> None:
     values = weights[row]
     for j in range(values.shape[0]):
@@ -283,6 +357,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     start: Variables,
     sums: Sums,
     recorded: Recorded,
+    relays: Relays,
 ) -> None:
     """Run every `stride`-th (chip, sample) from `first` on, in place; the step order is docs/model.md's.
 
@@ -298,6 +373,8 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     has_shadow = sums.basal.shape[0] > 0
     held = chips.constants.shape[1] > 3
     rows = chips.feedback.shape[1]
+    relayed = relays.size.shape[0] > 0
+    every = relays.every[0] if relayed else 1
     has_values, has_spikes = samples.values.shape[0] > 0, samples.spikes.shape[0] > 0
     # what a step touches is the thread's own, so that no two threads write to one cache line
     v, waiting = np.empty(columns, kind), np.empty(columns, kind)
@@ -305,7 +382,13 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     synapse, drive, fed_back = np.empty(columns, kind), np.empty(columns, kind), np.empty(columns, kind)
     counts, basal = np.empty(columns, kind), np.empty(columns, kind)
     trace, integral, effort = np.empty(outputs, kind), np.empty(outputs, kind), np.empty(outputs, kind)
-    u = np.empty(chips.feedback.shape[1], kind)
+    u = np.empty(max(chips.feedback.shape[1], outputs), kind)
+    seen, apical, received, passed = (
+        np.zeros(columns, kind),
+        np.zeros(columns, kind),
+        np.zeros(columns, kind),
+        np.zeros(columns, kind),
+    )
     emitted, shadow_emitted = np.zeros(columns // 8, np.uint64), np.zeros(columns // 8, np.uint64)
     flags, shadow_flags = emitted.view(np.uint8), shadow_emitted.view(np.uint8)
     tally, shadow_tally = np.zeros(columns // 8, np.uint64), np.zeros(columns // 8, np.uint64)
@@ -341,6 +424,12 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         _clear(effort)
         _clear(u)
         _clear(fed_back)
+        fed = is_controlled and not relayed
+        received_weight = clock[0] * 0
+        if relayed:
+            _copy(start.gates[c, b], seen)
+            _clear(apical)
+            _clear(received)
         for t in range(steps):
             weight = window[t]
             if has_values:
@@ -348,7 +437,15 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 _apply(values, t, input_weights, drive)
             if is_controlled:
                 _control(target, trace, integral, readout, gains, clock[2], u)
-                _feed_back(u, feedback, rows if held else rows - ROWS, fed_back)
+                if relayed:
+                    if t % every == 0:
+                        _add_scaled(apical, received_weight, received)
+                        received_weight = clock[0] * 0
+                        _refresh(u, seen, relays, c, apical, passed)
+                    received_weight += weight
+                    _reach(u, relays, c, apical, fed_back)
+                else:
+                    _feed_back(u, feedback, rows if held else rows - ROWS, fed_back)
             if held:
                 if has_shadow:
                     _advance_held(
@@ -356,7 +453,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                     )
                 _advance_held(v, waiting, synapse, drive, fed_back, constants, flags)
                 _decay(synapse, decay)
-            elif is_controlled and has_shadow:
+            elif fed and has_shadow:
                 _advance_fed(
                     v,
                     shadow,
@@ -372,7 +469,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                     flags,
                     shadow_flags,
                 )
-            elif is_controlled:
+            elif fed:
                 _advance_fed(
                     v,
                     None,
@@ -428,6 +525,8 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             for layer in range(layers):
                 before = starts[layer]
                 starts[layer + 1] = _search(emitted, places[layer], layer_words[layer], index, before)
+            if relayed:
+                _watch(index, starts, layers, relays, seen)
             for w in range(connections):
                 pre, wait, words = wires.pre[w], wires.wait[w], wires.words[w]
                 table, width, post = wires.weights[w], wires.width[w], wires.post[w]
@@ -464,6 +563,10 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         _copy(integral, start.integral[c, b])
         _copy(counts, sums.emitted[c, b])
         _copy(effort, sums.control[c, b])
+        if relayed:
+            _add_scaled(apical, received_weight, received)
+            _copy(received, sums.apical[c, b])
+            _copy(seen, start.gates[c, b])
         if has_shadow:
             _copy(shadow, start.shadows[0, c, b])
             _copy(shadow_waiting, start.shadows[1, c, b])

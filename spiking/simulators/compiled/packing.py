@@ -16,9 +16,20 @@ from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, SpikeDrive
 from spiking.simulators.blocks import Block
-from spiking.simulators.compiled.arrays import ROWS, Array, Chips, Recorded, Samples, Sums, Variables, Wires
+from spiking.simulators.compiled.arrays import (
+    ROWS,
+    Array,
+    Chips,
+    Recorded,
+    Relays,
+    Samples,
+    Sums,
+    Variables,
+    Wires,
+)
 from spiking.simulators.compiled.columns import Columns, as_bytes, wires
 from spiking.simulators.compiled.constants import KnownConstants
+from spiking.simulators.compiled.relays import relays
 
 __all__ = ["Packed", "Packer"]
 
@@ -32,6 +43,7 @@ class Packed(NamedTuple):
     start: Variables
     sums: Sums
     recorded: Recorded
+    relays: Relays
 
 
 @final
@@ -58,7 +70,7 @@ class Packer:
     known: KnownConstants
 
     def pack(self) -> Packed:
-        """Return arrays of which a kernel overwrites the last three."""
+        """Return arrays of which a kernel overwrites start, sums and recorded."""
         columns, outputs = self.columns, self.network.outputs
         return Packed(
             wires(self.network, columns),
@@ -69,8 +81,10 @@ class Packer:
                 self._room(columns.total),
                 self._room(columns.total) if self.block.shadow else self._none(3),
                 self._room(outputs),
+                self._room(columns.total) if self.hardware.relay else self._none(3),
             ),
             self._recorded(),
+            relays(self.network, self.hardware, columns),
         )
 
     def _none(self, dimensions: int) -> Array:
@@ -126,7 +140,7 @@ class Packer:
         return flat
 
     def _feedback(self) -> Array:
-        if self.block.target is None:
+        if self.block.target is None or self.hardware.relay is not None:
             return np.zeros((self.hardware.chips, 0, 0), self.columns.kind)
         outputs = self.network.outputs
         rows = -(-outputs // ROWS) * ROWS
@@ -178,7 +192,15 @@ class Packer:
             trace=self._own(start.trace),
             integral=self._own(start.integral),
             drive=self._drive(),
+            gates=self._gates() if self.hardware.relay else self._none(3),
         )
+
+    def _gates(self) -> Array:
+        given = self.block.start.gates
+        room = np.zeros((self.hardware.chips, self.block.batch, self.columns.total), self.columns.kind)
+        for part, trace in zip(self.columns.split(room), given, strict=False):
+            part[...] = trace.numpy()
+        return room
 
     def _states(self, layers: Sequence[State]) -> Array:
         shape = (len(self.states), self.hardware.chips, self.block.batch, self.columns.total)

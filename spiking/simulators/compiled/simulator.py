@@ -51,6 +51,7 @@ class CompiledSimulator(Simulator):
     """
 
     name: ClassVar[str] = "compiled"
+    abilities: ClassVar[frozenset[str]] = frozenset({"relay"})
 
     def __init__(
         self, device: str = "cpu", dtype: torch.dtype = torch.float64, threads: int | None = None
@@ -66,6 +67,7 @@ class CompiledSimulator(Simulator):
         self._known = KnownConstants()
 
     def check(self, network: Network) -> None:
+        Simulator.check(self, network)
         _module(network)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:

@@ -43,7 +43,13 @@ def unpack(
         control=None if block.target is None else torch.from_numpy(packed.sums.control),
         final=_final(packed, network, block, columns, states),
         traces=traces,
+        apical=_hidden(columns, packed.sums.apical) if block.target is not None else (),
     )
+
+
+def _hidden(columns: Columns, array: Array) -> tuple[Tensor, ...]:
+    """Return the part of every hidden layer of what only networks with layered feedback have."""
+    return _tensors(columns.split(array)[:-1]) if array.size else ()
 
 
 def _tensors(arrays: Sequence[Array]) -> tuple[Tensor, ...]:
@@ -65,6 +71,7 @@ def _final(
         history=_histories(packed, network, block, columns),
         trace=torch.from_numpy(last.trace),
         integral=torch.from_numpy(last.integral),
+        gates=_hidden(columns, last.gates),
     )
 
 

@@ -81,6 +81,7 @@ class LavaSimulator(Simulator):
         return probe()
 
     def check(self, network: Network) -> None:
+        Simulator.check(self, network)
         for layer in network.layers:
             if layer.neuron.model not in MODELS[self.arithmetic]:
                 allowed = ", ".join(sorted(MODELS[self.arithmetic]))

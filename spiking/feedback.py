@@ -1,0 +1,92 @@
+"""How the controller's signal reaches the layers of a network: directly, or relayed from layer to layer."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from rate_bridge.errors import InputError
+
+__all__ = ["Direct", "FeedbackPath", "Layered"]
+
+
+@dataclass(frozen=True)
+class FeedbackPath(ABC):
+    """Which feedback synapses a chip has."""
+
+    plugin_group: ClassVar[str] = "feedback_paths"
+    origin: ClassVar[str]
+    relayed: ClassVar[bool] = False
+    """Whether layers pass on what they receive, through gates."""
+
+    @abstractmethod
+    def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """Return how many signals reach the feedback synapses of every layer 1 to L.
+
+        Args:
+            sizes: of layers 1 to L.
+        """
+
+
+@final
+@dataclass(frozen=True)
+class Direct(FeedbackPath):
+    r"""Every layer has synapses of its own from the controller: :math:`I_{fb,l} = u\, Q_l`.
+
+    Source: Meulemans et al. 2021, arXiv 2106.07887.
+    """
+
+    origin: ClassVar[str] = "direct"
+
+    def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        return (sizes[-1],) * len(sizes)
+
+
+@final
+@dataclass(frozen=True)
+class Layered(FeedbackPath):
+    r"""Every layer has synapses from the apical compartments of the layer above.
+
+    .. math::
+        a_L = u, \qquad a_l = (g_{l+1} \odot a_{l+1})\, B_{l+1}, \qquad g_L = 1, \qquad
+        I_{fb,l} = \kappa_l\, a_l, \qquad I_{fb,L} = u\, Q_L
+
+    The gate of a neuron is a curve over its own recent activity, straight lines between programmed points:
+
+    .. math:: g_l = G_l(x_l), \qquad \tau\, \dot x_l = -x_l + r_l
+
+    What hidden layers receive is refreshed every `refresh_ms`, from the control signal and the activities of that
+    moment, and held in between: on a chip the feedback shares one bus, and in a simulation it would cost more than all
+    spikes, since it is dense and every value is real.
+
+    Source: the relay of errors from layer to layer is that of backpropagation; local, gated and through weights of its
+    own, of Kolen & Pollack 1994 and Akrout et al. 2019, arXiv 1904.05391. See `docs/model.md`.
+
+    Args:
+        refresh_ms: time between two refreshes, whole steps.
+        trace_ms: time constant τ of the activity that the gates see.
+    """
+
+    refresh_ms: float = 10.0
+    trace_ms: float = 40.0
+
+    origin: ClassVar[str] = "layered"
+    relayed: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for key in ("refresh_ms", "trace_ms"):
+            value = getattr(self, key)
+            if not (math.isfinite(value) and 0 < value <= 1e6):
+                raise InputError(
+                    f"network.feedback.{key}", value, "a number of milliseconds, > 0 and at most 1e6"
+                )
+
+    def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        return (*sizes[1:], sizes[-1])
+
+    def refresh_steps(self, dt_ms: float) -> int:
+        """Return the whole steps between two refreshes, one or more."""
+        return max(1, round(self.refresh_ms / dt_ms))
