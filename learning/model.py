@@ -14,7 +14,7 @@ from rate_bridge.calibration import MeasuredTransfer
 from rate_bridge.seeds import SeedTree
 from rate_bridge.transfer import Transfer
 from spiking.network import Network
-from spiking.presentation import Weights
+from spiking.presentation import Relay, Weights
 
 __all__ = ["Model", "OnChip", "Truth"]
 
@@ -75,6 +75,7 @@ class Model(nn.Module):
         super().__init__()
         self.network, self.stimulus, self.chips, self.seeds = network, stimulus, chips, seeds
         self.feedback: tuple[Tensor, ...] = ()
+        self.relay: Relay | None = None
         self.memory: dict[str, Tensor] = {}
         self.truth: Truth | None = None
         self.on_chip: OnChip | None = None
@@ -131,6 +132,11 @@ class Model(nn.Module):
         """Whether the neurons' curves were measured on the chips."""
         return "calibration.rates.0" in self.memory
 
+    @property
+    def has_own_curves(self) -> bool:
+        """Whether every neuron has a curve of its own, measured or as an oracle told it."""
+        return self.truth is not None or self.calibrated
+
     def calibrate(self, curves: Sequence[MeasuredTransfer]) -> None:
         """Use measured curves from now on; they are kept in the memory, so a checkpoint holds them."""
         for index, curve in enumerate(curves):
@@ -154,6 +160,7 @@ class Model(nn.Module):
             forward=tuple(w.detach().clone() for w in self.forward_weights),
             bias=tuple(b.detach().clone() for b in self.bias),
             feedback=tuple(q.clone() for q in self.feedback),
+            relay=self.relay,
         )
 
 

@@ -14,7 +14,7 @@ from learning.model import Model
 from learning.stimulus import Batch
 from rate_bridge.errors import UnsupportedError
 from spiking.network import Network
-from spiking.presentation import Observation, Phase
+from spiking.presentation import Observation, Phase, Relay
 
 __all__ = ["Dense", "LearningRule", "Outer", "Update"]
 
@@ -150,6 +150,45 @@ class LearningRule(ABC):
     def feedback_weights(self, model: Model) -> tuple[Tensor, ...]:
         """Return the feedback weights to program before a presentation; by default as they are."""
         return model.feedback
+
+    @property
+    def relays(self) -> bool:
+        """Whether the rule can use feedback that is relayed from layer to layer."""
+        return False
+
+    @final
+    def check_feedback(self, network: Network) -> None:
+        """Raise `UnsupportedError` where the network relays feedback that the rule does not give."""
+        if network.feedback.relayed and not self.relays:
+            allowed = f"direct: the rule {self.name} has no feedback that layers could relay"
+            raise UnsupportedError("network.feedback.name", network.feedback.origin, allowed)
+        if network.feedback.relayed and network.depth == 1:
+            allowed = "direct: without a hidden layer there is nothing to relay"
+            raise UnsupportedError("network.feedback.name", network.feedback.origin, allowed)
+
+    def relay(self, model: Model) -> Relay | None:
+        """Return what layered feedback needs beside its weights, after `feedback_weights`."""
+        return None
+
+    @final
+    def prepare(self, model: Model) -> None:
+        """Set the model's feedback to what is to be programmed before a presentation."""
+        model.feedback = self.feedback_weights(model)
+        model.relay = self.relay(model)
+
+    @property
+    def follows(self) -> bool:
+        """Whether the feedback weights change with every step of the forward weights; see `follow`."""
+        return False
+
+    def follow(self, changes: tuple[Tensor, ...], model: Model) -> None:
+        """Change the model's feedback weights after a step of its forward weights, where `follows`.
+
+        Args:
+            changes: what the step added to the weights of every connection.
+            model: after the step.
+        """
+        raise NotImplementedError
 
     def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         """Return the phases of a warm-up batch."""

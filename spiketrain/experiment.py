@@ -101,13 +101,17 @@ def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Obs
     """
     rule, model = parts.rule, parts.model
     chips = parts.population(batch)
-    model.feedback = rule.feedback_weights(model)
+    rule.prepare(model)
     model.on_chip = parts.optimizer.on_chip(learning_rate)
     chips.program(model.weights())
     observation = chips.present(rule.presentation(batch, model), *batch.key)
     update = rule.update(batch, observation, model)
+    before = [w.detach().clone() for w in model.forward_weights] if rule.follows else []
     parts.optimizer.apply(update, learning_rate)
     model.remember(update.feedback, update.memory)
+    if rule.follows:
+        pairs = zip(model.forward_weights, before, strict=True)
+        rule.follow(tuple(w.detach() - earlier for w, earlier in pairs), model)
     parts.average.update()
     return update, observation
 
@@ -121,7 +125,7 @@ def identify(parts: Parts, batch: Batch) -> None:
     """
     rule, model = parts.rule, parts.model
     chips = parts.population(batch)
-    model.feedback = rule.feedback_weights(model)
+    rule.prepare(model)
     chips.program(model.weights())
     update = rule.identify(batch, chips.present(rule.warmup(batch, model), *batch.key), model)
     model.remember(update.feedback, update.memory)

@@ -144,6 +144,7 @@ def build(experiment: Experiment, data_dir: Path | None) -> Parts:
     network = experiment.build_network()
     rule = experiment.build_rule()
     rule.check(network)
+    rule.check_feedback(network)
     seeds = SeedTree(experiment.training.seed)
     arm = experiment.build_arm()
     chips = ChipPopulation(

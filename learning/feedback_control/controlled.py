@@ -11,6 +11,7 @@ import torch
 
 from learning.feedback_control.feedback_weights import FeedbackWeights, WeightProduct
 from learning.feedback_control.gains import ControllerGains
+from learning.feedback_control.gates import Active, Gate
 from learning.feedback_control.prediction import Prediction, TwoPhase
 from learning.feedback_control.with_feedback import RuleWithFeedback
 from learning.model import Model
@@ -18,7 +19,7 @@ from learning.rule import Dense, Outer, Update
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking.network import Network
-from spiking.presentation import Controller, Observation, Phase
+from spiking.presentation import Controller, Observation, Phase, Relay
 
 __all__ = ["ControlledRule"]
 
@@ -38,7 +39,10 @@ class ControlledRule(RuleWithFeedback):
             ``basal_affine``, ``basal_dendritic``, ``nominal``); or the feedback current itself is the
             error, its mean (``none``) or in every step (``apical_online``).
         feedback: where the feedback weights come from (``weight_product``, ``random``, ``given``,
-            ``identified``, ``learned``, ``online``).
+            ``identified``, ``learned``, ``online``; with layered feedback ``transposed``, ``random``, ``given``,
+            ``kolen_pollack``, ``identified_layers``).
+        gate: how much of what a hidden neuron receives is its error, and is passed on to the layer below
+            where feedback is layered (``active``, ``slope``, ``measured``).
         presynaptic: ``controlled``: the rate under control; ``predicted``: for the synapses of hidden
             layers' neurons onto the next layer, the predicted rate, which cannot leak the label.
         readout: which rates are compared: ``average`` over the window, or ``last``, those of the
@@ -51,6 +55,7 @@ class ControlledRule(RuleWithFeedback):
     controller: ControllerGains = field(default_factory=ControllerGains)
     prediction: Prediction = field(default_factory=TwoPhase)
     feedback: FeedbackWeights = field(default_factory=WeightProduct)
+    gate: Gate = field(default_factory=Active)
     presynaptic: str = "controlled"
     readout: str = "average"
     output: str = "linear"
@@ -76,7 +81,22 @@ class ControlledRule(RuleWithFeedback):
 
     @property
     def uses_model(self) -> bool:
-        return self.prediction.uses_model or self.feedback.uses_model
+        return self.prediction.uses_model or self.feedback.uses_model or self.gate.uses_model
+
+    @property
+    def relays(self) -> bool:
+        return True
+
+    def start(self, model: Model) -> None:
+        super().start(model)
+        self.gate.start(model)
+
+    def relay(self, model: Model) -> Relay | None:
+        if not model.network.feedback.relayed:
+            return None
+        curves = [self.gate.curve(index, model) for index in range(model.network.depth - 1)]
+        values, low, high = zip(*curves, strict=True) if curves else ((), (), ())
+        return Relay(self.feedback.strength(model, model.feedback), values, low, high)
 
     @property
     def gives_outer(self) -> bool:
@@ -86,6 +106,9 @@ class ControlledRule(RuleWithFeedback):
         spiking = any(layer.neuron.emits_spikes for layer in network.layers)
         if self.readout == "last" and spiking:
             raise UnsupportedError("rule.readout", "last", "average, for spiking neurons")
+        if self.gate != Active() and not (self.prediction.uses_gate or network.feedback.relayed):
+            allowed = "active (the default): no gate has an effect with this prediction and direct feedback"
+            raise UnsupportedError("rule.gate.name", self.gate.origin, allowed)
         super().check(network)
 
     def abilities(self, *, on_chip: bool) -> frozenset[str]:
@@ -116,7 +139,7 @@ class ControlledRule(RuleWithFeedback):
         )
         controlled = replace(controlled, plasticity=self.prediction.plasticity(model))
         own = tuple(self._windowed(phase) for phase in (*predicting, controlled))
-        return (*own, *self.feedback.phases(batch, model))
+        return (*own, *self.feedback.phases(batch, model), *self.gate.phases(batch, model))
 
     def _windowed(self, phase: Phase) -> Phase:
         if self.readout == "average":
@@ -135,7 +158,7 @@ class ControlledRule(RuleWithFeedback):
             presynaptic = controlled.rates[:-1]
             if self.presynaptic == "predicted":
                 presynaptic = (controlled.rates[0], *predicted[:-1])
-            errors = self.prediction.errors(observation, model)
+            errors = self.prediction.errors(observation, model, self.gate)
             connections = tuple(Outer(pre, error) for pre, error in zip(presynaptic, errors, strict=True))
         assert controlled.control is not None
         learned = self.feedback.estimate(batch, observation, model)
@@ -143,7 +166,11 @@ class ControlledRule(RuleWithFeedback):
         return Update(
             connections=connections,
             feedback=learned.feedback,
-            memory={**learned.memory, **self.prediction.learn(observation, model)},
+            memory={
+                **learned.memory,
+                **self.prediction.learn(observation, model),
+                **self.gate.learn(batch, observation, model),
+            },
             residual=(batch.target - reached).abs().mean(dim=(1, 2)),
             measures={"control_effort": controlled.control.square().mean(dim=(1, 2)).sqrt()},
         )

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
+from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.plugins import available, load
 from spiking.network import Network
 from spiking.presentation import Noise, Observation, Phase
 
@@ -61,12 +62,23 @@ class FeedbackWeights(ABC):
     uses_model: ClassVar[bool] = False
     """Whether the weights are made from the forward weights, so that the true ones would change them."""
 
+    relayed: ClassVar[bool | None] = False
+    """Whether these are the weights of layered feedback (True), of direct feedback (False), or of both (None)."""
+
+    follows: ClassVar[bool] = False
+    """Whether the weights change with every step of the forward weights."""
+
     def __post_init__(self) -> None:
         if self.scale is not None and not self.scale > 0:
             raise InputError("rule.feedback.scale", self.scale, "a number > 0, or none")
 
-    def check(self, network: Network) -> None:  # noqa: B027 (most origins suit every network)
+    def check(self, network: Network) -> None:
         """Raise `UnsupportedError` where these weights cannot be had for `network`."""
+        if self.relayed is not None and self.relayed != network.feedback.relayed:
+            kinds = (load("feedback", name) for name in available("feedback"))
+            suited = [k.origin for k in kinds if k.relayed in (None, network.feedback.relayed)]
+            allowed = f"{', '.join(suited)}, with network.feedback: {network.feedback.origin}"
+            raise UnsupportedError("rule.feedback.name", self.origin, allowed)
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
         """Return the weights before the first batch."""
@@ -98,6 +110,28 @@ class FeedbackWeights(ABC):
         """Return what a training batch must show beside the rule's own phases."""
         return ()
 
+    def follow(self, changes: tuple[Tensor, ...], model: Model) -> tuple[Tensor, ...]:
+        """Return the weights after a step of the forward weights, where `follows`.
+
+        Args:
+            changes: what the step added to the weights of every connection.
+            model: after the step; its forward weights may decay here.
+        """
+        raise NotImplementedError
+
+    def strength(self, model: Model, feedback: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        r"""Return κ per hidden layer, ``(chips,)``, for layered feedback.
+
+        With it the root mean square of :math:`\kappa_l\, B_L \cdots B_{l+1}`, the currents that a control signal
+        gives with all gates at 1, is `scale`; without a scale κ is 1.
+        """
+        product, found = identity(model), []
+        for weights in reversed(feedback[:-1]):
+            product = torch.matmul(product, weights.to(product))
+            size = product.square().mean(dim=(1, 2)).sqrt()
+            found.append(torch.ones_like(size) if self.scale is None else self.scale / size.clamp(min=1e-9))
+        return tuple(reversed(found))
+
     def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
         """Return what a batch, of the warm-up or of training, taught."""
         return Estimate()
@@ -118,12 +152,17 @@ def scaled(weights: Tensor, scale: float | None) -> Tensor:
 
 
 def random_weights(model: Model, scale: float | None) -> list[Tensor]:
-    """Return normal weights for every hidden layer, drawn once and the same on every chip."""
+    """Return normal weights for every hidden layer, drawn once and the same on every chip.
+
+    Without a scale, and with layered feedback, their standard deviation is one over the root of the number of
+    signals that reach a neuron, so that what is relayed keeps its size.
+    """
     layers = []
-    for index, layer in enumerate(model.network.layers[:-1]):
+    for index, shape in enumerate(model.network.feedback_shapes[:-1]):
         generator = model.seeds.child("feedback", index).generator()
-        noise = torch.from_numpy(generator.standard_normal((model.network.outputs, layer.size)))
-        layers.append(scaled(noise.expand(model.chips, -1, -1), scale))
+        noise = torch.from_numpy(generator.standard_normal(shape)).expand(model.chips, -1, -1)
+        kept = scale is None or model.network.feedback.relayed
+        layers.append(noise / shape[0] ** 0.5 if kept else scaled(noise, scale))
     return layers
 
 
@@ -159,6 +198,7 @@ class RandomFeedback(FeedbackWeights):
     """
 
     origin: ClassVar[str] = "random"
+    relayed: ClassVar[bool | None] = None
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
         return (*random_weights(model, self.scale), identity(model))
@@ -174,12 +214,14 @@ class GivenFeedback(FeedbackWeights):
 
     Args:
         file: holds ``feedback.1`` … ``feedback.{L-1}``, each ``(n_out, n_l)`` or
-            ``(chips, n_out, n_l)``; they are rescaled to `scale`.
+            ``(chips, n_out, n_l)``, which are rescaled to `scale`; with layered feedback ``(n_{l+1}, n_l)``, and
+            they are taken as they are.
     """
 
     file: str = ""
 
     origin: ClassVar[str] = "given"
+    relayed: ClassVar[bool | None] = None
 
     def __post_init__(self) -> None:
         FeedbackWeights.__post_init__(self)
@@ -192,14 +234,15 @@ class GivenFeedback(FeedbackWeights):
         except SafetensorError as error:
             raise InputError("rule.feedback.file", self.file, "a safetensors file", str(error)) from None
         layers = []
-        for index, layer in enumerate(model.network.layers[:-1], start=1):
-            shape = (model.chips, model.network.outputs, layer.size)
+        scale = None if model.network.feedback.relayed else self.scale
+        for index, own in enumerate(model.network.feedback_shapes[:-1], start=1):
+            shape = (model.chips, *own)
             value = stored.get(f"feedback.{index}")
             found = None if value is None else tuple(value.shape)
             if value is None or found not in (shape, shape[1:]):
                 allowed = f"feedback.{index} of shape {shape} or {shape[1:]}"
                 raise InputError("rule.feedback.file", found, allowed)
-            layers.append(scaled(value.double().expand(shape), self.scale))
+            layers.append(scaled(value.double().expand(shape), scale))
         return (*layers, identity(model))
 
     def current(self, model: Model) -> tuple[Tensor, ...]:

@@ -52,6 +52,7 @@ class OnlineFeedback(NoiseLearning):
                 raise InputError(f"rule.feedback.{key}", getattr(self, key), "a number > 0")
 
     def check(self, network: Network) -> None:
+        NoiseLearning.check(self, network)
         if not all(isinstance(layer.neuron, Rate) for layer in network.layers):
             allowed = "identified, learned, weight_product, random or given, for neurons that spike"
             raise UnsupportedError("rule.feedback.name", self.origin, allowed)

@@ -10,6 +10,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from learning.feedback_control.gates import Gate
 from learning.model import Model
 from learning.stimulus import Batch
 from rate_bridge.errors import UnsupportedError
@@ -29,6 +30,8 @@ class Prediction(ABC):
     needs_shadow: ClassVar[bool] = False
     predicts: ClassVar[bool] = True
     """Whether `rates` are more than the controlled rates themselves."""
+    uses_gate: ClassVar[bool] = False
+    """Whether the errors are what a neuron receives, times its gate."""
     gives_outer: ClassVar[bool] = True
     """Whether the errors are read and the changes made of them, not summed by the synapses."""
 
@@ -55,7 +58,7 @@ class Prediction(ABC):
             raise UnsupportedError("rule.prediction.name", self.origin, allowed)
         return frozenset()
 
-    def errors(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
+    def errors(self, observation: Observation, model: Model, gate: Gate) -> tuple[Tensor, ...]:
         """Return what the feedback makes of every layer 1 to L: how much more active it should be."""
         controlled = observation["controlled"].rates[1:]
         pairs = zip(controlled, self.rates(observation, model), strict=True)

@@ -32,6 +32,13 @@ class RuleWithFeedback(LearningRule):
     def feedback_weights(self, model: Model) -> tuple[Tensor, ...]:
         return self.feedback.current(model)
 
+    @property
+    def follows(self) -> bool:
+        return self.feedback.follows
+
+    def follow(self, changes: tuple[Tensor, ...], model: Model) -> None:
+        model.feedback = self.feedback.follow(changes, model)
+
     def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         return self.feedback.warmup_phases(batch, model) or self.presentation(batch, model)
 

@@ -41,6 +41,7 @@ def check(experiment: Experiment) -> None:
     _check_memory(experiment)
     rule = experiment.build_rule()
     rule.check(network)
+    rule.check_feedback(network)
     simulator = experiment.build_simulator()
     simulator.check(network)
     spec.check_machine(simulator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from rate_bridge.errors import InputError
 from spiketrain.config import building
 from spiketrain.config.problems import ALTERNATIVE, unknown
 from spiketrain.config.sections import Count, Positive, Section, Spread, whole_steps
+from spiking.feedback import FeedbackPath
 from spiking.network import Clock, Network, bidirectional, chain
 from spiking.neurons.base import Neuron
 from spiking.presentation import Weights
@@ -35,6 +37,7 @@ class NetworkPart(Section):
         neuron: ``model`` and its nominal parameter values.
         output_neuron: what is different in the last layer; with a ``model`` of its own, all of it.
         bidirectional: whether every connection between layers of neurons has a backward one beside it.
+        feedback: how a controller's signal reaches the layers: a name, or ``name`` and its keys.
         delay_ms: delay of the connections, one for all or one each; null is one step.
         weight_gain: standard deviation of the initial weights times √n_pre, one for all connections or
             one each.
@@ -46,6 +49,7 @@ class NetworkPart(Section):
     neuron: dict[str, Any]
     output_neuron: dict[str, Any] | None = None
     bidirectional: bool = False
+    feedback: str | dict[str, Any] = "direct"
     delay_ms: Positive | tuple[Positive, ...] | None = None
     weight_gain: Spread | tuple[Spread, ...] = 1.0
     bias_spread: Spread | tuple[Spread, ...] = 0.0
@@ -57,9 +61,9 @@ class NetworkPart(Section):
 
     def build(self, clock: Clock) -> Network:
         """Return the design."""
-        neurons = {key: neuron for key, (_, neuron) in self.parts().items()}
-        hidden = neurons["neuron"]
-        last = neurons.get("output_neuron", hidden)
+        neurons = self._neurons()
+        hidden = neurons["neuron"][1]
+        last = neurons.get("output_neuron", neurons["neuron"])[1]
         depth = len(self.layers) - 1
         delays = _each("network.delay_ms", clock.dt_ms if self.delay_ms is None else self.delay_ms, depth)
         network = chain(
@@ -70,7 +74,18 @@ class NetworkPart(Section):
             max_rate_hz=clock.max_rate_hz,
             readout_tau_ms=clock.readout_tau_ms,
         )
+        network = replace(network, feedback=self.feedback_path)
         return bidirectional(network) if self.bidirectional else network
+
+    @property
+    def feedback_path(self) -> FeedbackPath:
+        """How the controller's signal reaches the layers."""
+        path: FeedbackPath = building.build("feedback_paths", self._named_feedback, "network.feedback")
+        return path
+
+    @property
+    def _named_feedback(self) -> dict[str, Any]:
+        return {"name": self.feedback} if isinstance(self.feedback, str) else self.feedback
 
     def weight_gains(self, network: Network) -> tuple[float, ...]:
         """Return one gain per connection of `network`."""
@@ -96,8 +111,11 @@ class NetworkPart(Section):
         del clock
         return ()
 
-    def parts(self) -> dict[str, tuple[Mapping[str, Any], Neuron]]:
+    def parts(self) -> dict[str, tuple[Mapping[str, Any], object]]:
         """Return the keys that hold registered parts, what the config says there, and the parts."""
+        return {**self._neurons(), "feedback": (self._named_feedback, self.feedback_path)}
+
+    def _neurons(self) -> dict[str, tuple[Mapping[str, Any], Neuron]]:
         first = _neuron("network.neuron", self.neuron)
         parts: dict[str, tuple[Mapping[str, Any], Neuron]] = {"neuron": (self.neuron, first)}
         if self.output_neuron is not None:
@@ -172,7 +190,7 @@ class NetworkFilePart(Section):
         """Return the file's values of single neurons."""
         return self.stored(clock).neurons
 
-    def parts(self) -> dict[str, tuple[Mapping[str, Any], Neuron]]:
+    def parts(self) -> dict[str, tuple[Mapping[str, Any], object]]:
         """Return nothing: the file says it."""
         return {}
 

@@ -72,7 +72,7 @@ class Source:
             for group, values in (("forward", parts.model.forward_weights), ("bias", parts.model.bias)):
                 for index, value in enumerate(values, start=1):
                     value.copy_(self.weights[f"{group}.{index}"][part])
-        parts.model.feedback = parts.rule.feedback_weights(parts.model)
+        parts.rule.prepare(parts.model)
         parts.average.update()
         parts.epoch = self.config["training"]["epochs"]
         return parts

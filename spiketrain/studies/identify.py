@@ -115,7 +115,7 @@ def _moments(part: IdentifyPart, parts: Parts) -> Iterator[tuple[dict[str, int],
     reference = next(
         iter(parts.data.train_batches(0, part.samples, parts.seeds.child("identify"), _targets(parts)))
     )
-    parts.model.feedback = parts.rule.feedback_weights(parts.model)
+    parts.rule.prepare(parts.model)
     responses = respond(part, parts, reference)  # identification does not change the weights
     if not parts.rule.warmup_batches:
         yield {"batch": 0, "epoch": 0}, know(parts, responses)

@@ -1,0 +1,127 @@
+"""Gates measured on the chips while they train: no curve has to be known, or to exist in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.feedback_control.gates import WIDEST, Curve, Gate
+from learning.feedback_control.probing import Probe
+from learning.model import Model
+from learning.stimulus import Batch
+from rate_bridge.errors import InputError
+from spiking.presentation import Observation, Phase
+
+__all__ = ["Measured"]
+
+BINS = 17
+"""Rates at which the slope is kept."""
+
+COUNT = "gate.count"
+
+
+@final
+@dataclass(frozen=True)
+class Measured(Gate):
+    r"""The slope of a layer's neurons at every rate, from their answers to small currents.
+
+    Two presentations from one state and with the same input get the currents :math:`\pm n`,
+    :math:`n = \pm\sigma` with a random sign per neuron and sample. What a neuron's own current does to it, over
+    all neurons of a layer and samples whose mean rate :math:`\bar r` is near :math:`\rho`:
+
+    .. math::
+        \hat g(\rho) = \frac{\langle n\,(r^+ - r^-)/2 \rangle_{\bar r \approx \rho}}{\sigma^2}
+
+    Every answer counts for the two nearest of the rates that are kept, by its distance, and with
+    :math:`(1 - \eta)^k` after k further measurements. What other neurons' currents do to this one averages out, since
+    their signs are independent. Neurons of a layer share the curve; every chip has its own.
+
+    Source: simultaneous perturbation, Spall 1992, doi:10.1109/9.119632.
+
+    Args:
+        every: one in how many training batches is also measured on, 1 or more.
+        eta: weight of a new measurement, in (0, 1].
+        sigma: size of the currents, > 0.
+    """
+
+    every: int = 4
+    eta: float = 0.02
+    sigma: float = 0.2
+
+    origin: ClassVar[str] = "measured"
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise InputError("rule.gate.every", self.every, "1 or more")
+        if not 0 < self.eta <= 1:
+            raise InputError("rule.gate.eta", self.eta, "a number in (0, 1]")
+        if not 0 < self.sigma <= 1e3:
+            raise InputError("rule.gate.sigma", self.sigma, "a number > 0, at most 1000")
+
+    @property
+    def probe(self) -> Probe:
+        """The presentations with known currents into the hidden layers."""
+        return Probe("gate", self.sigma, outputs=False)
+
+    def start(self, model: Model) -> None:
+        model.memory[COUNT] = torch.zeros(1, dtype=torch.int64)
+        for index in range(model.network.depth - 1):
+            zeros = torch.zeros(model.chips, BINS, dtype=torch.float64)
+            model.memory |= {f"gate.answers.{index}": zeros, f"gate.weight.{index}": zeros.clone()}
+
+    def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        return self.probe.phases(batch, model) if int(model.memory[COUNT]) % self.every == 0 else ()
+
+    def learn(self, batch: Batch, observation: Observation, model: Model) -> Mapping[str, Tensor]:
+        memory: dict[str, Tensor] = {COUNT: model.memory[COUNT] + 1}
+        if not self.probe.was_shown(observation):
+            return memory
+        for index, currents in enumerate(self.probe.currents(batch, model)):
+            mean, answer = self.probe.answers(observation, index)
+            found = (answer * currents.to(answer)).double() / self.sigma**2
+            for name, value in zip(("answers", "weight"), _spread(mean.double(), found), strict=True):
+                key = f"gate.{name}.{index}"
+                memory[key] = model.memory[key] * (1.0 - self.eta) + value
+        return memory
+
+    def values(self, index: int, rate: Tensor, model: Model) -> Tensor:
+        curve = self._slopes(index, model)
+        below, share = _place(rate.double())
+        flat = below.flatten(1)
+        first, second = curve.gather(1, flat), curve.gather(1, flat + 1)
+        return (first.view_as(share) * (1.0 - share) + second.view_as(share) * share).to(rate)
+
+    def curve(self, index: int, model: Model) -> Curve:
+        return Curve(self._slopes(index, model).unsqueeze(1), -WIDEST, WIDEST)
+
+    def _slopes(self, index: int, model: Model) -> Tensor:
+        """Return the slope at the rates that are kept, ``(chips, BINS)``: 1 before the first measurement.
+
+        Where little was seen, the mean over all rates counts as one more answer; no slope is below 0.
+        """
+        answers, weight = (model.memory[f"gate.{name}.{index}"] for name in ("answers", "weight"))
+        total = weight.sum(1, keepdim=True)
+        mean = torch.where(total > 0, answers.sum(1, keepdim=True) / total.clamp(min=1e-12), 1.0)
+        return ((answers + mean) / (weight + 1.0)).clamp(min=0.0)
+
+
+def _place(rate: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which of the kept rates is below each of `rate`, and the share of the one above."""
+    place = ((rate + WIDEST) * ((BINS - 1) / (2 * WIDEST))).clamp(0, BINS - 1)
+    below = place.long().clamp(max=BINS - 2)
+    return below, place - below
+
+
+def _spread(mean: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    """Return sums of answers and of their weights at the rates that are kept, ``(chips, BINS)``."""
+    below, share = (part.flatten(1) for part in _place(mean))
+    sums = []
+    for value in (found.flatten(1), torch.ones_like(share)):
+        total = torch.zeros(mean.shape[0], BINS, dtype=mean.dtype, device=mean.device)
+        total.scatter_add_(1, below, value * (1.0 - share))
+        sums.append(total.scatter_add_(1, below + 1, value * share))
+    return sums[0], sums[1]

@@ -1,0 +1,191 @@
+"""Feedback weights between neighbouring layers: those of layered feedback, which the layers relay through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.feedback_control.feedback_weights import FeedbackWeights, identity, random_weights
+from learning.feedback_control.probing import Probe
+from learning.feedback_control.feedback_weights import Estimate
+from learning.model import Model
+from learning.stimulus import Batch
+from rate_bridge.errors import InputError
+from spiking.presentation import Observation, Phase
+
+__all__ = ["IdentifiedLayers", "KolenPollack", "Transposed"]
+
+
+@final
+@dataclass(frozen=True)
+class Transposed(FeedbackWeights):
+    r""":math:`B_{l+1} = W_{l+1}^\top` of the programmed weights, anew for every batch: weights are transported.
+
+    With the gates of `Slope` the layers then relay the gradient, as far as the rule knows the chip.
+    """
+
+    origin: ClassVar[str] = "transposed"
+    uses_model: ClassVar[bool] = True
+    relayed: ClassVar[bool | None] = True
+
+    def current(self, model: Model) -> tuple[Tensor, ...]:
+        above = [weight.detach().transpose(1, 2).contiguous() for weight in model.chain_weights[1:]]
+        return (*above, identity(model))
+
+
+@final
+@dataclass(frozen=True)
+class KolenPollack(FeedbackWeights):
+    r"""Learned from random by the same local products as the forward weights; nothing is transported.
+
+    A forward synapse changes by the activity before it times the error behind it. The feedback synapse between the
+    same two neurons has both at its ends too, so it makes the same step, and both decay:
+
+    .. math::
+        W \leftarrow (1 - \lambda)(W + \Delta W), \qquad B \leftarrow (1 - \lambda)(B + \Delta W^\top)
+
+    whence :math:`B - W^\top` falls by :math:`1 - \lambda` in every batch. Weights from the input do not decay.
+
+    Source: Kolen & Pollack 1994, doi:10.1109/ICNN.1994.374486; Akrout et al. 2019, arXiv 1904.05391.
+
+    Args:
+        decay: λ per batch, in (0, 1).
+    """
+
+    decay: float = 5e-4
+
+    origin: ClassVar[str] = "kolen_pollack"
+    relayed: ClassVar[bool | None] = True
+    follows: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        FeedbackWeights.__post_init__(self)
+        if not 0 < self.decay < 1:
+            raise InputError("rule.feedback.decay", self.decay, "a number in (0, 1)")
+
+    def start(self, model: Model) -> tuple[Tensor, ...]:
+        return (*random_weights(model, None), identity(model))
+
+    def current(self, model: Model) -> tuple[Tensor, ...]:
+        return model.feedback
+
+    def follow(self, changes: tuple[Tensor, ...], model: Model) -> tuple[Tensor, ...]:
+        keep = 1.0 - self.decay
+        hidden = zip(model.feedback[:-1], changes[1 : model.network.depth], strict=True)
+        learned = tuple((b + change.transpose(1, 2).to(b)) * keep for b, change in hidden)
+        for weight in model.forward_weights[1 : model.network.depth]:
+            weight.data.mul_(keep)
+        return (*learned, model.feedback[-1])
+
+
+COUNT, ANSWER, OWN = "feedback.count", "feedback.answer", "feedback.own"
+
+LEAST = 0.25
+"""Answers of a neuron to its own current count as at least about this part of its layer's mean."""
+
+
+@final
+@dataclass(frozen=True)
+class IdentifiedLayers(FeedbackWeights):
+    r"""Identified layer by layer on the chip: what a current into layer l does to layer l + 1.
+
+    Two presentations from one state get the currents :math:`\pm n` into all neurons, of random signs. The
+    answers of the layer above and of the neurons themselves,
+
+    .. math::
+        \hat A_{l} = \frac{\langle \Delta r_{l+1}^\top n_l \rangle}{\sigma^2}, \qquad
+        \hat s_l = \frac{\langle \Delta r_l \odot n_l \rangle}{\sigma^2}, \qquad \Delta r = (r^+ - r^-)/2
+
+    are about :math:`\tilde w_{ij}` of the true synapse times the mean slopes of the true neurons at both its ends,
+    and those slopes. So :math:`B_{l+1} = \hat A_l / (\hat s_{l+1}\, \hat s_l)` is an estimate of
+    :math:`\tilde W_{l+1}^\top`, mismatch included, where a slope near 0 divides by about a quarter of its layer's mean.
+    Running means with :math:`\eta_k = \max(\eta, 1/k)`.
+
+    Source: simultaneous perturbation, Spall 1992, doi:10.1109/9.119632; identifying layer by layer is that of the
+    weight mirror, Akrout et al. 2019, arXiv 1904.05391.
+
+    Args:
+        warmup: batches shown before training, to measure on.
+        every: one in how many training batches is also measured on; 0 for none.
+        eta: weight of a new measurement in the running mean, in (0, 1].
+        sigma: size of the currents, > 0.
+    """
+
+    warmup: int = 40
+    every: int = 2
+    eta: float = 0.005
+    sigma: float = 0.5
+
+    origin: ClassVar[str] = "identified_layers"
+    relayed: ClassVar[bool | None] = True
+
+    def __post_init__(self) -> None:
+        FeedbackWeights.__post_init__(self)
+        for key in ("warmup", "every"):
+            if getattr(self, key) < 0:
+                raise InputError(f"rule.feedback.{key}", getattr(self, key), "0 or more")
+        if self.warmup == self.every == 0:
+            raise InputError("rule.feedback.every", 0, "1 or more, or a warmup", "nothing is ever measured")
+        if not 0 < self.eta <= 1:
+            raise InputError("rule.feedback.eta", self.eta, "a number in (0, 1]")
+        if not 0 < self.sigma <= 1e3:
+            raise InputError("rule.feedback.sigma", self.sigma, "a number > 0, at most 1000")
+
+    @property
+    def probe(self) -> Probe:
+        """The presentations with known currents into all layers."""
+        return Probe("identify", self.sigma, outputs=True)
+
+    @property
+    def warmup_batches(self) -> int:
+        return self.warmup
+
+    def start(self, model: Model) -> tuple[Tensor, ...]:
+        model.memory[COUNT] = torch.zeros(2, dtype=torch.int64)
+        for index, layer in enumerate(model.network.layers):
+            ones = torch.ones(model.chips, layer.size, dtype=torch.float64)
+            model.memory[f"{OWN}.{index}"] = ones
+        for index, weights in enumerate(random_weights(model, None)):
+            model.memory[f"{ANSWER}.{index}"] = weights.clone()
+        return self.current(model)
+
+    def current(self, model: Model) -> tuple[Tensor, ...]:
+        own = [_inverse(model.memory[f"{OWN}.{i}"]) for i in range(model.network.depth)]
+        answers = [model.memory[f"{ANSWER}.{i}"] for i in range(model.network.depth - 1)]
+        found = (answer * own[i + 1].unsqueeze(2) * own[i].unsqueeze(1) for i, answer in enumerate(answers))
+        return (*found, identity(model))
+
+    def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        return self.probe.phases(batch, model)
+
+    def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        shown = int(model.memory[COUNT][0])
+        return self.probe.phases(batch, model) if self.every and shown % self.every == 0 else ()
+
+    def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
+        shown, measured = (int(n) for n in model.memory[COUNT])
+        if not self.probe.was_shown(observation):
+            return Estimate(memory={COUNT: torch.tensor([shown + 1, measured])})
+        keep = 1.0 - max(self.eta, 1.0 / (measured + 1))
+        memory: dict[str, Tensor] = {COUNT: torch.tensor([shown + 1, measured + 1])}
+        currents = self.probe.currents(batch, model)
+        answers = [self.probe.answers(observation, i)[1].double() for i in range(model.network.depth)]
+        scale = 1.0 / (self.sigma**2 * batch.x.shape[0])
+        for index, (n, answer) in enumerate(zip(currents, answers, strict=True)):
+            given = n.to(answer)
+            memory[f"{OWN}.{index}"] = (answer * given).sum(1) * scale
+            if index + 1 < len(answers):
+                above = answers[index + 1].transpose(1, 2)
+                memory[f"{ANSWER}.{index}"] = torch.matmul(above, given) * scale
+        kept = {COUNT: memory.pop(COUNT)}
+        return Estimate(memory=kept | {k: v.lerp(model.memory[k], keep) for k, v in memory.items()})
+
+
+def _inverse(slope: Tensor) -> Tensor:
+    """Return about 1 / `slope`, which is noisy and may be near or below 0."""
+    floor = LEAST * slope.mean(1, keepdim=True).clamp(min=1e-6)
+    positive = slope.clamp(min=0.0)
+    return positive / (positive.square() + floor.square())
