@@ -58,12 +58,12 @@ class Layered(FeedbackPath):
 
     .. math:: g_l = G_l(x_l), \qquad \tau\, \dot x_l = -x_l + r_l
 
-    What hidden layers receive is refreshed every `refresh_ms`, from the control signal and the activities of that
-    moment, and held in between: on a chip the feedback shares one bus, and in a simulation it would cost more than all
-    spikes, since it is dense and every value is real.
+    What hidden layers receive is refreshed every `refresh_ms`, from the control signal and the activities of
+    that moment, and held in between: on a chip the feedback shares one bus, and in a simulation it would cost
+    more than all spikes, since it is dense and every value is real.
 
-    Source: the relay of errors from layer to layer is that of backpropagation; local, gated and through weights of its
-    own, of Kolen & Pollack 1994 and Akrout et al. 2019, arXiv 1904.05391. See `docs/model.md`.
+    Source: the relay of errors from layer to layer is that of backpropagation; local, gated and through
+    weights of its own, of Kolen & Pollack 1994 and Akrout et al. 2019, arXiv 1904.05391. See `docs/model.md`.
 
     Args:
         refresh_ms: time between two refreshes, whole steps.

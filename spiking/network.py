@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value
@@ -87,7 +87,7 @@ class Network:
     dt_ms: float = 1.0
     max_rate_hz: float = 100.0
     readout_tau_ms: float = 40.0
-    feedback: FeedbackPath = Direct()
+    feedback: FeedbackPath = field(default_factory=Direct)
 
     def __post_init__(self) -> None:
         for key in ("dt_ms", "max_rate_hz"):

@@ -36,7 +36,8 @@ class Relay:
     """What the layers of a network with layered feedback do with what they receive; see `Layered`.
 
     Args:
-        strength: κ per layer 1 to L - 1, ``(chips,)``: how much of the relayed signal a neuron gets as current.
+        strength: κ per layer 1 to L - 1, ``(chips,)``: how much of the relayed signal a neuron gets as
+            current.
         gates: G per layer 1 to L - 1, its values at `points` rates evenly spaced from `low` to `high`,
             ``(chips or 1, n or 1, points)``; beyond the ends those of the ends.
         low: lowest rate per layer 1 to L - 1.
@@ -311,8 +312,8 @@ class Recording:
         basal: the shadows' rates per layer 1 to L, or empty.
         control: mean control signal u over the window, ``(chips, batch, n_out)``, or None.
         readout: the read-out trace at the end, ``(chips, batch, n_out)``.
-        apical: with layered feedback under control, what layers 1 to L received, the mean of a over the window,
-            ``(chips, batch, n)``; the last is `control`. Empty elsewhere.
+        apical: with layered feedback under control, what layers 1 to L received, the mean of a over the
+            window, ``(chips, batch, n)``; the last is `control`. Empty elsewhere.
         correlation: with `Phase.noise`, per layer 1 to L, the mean of C over samples and window,
             ``(chips, n_out, n)``; see `Noise`.
         changes: with `Phase.plasticity`, one per connection.

@@ -39,8 +39,8 @@ class ControlledRule(RuleWithFeedback):
             ``basal_affine``, ``basal_dendritic``, ``nominal``); or the feedback current itself is the
             error, its mean (``none``) or in every step (``apical_online``).
         feedback: where the feedback weights come from (``weight_product``, ``random``, ``given``,
-            ``identified``, ``learned``, ``online``; with layered feedback ``transposed``, ``random``, ``given``,
-            ``kolen_pollack``, ``identified_layers``).
+            ``identified``, ``learned``, ``online``; with layered feedback ``transposed``, ``random``,
+            ``given``, ``kolen_pollack``, ``identified_layers``).
         gate: how much of what a hidden neuron receives is its error, and is passed on to the layer below
             where feedback is layered (``active``, ``slope``, ``measured``).
         presynaptic: ``controlled``: the rate under control; ``predicted``: for the synapses of hidden

@@ -63,7 +63,8 @@ class FeedbackWeights(ABC):
     """Whether the weights are made from the forward weights, so that the true ones would change them."""
 
     relayed: ClassVar[bool | None] = False
-    """Whether these are the weights of layered feedback (True), of direct feedback (False), or of both (None)."""
+    """Whether these are the weights of layered feedback (True), of direct feedback (False), or of both
+    (None)."""
 
     follows: ClassVar[bool] = False
     """Whether the weights change with every step of the forward weights."""
@@ -122,8 +123,8 @@ class FeedbackWeights(ABC):
     def strength(self, model: Model, feedback: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         r"""Return κ per hidden layer, ``(chips,)``, for layered feedback.
 
-        With it the root mean square of :math:`\kappa_l\, B_L \cdots B_{l+1}`, the currents that a control signal
-        gives with all gates at 1, is `scale`; without a scale κ is 1.
+        With it the root mean square of :math:`\kappa_l\, B_L \cdots B_{l+1}`, the currents that a control
+        signal gives with all gates at 1, is `scale`; without a scale κ is 1.
         """
         product, found = identity(model), []
         for weights in reversed(feedback[:-1]):
@@ -214,8 +215,8 @@ class GivenFeedback(FeedbackWeights):
 
     Args:
         file: holds ``feedback.1`` … ``feedback.{L-1}``, each ``(n_out, n_l)`` or
-            ``(chips, n_out, n_l)``, which are rescaled to `scale`; with layered feedback ``(n_{l+1}, n_l)``, and
-            they are taken as they are.
+            ``(chips, n_out, n_l)``, which are rescaled to `scale`; with layered feedback ``(n_{l+1}, n_l)``,
+            and they are taken as they are.
     """
 
     file: str = ""

@@ -24,7 +24,8 @@ WIDEST = 2.0
 """Rates beyond which a gate does not change any more, 1 = ``max_rate_hz``."""
 
 AWAKE = 0.02
-"""The activity from which a gate of `Active` is fully open: less than one spike leaves in a trace for long."""
+"""The activity from which a gate of `Active` is fully open: less than one spike leaves in a trace for
+long."""
 
 
 @final
@@ -44,7 +45,7 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Gate(ABC):
-    r"""The gates :math:`g_l` of hidden layers: in layered feedback, and where the feedback current is the error.
+    r"""The gates :math:`g_l` of hidden layers, where feedback is layered or its current is the error.
 
     An error at a neuron's output counts as much at its input as the neuron's curve is steep.
     """

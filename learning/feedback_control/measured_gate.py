@@ -30,15 +30,15 @@ class Measured(Gate):
     r"""The slope of a layer's neurons at every rate, from their answers to small currents.
 
     Two presentations from one state and with the same input get the currents :math:`\pm n`,
-    :math:`n = \pm\sigma` with a random sign per neuron and sample. What a neuron's own current does to it, over
-    all neurons of a layer and samples whose mean rate :math:`\bar r` is near :math:`\rho`:
+    :math:`n = \pm\sigma` with a random sign per neuron and sample. What a neuron's own current does to it,
+    over all neurons of a layer and samples whose mean rate :math:`\bar r` is near :math:`\rho`:
 
     .. math::
         \hat g(\rho) = \frac{\langle n\,(r^+ - r^-)/2 \rangle_{\bar r \approx \rho}}{\sigma^2}
 
     Every answer counts for the two nearest of the rates that are kept, by its distance, and with
-    :math:`(1 - \eta)^k` after k further measurements. What other neurons' currents do to this one averages out, since
-    their signs are independent. Neurons of a layer share the curve; every chip has its own.
+    :math:`(1 - \eta)^k` after k further measurements. What other neurons' currents do to this one averages
+    out, since their signs are independent. Neurons of a layer share the curve; every chip has its own.
 
     Source: simultaneous perturbation, Spall 1992, doi:10.1109/9.119632.
 

@@ -22,7 +22,8 @@ class Probe:
 
     Args:
         name: tells several probes apart; also names the random numbers.
-        sigma: size of the constant currents, whose signs are random per neuron and sample, the same on all chips.
+        sigma: size of the constant currents, whose signs are random per neuron and sample, the same on all
+            chips.
         outputs: whether the output layer gets currents too.
     """
 

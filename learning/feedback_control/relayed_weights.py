@@ -8,9 +8,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from learning.feedback_control.feedback_weights import FeedbackWeights, identity, random_weights
+from learning.feedback_control.feedback_weights import Estimate, FeedbackWeights, identity, random_weights
 from learning.feedback_control.probing import Probe
-from learning.feedback_control.feedback_weights import Estimate
 from learning.model import Model
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
@@ -22,9 +21,9 @@ __all__ = ["IdentifiedLayers", "KolenPollack", "Transposed"]
 @final
 @dataclass(frozen=True)
 class Transposed(FeedbackWeights):
-    r""":math:`B_{l+1} = W_{l+1}^\top` of the programmed weights, anew for every batch: weights are transported.
+    r""":math:`B_{l+1} = W_{l+1}^\top` of the programmed weights, anew for every batch.
 
-    With the gates of `Slope` the layers then relay the gradient, as far as the rule knows the chip.
+    Weights are transported. With the gates of `Slope` the layers then relay the gradient, as far as the rule knows the chip.
     """
 
     origin: ClassVar[str] = "transposed"
@@ -41,13 +40,14 @@ class Transposed(FeedbackWeights):
 class KolenPollack(FeedbackWeights):
     r"""Learned from random by the same local products as the forward weights; nothing is transported.
 
-    A forward synapse changes by the activity before it times the error behind it. The feedback synapse between the
-    same two neurons has both at its ends too, so it makes the same step, and both decay:
+    A forward synapse changes by the activity before it times the error behind it. The feedback synapse
+    between the same two neurons has both at its ends too, so it makes the same step, and both decay:
 
     .. math::
         W \leftarrow (1 - \lambda)(W + \Delta W), \qquad B \leftarrow (1 - \lambda)(B + \Delta W^\top)
 
-    whence :math:`B - W^\top` falls by :math:`1 - \lambda` in every batch. Weights from the input do not decay.
+    whence :math:`B - W^\top` falls by :math:`1 - \lambda` in every batch. Weights from the input do not
+    decay.
 
     Source: Kolen & Pollack 1994, doi:10.1109/ICNN.1994.374486; Akrout et al. 2019, arXiv 1904.05391.
 
@@ -99,13 +99,13 @@ class IdentifiedLayers(FeedbackWeights):
         \hat A_{l} = \frac{\langle \Delta r_{l+1}^\top n_l \rangle}{\sigma^2}, \qquad
         \hat s_l = \frac{\langle \Delta r_l \odot n_l \rangle}{\sigma^2}, \qquad \Delta r = (r^+ - r^-)/2
 
-    are about :math:`\tilde w_{ij}` of the true synapse times the mean slopes of the true neurons at both its ends,
-    and those slopes. So :math:`B_{l+1} = \hat A_l / (\hat s_{l+1}\, \hat s_l)` is an estimate of
-    :math:`\tilde W_{l+1}^\top`, mismatch included, where a slope near 0 divides by about a quarter of its layer's mean.
-    Running means with :math:`\eta_k = \max(\eta, 1/k)`.
+    are about :math:`\tilde w_{ij}` of the true synapse times the mean slopes of the true neurons at both its
+    ends, and those slopes. So :math:`B_{l+1} = \hat A_l / (\hat s_{l+1}\, \hat s_l)` is an estimate of
+    :math:`\tilde W_{l+1}^\top`, mismatch included, where a slope near 0 divides by about a quarter of its
+    layer's mean. Running means with :math:`\eta_k = \max(\eta, 1/k)`.
 
-    Source: simultaneous perturbation, Spall 1992, doi:10.1109/9.119632; identifying layer by layer is that of the
-    weight mirror, Akrout et al. 2019, arXiv 1904.05391.
+    Source: simultaneous perturbation, Spall 1992, doi:10.1109/9.119632; identifying layer by layer is that
+    of the weight mirror, Akrout et al. 2019, arXiv 1904.05391.
 
     Args:
         warmup: batches shown before training, to measure on.

@@ -10,6 +10,7 @@ from learning.feedback_control.dfc import DeepFeedbackControl
 from learning.feedback_control.feedback_current import FeedbackCurrent
 from learning.feedback_control.feedback_weights import RandomFeedback, WeightProduct
 from learning.feedback_control.gains import ControllerGains
+from learning.feedback_control.gates import Slope
 from rate_bridge.errors import InputError
 from spiketrain.config import load_experiment
 from tests.learning.student import learn, samples, student
@@ -27,7 +28,7 @@ def observed(rule, model, chips):
 def test_small_nudges_times_the_slope_give_the_closed_form_in_hidden_layers():
     model, chips = student(steps=600)
     batch, product = samples(), WeightProduct(None)
-    rule = DeepFeedbackControl(GAINS, FeedbackCurrent("slope"), product, nudge=0.01)
+    rule = DeepFeedbackControl(GAINS, FeedbackCurrent(), product, Slope(), nudge=0.01)
     update = learn(rule, model, chips, batch)
     closed = learn(ClosedFormDFC(GAINS, product), model, chips, batch)
     for own, known in zip(update.connections[:-1], closed.connections[:-1], strict=True):
@@ -58,7 +59,9 @@ def test_silent_hidden_neurons_do_not_learn_but_silent_outputs_do():
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(InputError, match="active, slope"):
-        FeedbackCurrent("rate")
+    with pytest.raises(InputError, match="active, measured, slope"):
+        load_experiment("dfc_lif.yaml", ["rule.prediction=none", "rule.gate=rate"])
+    with pytest.raises(InputError, match=r"rule\.gate\.name.*no gate has an effect"):
+        load_experiment("dfc_lif.yaml", ["rule.gate=slope"])
     with pytest.raises(InputError, match="predicts no rates"):
         load_experiment("dfc_lif.yaml", ["rule.prediction=none", "rule.presynaptic=predicted"])

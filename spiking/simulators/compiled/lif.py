@@ -182,7 +182,7 @@ def _feed_back(u: Array, weights: Array, rows: int, current: Array) -> None:
 
 
 @_part
-def _gate(x: float, curve: Array, low: float, scale: float) -> float:
+def _gate(x: Any, curve: Array, low: Any, scale: Any) -> Any:
     """Return the value at `x` of straight lines between the points of `curve`."""
     place, last = (x - low) * scale, curve.shape[0] - 1
     if not place > 0:
