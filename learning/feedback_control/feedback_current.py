@@ -28,8 +28,8 @@ class FeedbackCurrent(Prediction):
     layers relay the feedback (`network.feedback`), it is what they received, measured: :math:`\delta_l = g_l
     \odot \bar a_l`, :math:`\delta_L = \bar u`. The gates are `rule.gate`'s, at the mean rates; output
     neurons have none, so that a silent one can be woken. It is cheap and has the noise of one presentation
-    instead of two, but nothing subtracts what the controller must do for reasons other than an error, such as a
-    loop that has not settled.
+    instead of two, but nothing subtracts what the controller must do for reasons other than an error, such
+    as a loop that has not settled.
 
     Source: Saponati et al. 2026, arXiv 2602.13261 (plasticity by the feedback current); Meulemans et al.
     2021, arXiv 2106.07887, lemma 1 (the slope).

@@ -23,7 +23,8 @@ __all__ = ["IdentifiedLayers", "KolenPollack", "Transposed"]
 class Transposed(FeedbackWeights):
     r""":math:`B_{l+1} = W_{l+1}^\top` of the programmed weights, anew for every batch.
 
-    Weights are transported. With the gates of `Slope` the layers then relay the gradient, as far as the rule knows the chip.
+    Weights are transported. With the gates of `Slope` the layers then relay the gradient, as far as the rule
+    knows the chip.
     """
 
     origin: ClassVar[str] = "transposed"

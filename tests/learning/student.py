@@ -1,5 +1,6 @@
 """The student of the tables on what the controller learns: 15-10-10-5, tanh, linear output."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -11,23 +12,27 @@ from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
 from rate_bridge.seeds import SeedTree
+from spiking.feedback import Direct
 from spiking.network import chain
 from spiking.neurons import Rate
 from spiking.simulators.torch import TorchSimulator
 
 SIZES = (15, 10, 10, 5)
+DEVIATING = {"rate": ("weight", "gain", "offset"), "lif": ("weight", "threshold", "tau_m")}
 
 
-def student(seed=0, *, chips=1, cv=0.0, steps=300, window=100, dt_ms=1.0):
+def student(seed=0, *, chips=1, cv=0.0, steps=300, window=100, dt_ms=1.0, feedback=None, neuron=None):
     """Return a model with Xavier weights and its chips."""
-    network = chain(SIZES, [Rate("tanh"), Rate("tanh"), Rate("linear")], dt_ms=dt_ms)
+    hidden = neuron or Rate("tanh")
+    network = chain(SIZES, [hidden, hidden, Rate("linear")], dt_ms=dt_ms)
+    network = replace(network, feedback=feedback or Direct())
     seeds = SeedTree(seed)
     stimulus = Stimulus(network, CurrentEncoding(-1.0, 1.0), seeds.child("stimulus"), steps, window)
     gain = tuple(1.15 * (2 * a / (a + b)) ** 0.5 for a, b in pairwise(SIZES))
     model = Model(
         network, stimulus, chips, seeds.child("rule"), weight_gain=gain, bias_spread=(0.0, 0.0, 0.0)
     )
-    deviations = {name: Normal(cv=cv) for name in ("weight", "gain", "offset")} if cv else {}
+    deviations = {name: Normal(cv=cv) for name in DEVIATING[network.layers[0].neuron.model]} if cv else {}
     population = ChipPopulation(
         network, MismatchSpec(chips, 1, deviations), TorchSimulator(), seeds.child("chips")
     )
@@ -48,7 +53,7 @@ def samples(seed=0, size=64, teacher=7):
 
 def learn(rule, model, chips, batch):
     """Return the rule's update on a batch."""
-    model.feedback = rule.feedback_weights(model)
+    rule.prepare(model)
     chips.program(model.weights())
     return rule.update(batch, chips.present(rule.presentation(batch, model), *batch.key), model)
 
@@ -57,9 +62,9 @@ def warm_up(rule, model, chips, batches):
     """Show batches that only identify the chips."""
     for number in range(batches):
         batch = samples(1000 + number)
-        model.feedback = rule.feedback_weights(model)
+        rule.prepare(model)
         chips.program(model.weights())
         update = rule.identify(batch, chips.present(rule.warmup(batch, model), *batch.key), model)
         model.remember(update.feedback, update.memory)
-    model.feedback = rule.feedback_weights(model)
+    rule.prepare(model)
     chips.program(model.weights())

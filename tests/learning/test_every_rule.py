@@ -4,7 +4,7 @@ It runs on rate and on spiking chips. A new rule joins by being registered.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from itertools import chain as concatenate
 
@@ -25,6 +25,7 @@ from rate_bridge.errors import UnsupportedError
 from rate_bridge.plugins import available, load
 from rate_bridge.seeds import SeedTree
 from spiketrain.arms.oracle import tell
+from spiking.feedback import Direct, Layered
 from spiking.hardware import Hardware
 from spiking.network import bidirectional, chain
 from spiking.neurons import LIF, Rate
@@ -34,7 +35,9 @@ from spiking.simulators.torch import TorchSimulator
 RULES = available("rules")
 NEURONS = {"rate": Rate(tau_ms=4.0, saturation=1.5), "lif": LIF(bias=1.2)}
 PREDICTIONS = [f"dfc/{name}" for name in available("predictions")]
-CASES = [(rule, neuron) for rule in [*RULES, *PREDICTIONS] for neuron in NEURONS]
+LAYERED = ["transposed/slope", "random/active", "kolen_pollack/measured", "identified_layers/active"]
+RELAYED = [f"dfc/none/{name}" for name in LAYERED]
+CASES = [(rule, neuron) for rule in [*RULES, *PREDICTIONS, *RELAYED] for neuron in NEURONS]
 FORBIDDEN = (ChipPopulation, Hardware, Simulator, MismatchSpec, Normal, Truth)
 CHIPS = 2
 
@@ -42,12 +45,14 @@ CHIPS = 2
 def rule_and_network(name: str, neuron: str):
     """Return a rule with its default settings and the first network that it can train.
 
-    ``dfc/NAME`` is DFC with another prediction.
+    ``dfc/NAME`` is DFC with another prediction, ``dfc/NAME/FEEDBACK/GATE`` with layered feedback.
     """
-    name, _, prediction = name.partition("/")
-    options = {"prediction": load("predictions", prediction)()} if prediction else {}
+    name, *parts = name.split("/")
+    groups = zip(("predictions", "feedback", "gates"), parts, strict=False)
+    options = {group.rstrip("s"): load(group, part)() for group, part in groups}
     rule: LearningRule = load("rules", name)(**options)
-    plain = chain([6, 9, 8, 4], NEURONS[neuron])
+    path = Layered() if len(parts) > 1 else Direct()
+    plain = replace(chain([6, 9, 8, 4], NEURONS[neuron]), feedback=path)
     for network in (plain, bidirectional(plain)):
         try:
             rule.check(network)
@@ -81,7 +86,7 @@ def observe(rule, model, chips, batch):
     """Do what an experiment does before an update."""
     if rule.needs_truth:
         tell(chips, model)
-    model.feedback = rule.feedback_weights(model)
+    rule.prepare(model)
     chips.program(model.weights())
     return chips.present(rule.presentation(batch, model), *batch.key)
 
