@@ -239,7 +239,7 @@ def all_measures(
     """
     state = true_state(chips, model, batch)
     found: dict[str, Tensor] = {}
-    feedback = oracle.reveal(chips).feedback
+    feedback = chips.network.feedback.end_to_end(oracle.reveal(chips).feedback)
     if feedback:
         found |= feedback_measures(state.response, feedback)
         found |= control_measures(state, batch.target, feedback)

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import torch
+from torch import Tensor
+
 from rate_bridge.errors import InputError
 
 __all__ = ["Direct", "FeedbackPath", "Layered"]
@@ -30,6 +33,14 @@ class FeedbackPath(ABC):
             sizes: of layers 1 to L.
         """
 
+    @abstractmethod
+    def end_to_end(self, feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return what the controller's signal comes to in every layer 1 to L, ``(chips, n_out, n_l)``.
+
+        Args:
+            feedback: the feedback weights of the layers.
+        """
+
 
 @final
 @dataclass(frozen=True)
@@ -43,6 +54,9 @@ class Direct(FeedbackPath):
 
     def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
         return (sizes[-1],) * len(sizes)
+
+    def end_to_end(self, feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return tuple(feedback)
 
 
 @final
@@ -86,6 +100,13 @@ class Layered(FeedbackPath):
 
     def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
         return (*sizes[1:], sizes[-1])
+
+    def end_to_end(self, feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the products of the weights from the output down: what is relayed where all gates are 1."""
+        products = [feedback[-1]]
+        for number, weights in enumerate(reversed(feedback[:-1])):
+            products.append(torch.matmul(products[-1], weights) if number else weights)
+        return tuple(reversed(products))
 
     def refresh_steps(self, dt_ms: float) -> int:
         """Return the whole steps between two refreshes, one or more."""

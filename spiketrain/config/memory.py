@@ -28,12 +28,13 @@ def estimate_bytes(
     batch: int,
     steps: int,
     item_bytes: int,
+    feedback: int,
     kept: int = 0,
 ) -> int:
     r"""Return an estimate of the memory of a run without the data set.
 
     .. math::
-        M = s\,C\,(10\,\sum_l n_{l-1} n_l + 10\,n_L \sum_l n_l + 48\,B\,\sum_l n_l
+        M = s\,C\,(10\,\sum_l n_{l-1} n_l + 10\,F + 48\,B\,\sum_l n_l
             + 2 B \sum_l d_l n_{l-1}) + 2 B T n_0 (1 + s) + 8 B K
 
     Args:
@@ -43,11 +44,12 @@ def estimate_bytes(
         batch: B, samples side by side.
         steps: T, the longest presentation.
         item_bytes: s, bytes of a number.
+        feedback: F, feedback weights of a chip.
         kept: K, numbers in float64 that the rule keeps per sample for all its models, until its update.
     """
     neurons = sum(layers[1:])
     synapses = sum(pre * post for pre, post in pairwise(layers))
-    synapses += layers[-1] * neurons
+    synapses += feedback
     shown = PRESENTATIONS * batch
     waiting = sum(delay * pre for delay, pre in zip(delay_steps, layers, strict=False))
     per_chip = WEIGHT_COPIES * synapses + shown * (STATE_COPIES * neurons + waiting)

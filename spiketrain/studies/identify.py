@@ -140,7 +140,7 @@ def respond(part: IdentifyPart, parts: Parts, batch: Batch) -> Responses:
     """Measure how the chips, and the design, respond with the present weights; nothing is changed."""
     chips = parts.chips.trial()
     design = chips.sibling(replace(chips.spec, deviations={}, imperfections={}))
-    weights = replace(parts.model.weights(), feedback=_feedback(parts))
+    weights = replace(parts.model.weights(), feedback=_programmed(parts))
     found = []
     for population in (chips, design):
         population.program(weights)
@@ -170,11 +170,16 @@ def know(parts: Parts, responses: Responses) -> Knowledge:
     return Knowledge(measures, tuple(gains))
 
 
-def _feedback(parts: Parts) -> tuple[Tensor, ...]:
+def _programmed(parts: Parts) -> tuple[Tensor, ...]:
     feedback = parts.rule.feedback_weights(parts.model)
     if not feedback:
         raise UnsupportedError("rule", parts.rule.name, "a rule with feedback weights, such as dfc")
     return feedback
+
+
+def _feedback(parts: Parts) -> tuple[Tensor, ...]:
+    """Return what the control signal comes to in every layer, through all layers above it."""
+    return parts.model.network.feedback.end_to_end(_programmed(parts))
 
 
 def _response(part: IdentifyPart, parts: Parts, chips: ChipPopulation, batch: Batch) -> tuple[Tensor, ...]:
