@@ -46,6 +46,10 @@ BY_NAME = (("task",), ("rule",), ("simulator",), ("bridge", "encoding"), ("train
 """Where a part may be given by its name alone."""
 
 
+MOVED = ((("rule", "prediction", "gate"), ("rule", "gate")),)
+"""Keys of earlier versions, and where they are now."""
+
+
 @final
 class Experiment(Section):
     """Everything about a run that its user decides; `load_experiment` makes one.
@@ -73,7 +77,7 @@ class Experiment(Section):
         Raises:
             InputError: the first thing that is wrong with them.
         """
-        raw = prepared(_written_out(data))
+        raw = prepared(_written_out(_moved(data)))
         try:
             experiment = cls.model_validate_json(json.dumps(raw))
         except ValidationError as error:
@@ -244,6 +248,28 @@ def load_experiment(path_or_name: str, overrides: Sequence[str] = ()) -> Experim
     data = with_overrides(anchored(read(path), path.parent), overrides)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")[:100]
     return Experiment.from_mapping({"name": stem or "experiment", **data})
+
+
+def _moved(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring keys of earlier versions to where they are now, unless something stands there."""
+    raw = dict(data)
+    for (*path, last), (*to, name) in MOVED:
+        source, target = _at(raw, path), _at(raw, to)
+        if isinstance(source, dict) and isinstance(target, dict) and last in source and name not in target:
+            value = source[last]
+            raw = _with(raw, path, {k: v for k, v in source.items() if k != last})
+            raw = _with(raw, to, {**_at(raw, to), name: value})
+    return raw
+
+
+def _at(data: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _with(data: dict[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    return {**data, path[0]: _with(data[path[0]], path[1:], value)} if path else value
 
 
 def _written_out(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,3 +65,9 @@ def test_what_makes_no_sense_is_refused():
         load_experiment("dfc_lif.yaml", ["rule.gate=slope"])
     with pytest.raises(InputError, match="predicts no rates"):
         load_experiment("dfc_lif.yaml", ["rule.prediction=none", "rule.presynaptic=predicted"])
+
+
+def test_a_config_of_an_earlier_version_says_the_gate_beside_the_prediction():
+    experiment = load_experiment("dfc_lif.yaml", ["rule.prediction={name: none, gate: slope}"])
+    assert experiment.build_rule().gate == Slope()
+    assert "gate" not in experiment.resolved()["rule"]["prediction"]

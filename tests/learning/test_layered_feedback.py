@@ -35,7 +35,7 @@ COARSE = {"steps": 60, "window": 10, "dt_ms": 4.0, "feedback": PATH}
 
 
 def compared_with_differences(chips, model, batch, update, number=10):
-    """Yield, layer by layer, an update and the slope of the chips' squared error by differences, at some weights."""
+    """Yield, by layer, an update and the slope of the true squared error by differences, at some weights."""
     phase = (model.stimulus.phase("free", batch),)
 
     def loss(weights):
