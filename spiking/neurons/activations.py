@@ -89,7 +89,7 @@ class Activation(ABC):
 
     @abstractmethod
     def equation(self, x: str, saturation: str | None) -> str:
-        """Return the value as an expression in the notation of `Equations`."""
+        """Return the value as an expression in the notation of `Dynamics`."""
 
 
 @final
@@ -136,8 +136,7 @@ class _Sigmoid(Activation):
         return saturation * torch.logit((value / saturation).clamp(1.0 - LIMIT, LIMIT))
 
     def equation(self, x: str, saturation: str | None) -> str:
-        plain = f"1/(1 + exp(-({x})))"
-        return plain if saturation is None else f"{saturation}/(1 + exp(-({x})/{saturation}))"
+        return f"sigmoid({x})" if saturation is None else f"{saturation}*sigmoid(({x})/{saturation})"
 
 
 class _Clipped(Activation):
@@ -176,7 +175,7 @@ class _Relu(_Clipped):
         return torch.minimum(value.clamp(min=0.0), saturation)
 
     def _free_equation(self, x: str) -> str:
-        return f"clip({x}, 0, inf)"
+        return f"maximum({x}, 0)"
 
 
 @final
@@ -192,7 +191,7 @@ class _Softplus(_Clipped):
         return bounded + torch.log(-torch.expm1(-bounded))
 
     def _free_equation(self, x: str) -> str:
-        return f"(clip({x}, 0, inf) + log1p(exp(-abs({x}))))"
+        return f"(maximum({x}, 0) + log1p(exp(-abs({x}))))"
 
 
 @final
@@ -239,7 +238,7 @@ class _Lif(_Clipped):
         return -1.0 / torch.expm1(-1.0 / bounded)  # 1 at rate 0
 
     def _free_equation(self, x: str) -> str:
-        return f"(int(({x}) > 1)/log1p(1/clip(({x}) - 1, 1e-300, inf)))"
+        return f"where(({x}) > 1, 1/log1p(1/where(({x}) > 1, ({x}) - 1, 1)), 0)"
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -45,5 +45,5 @@ def bend_slope(x: Tensor, shape: Tensor) -> Tensor:
 
 
 def bend_equation(x: str, shape: str) -> str:
-    """Return the bent argument as an expression in the notation of `Equations`."""
+    """Return the bent argument as an expression in the notation of `Dynamics`."""
     return f"(sign({x})*expm1({shape}*log1p(abs({x})))/{shape})"

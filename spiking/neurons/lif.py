@@ -6,14 +6,10 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
-from torch import Tensor
-
 from rate_bridge.errors import InputError
-from rate_bridge.filters import decay, steps
 from rate_bridge.transfer import LIFTransfer, Transfer
-from spiking.neurons.base import Neuron, Parameter, State, Values
-from spiking.neurons.equations import Equations
+from spiking.neurons.base import Neuron, Parameter
+from spiking.programs import Dynamics
 
 __all__ = ["LIF"]
 
@@ -54,7 +50,6 @@ class LIF(Neuron):
     bias: float = 0.0
 
     model: ClassVar[str] = "lif"
-    emits_spikes: ClassVar[bool] = True
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("threshold", "threshold", minimum=0.0, exclusive=True),
         Parameter("reset", "reset", additive=True),
@@ -71,56 +66,17 @@ class LIF(Neuron):
         if self.reset >= self.threshold:
             raise InputError("neuron.reset", self.reset, f"a number below the threshold ({self.threshold:g})")
 
-    def constants(self, values: Values, dt_ms: float) -> State:
-        held = steps(values["refractory_ms"], dt_ms)
-        constants = {
-            "decay": decay(values["tau_m_ms"], dt_ms),
-            "threshold": values["threshold"],
-            "reset": values["reset"],
-        }
-        if bool((held > 0).any()):
-            constants["refractory_steps"] = held.to(values["threshold"].dtype)
-        return {name: value.unsqueeze(1) for name, value in constants.items()}
-
-    def synapse_decay(self, values: Values, dt_ms: float) -> Tensor:
-        return decay(values["tau_syn_ms"], dt_ms)
-
-    def initial_state(self, values: Values, uniform: Tensor) -> State:
-        reset, threshold = values["reset"].unsqueeze(1), values["threshold"].unsqueeze(1)
-        return {"v": reset + uniform * (threshold - reset), "refractory": torch.zeros_like(uniform)}
+    def dynamics(self, without: Container[str] = ()) -> Dynamics:
+        del without
+        return Dynamics(
+            "dv/dt = (current - v) / tau_m",
+            threshold="v > threshold",
+            reset="v = reset",
+            refractory="refractory",
+            start="v = reset + uniform * (threshold - reset)",
+        )
 
     def transfer(self, max_rate_hz: float, dt_ms: float) -> Transfer:
         return LIFTransfer(
             self.threshold, self.reset, self.tau_m_ms, self.refractory_ms, max_rate_hz, dt_ms, SOFTNESS
-        )
-
-    def step(self, state: State, current: Tensor, constants: Values) -> Tensor:
-        v = state["v"]
-        v.sub_(current).mul_(constants["decay"]).add_(current)
-        held = constants.get("refractory_steps")
-        if held is not None:
-            torch.where(state["refractory"] > 0, constants["reset"], v, out=v)
-        spikes = v > constants["threshold"]
-        torch.where(spikes, constants["reset"], v, out=v)
-        if held is not None:
-            waiting = state["refractory"].sub_(1).clamp_(min=0)
-            torch.where(spikes, held, waiting, out=waiting)
-        return spikes.to(v.dtype)
-
-    def equations(self, constants: Container[str]) -> Equations:
-        held = "refractory_steps" in constants
-        return Equations(
-            dynamics="""
-                dv/dt = (current - v)/tau_m : 1
-                tau_m = -dt/log(decay) : second
-                refractory : 1
-            """,
-            after="""
-                v = int(refractory > 0)*reset + int(refractory <= 0)*v
-                refractory = clip(refractory - 1, 0, inf)
-            """
-            if held
-            else "",
-            threshold="v > threshold",
-            reset="v = reset; refractory = refractory_steps" if held else "v = reset",
         )

@@ -10,11 +10,10 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from rate_bridge.filters import decay
 from rate_bridge.transfer import Transfer
 from spiking.neurons.activations import Activation, activation
-from spiking.neurons.base import Neuron, Parameter, State, Values
-from spiking.neurons.equations import Equations
+from spiking.neurons.base import Neuron, Parameter, Values
+from spiking.programs import Dynamics
 
 __all__ = ["Rate", "RateTransfer"]
 
@@ -113,7 +112,6 @@ class Rate(Neuron):
     bias: float = 0.0
 
     model: ClassVar[str] = "rate"
-    emits_spikes: ClassVar[bool] = False
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("tau_ms", "tau", minimum=0.0, exclusive=True),
         Parameter("gain", "gain", minimum=0.0, exclusive=True),
@@ -133,34 +131,28 @@ class Rate(Neuron):
             object.__setattr__(self, "parameters", kept)
         Neuron.__post_init__(self)
 
-    def constants(self, values: Values, dt_ms: float) -> State:
-        """Return the constants; those that would change nothing are left out, for speed."""
-        limit = activation(self.activation).saturation
-        usual = {"gain": 1.0, "offset": 0.0, "saturation": limit, "shape": 1.0}
-        kept = {
-            k: values[k] for k, usual in usual.items() if k in values and bool((values[k] != usual).any())
+    def idle(self, values: Values) -> frozenset[str]:
+        usual = {
+            "gain": 1.0,
+            "offset": 0.0,
+            "saturation": activation(self.activation).saturation,
+            "shape": 1.0,
         }
-        kept["decay"] = decay(values["tau_ms"], dt_ms)
-        return {name: value.unsqueeze(1) for name, value in kept.items()}
+        return frozenset(k for k, v in usual.items() if k in values and not bool((values[k] != v).any()))
 
-    def synapse_decay(self, values: Values, dt_ms: float) -> Tensor:
-        return torch.zeros_like(values["tau_ms"])
-
-    def initial_state(self, values: Values, uniform: Tensor) -> State:
-        return {"v": torch.zeros_like(uniform)}
+    def dynamics(self, without: Container[str] = ()) -> Dynamics:
+        kept = {p.name for p in self.parameters if p.name not in without}
+        x = "(v - offset)" if "offset" in kept else "v"
+        phi, limit = activation(self.activation), "saturation" if "saturation" in kept else None
+        if "shape" in kept:
+            x = phi.bent_equation(x, limit, "shape")
+        value = phi.equation(x, limit)
+        return Dynamics(
+            "dv/dt = (current - v) / tau", emission=f"gain * ({value})" if "gain" in kept else value
+        )
 
     def transfer(self, max_rate_hz: float, dt_ms: float) -> RateTransfer:
         return RateTransfer(self.activation, self.gain, self.offset, self.saturation, self.shape)
-
-    def step(self, state: State, current: Tensor, constants: Values) -> Tensor:
-        v = state["v"]
-        v.sub_(current).mul_(constants["decay"]).add_(current)
-        x = v - constants["offset"] if "offset" in constants else v
-        phi, limit = activation(self.activation), constants.get("saturation")
-        if "shape" in constants:
-            x = phi.bent(x, limit, constants["shape"])
-        activity = phi.value(x, limit)
-        return activity * constants["gain"] if "gain" in constants else activity
 
     def settled(self, current: Tensor, constants: Values) -> Tensor:
         if "shape" in constants:
@@ -168,19 +160,3 @@ class Rate(Neuron):
         activity = torch.sub(current, constants["offset"]) if "offset" in constants else current.clone()
         activation(self.activation).into(activity, activity, constants.get("saturation"))
         return activity.mul_(constants["gain"]) if "gain" in constants else activity
-
-    def equations(self, constants: Container[str]) -> Equations:
-        x = "(v - offset)" if "offset" in constants else "v"
-        phi, limit = activation(self.activation), "saturation" if "saturation" in constants else None
-        if "shape" in constants:
-            x = phi.bent_equation(x, limit, "shape")
-        value = phi.equation(x, limit)
-        return Equations(
-            dynamics="""
-                dv/dt = (current - v)/tau_m : 1
-                tau_m = -dt/log(decay) : second
-                activity : 1
-            """,
-            after=f"activity = {'gain*' if 'gain' in constants else ''}{value}",
-            emission="activity",
-        )

@@ -19,6 +19,7 @@ from spiking.hardware import Hardware
 from spiking.network import Connection, Network
 from spiking.neurons.base import Neuron, State, Values
 from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
+from spiking.programs.to_torch import Step
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
@@ -65,6 +66,8 @@ class _Population:
         self.shadow: State = {}
         self.constants: State = {}
         self.shadow_constants: State = {}
+        self.advance: Step
+        self.advance_shadow: Step
 
 
 class _Run:
@@ -119,9 +122,11 @@ class _Run:
             part = _Population(members[0][1].neuron, layers, columns)
             part.state = self._states([block.start.neurons[i] for i in layers])
             part.constants = self._constants(part, [hardware.neurons[i] for i in layers])
+            part.advance = part.neuron.stepper(part.constants)
             if block.shadow:
                 part.shadow = self._states([block.start.shadows[i] for i in layers])
                 part.shadow_constants = self._constants(part, [hardware.shadows[i] for i in layers])
+                part.advance_shadow = part.neuron.stepper(part.shadow_constants)
             self.populations.append(part)
         self.bias = self._cat([values["bias"] for values in hardware.neurons]).unsqueeze(1)
         self.shadow_bias = self.bias
@@ -232,7 +237,7 @@ class _Run:
             if self.shadow_tremble is not None:
                 basal = basal + self.shadow_tremble.step()
             for part in self.populations:
-                emitted = part.neuron.step(part.shadow, basal[..., part.columns], part.shadow_constants)
+                emitted = part.advance_shadow(part.shadow, basal[..., part.columns], part.shadow_constants)
                 self.shadow_emitted[..., part.columns] = emitted
         apical = self._feed_back(t, signal) if signal is not None else None
         if self.apical is not None:
@@ -246,7 +251,7 @@ class _Run:
         if self.tremble is not None:
             current = current + self.tremble.step()
         for part in self.populations:
-            emitted = part.neuron.step(part.state, current[..., part.columns], part.constants)
+            emitted = part.advance(part.state, current[..., part.columns], part.constants)
             self.emitted[..., part.columns] = emitted
 
     def _feed_back(self, t: int, signal: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def header(network, chips, batch, steps, *, arithmetic="fixed_pt", record=("spik
         "steps": steps,
         "drive": "spikes",
         "connections": [[c.pre, c.post, c.delay_steps] for c in network.connections],
-        "layers": [{"model": layer.neuron.model, "options": {}} for layer in network.layers],
+        "layers": [{"model": layer.neuron.model} for layer in network.layers],
         "shadow": True,
         "closed": True,
         "record": list(record),

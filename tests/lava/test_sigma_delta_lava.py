@@ -116,7 +116,7 @@ def test_lava_and_the_emulator_agree_over_the_whole_ranges_of_registers(environm
     ours = emulate(network, arrays, direct=False, closed=True, record=record)
     client = Client(environment, limit_s=60)
     described = header(network, chips, batch, steps, record=sorted(record)) | {"deltas": True}
-    described["layers"] = [{"model": "rate", "options": {}}] * 2
+    described["layers"] = [{"model": "rate"}] * 2
     theirs = client.run(described, integers(arrays))
     client.close()
     assert chips * batch * steps * sum(network.sizes[1:]) >= 1_000_000

@@ -1,13 +1,11 @@
 """What the Brian2 simulator builds, when, and what it refuses; nothing here is compiled."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import pytest
 import torch
 
-from rate_bridge.errors import InputError, SimulationError, UnsupportedError
+from rate_bridge.errors import InputError, SimulationError
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
@@ -142,19 +140,3 @@ def test_without_a_compiler_it_says_so_and_runs_in_numpy(monkeypatch):
 def test_what_it_cannot_do_is_refused(options):
     with pytest.raises(InputError, match="simulator"):
         Brian2Simulator(**options)
-
-
-@dataclass(frozen=True)
-class Wordless(LIF.__base__):
-    """A neuron model that is not written as equations."""
-
-    model: ClassVar[str] = "wordless"
-    emits_spikes: ClassVar[bool] = True
-    parameters: ClassVar[tuple] = ()
-    constants = synapse_decay = initial_state = step = transfer = None
-
-
-def test_a_model_without_equations_is_refused():
-    network = replace(PLAIN, layers=tuple(replace(layer, neuron=Wordless()) for layer in PLAIN.layers))
-    with pytest.raises(UnsupportedError, match="equations"):
-        Brian2Simulator(mode="runtime").check(network)

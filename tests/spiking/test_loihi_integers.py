@@ -94,7 +94,7 @@ def test_a_million_neuron_steps_bit_for_bit_over_the_legal_ranges():
     whole = {name: value.numpy().astype(np.int64) for name, value in arrays.items()}
     state = {"v": whole["layer.0.state.v"].copy(), "refractory": whole["layer.0.state.refractory"].copy()}
     constants = {n: whole[f"layer.0.constant.{n}"] for n in ("dv", "vth", "refractory_steps")}
-    u, advance = whole["layer.0.state.synapse"], FIXED["lif"]({})
+    u, advance = whole["layer.0.state.synapse"], FIXED["lif"]
     wraps = saturations = 0
     free = emulate(network, arrays, direct=False, closed=False)  # the compiled loop
     for t in range(steps):

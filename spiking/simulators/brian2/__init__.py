@@ -80,17 +80,6 @@ class Brian2Simulator(Simulator):
             return True, NO_COMPILER
         return True, "compiles its programs once, into the user's cache folder"
 
-    def check(self, network: Network) -> None:
-        Simulator.check(self, network)
-        for layer in network.layers:
-            if layer.neuron.equations(()) is None:
-                raise UnsupportedError(
-                    "network.neuron.model",
-                    layer.neuron.model,
-                    "a model that is written as equations",
-                    "use simulator.name=torch",
-                )
-
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         plasticity = block.plasticity
         if plasticity is None or (plasticity.steps and self.mode == "standalone"):

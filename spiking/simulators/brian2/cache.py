@@ -23,7 +23,7 @@ __all__ = ["compiler", "folder", "program"]
 
 logger = logging.getLogger("spiketrain.brian2")
 
-SOURCES = ("build.py", "exchange.h", "integrate.py", "layout.py", "model.py", "operators.py")
+SOURCES = ("build.py", "exchange.h", "functions.py", "layout.py", "model.py", "operators.py")
 """Our own files that a program is made by."""
 
 

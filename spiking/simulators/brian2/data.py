@@ -13,8 +13,8 @@ from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
 from spiking.simulators.blocks import Block
-from spiking.simulators.brian2.layout import LOCAL, PREFIXES
-from spiking.simulators.brian2.shape import Shape, constants
+from spiking.simulators.brian2.layout import LOCAL
+from spiking.simulators.brian2.shape import PREFIXES, Shape, constants
 from spiking.simulators.recordings import Outcome, input_rates
 
 __all__ = ["arrays", "outcome"]

@@ -7,12 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from spiking.simulators.brian2.shape import Shape
+from spiking.simulators.brian2.shape import PREFIXES, Shape
 
-__all__ = ["LOCAL", "PREFIXES", "Section", "layout"]
-
-PREFIXES = ("soma_", "shadow_")
-"""What the names of the neurons' and of the shadows' own variables start with."""
+__all__ = ["LOCAL", "Section", "layout"]
 
 LOCAL = ("spikes", "voltage", "current")
 """Traces that are recorded per population; the others belong to the read-out."""

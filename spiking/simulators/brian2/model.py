@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import brian2
-from brian2.equations.equations import parse_string_equations
-from brian2.utils.stringtools import word_substitute
 
-from spiking.simulators.brian2.integrate import euler, exponential_euler
-from spiking.simulators.brian2.layout import PREFIXES
-from spiking.simulators.brian2.shape import Part, Population, Shape
+from spiking.simulators.brian2.functions import FUNCTIONS, statements
+from spiking.simulators.brian2.shape import PREFIXES, Part, Population, Shape
 
 __all__ = ["EVENTS", "Model", "build_model"]
 
@@ -34,10 +31,19 @@ CONTROLLER = """
     offset : 1 (constant)
 """
 
+CONTROL = ("integral += ki_step*error - leak_step*integral", "control = (kp*error + integral)*on")
+
 READOUT = """
     dtrace/dt = -trace/tau_readout : 1
     tau_readout = -dt/log(trace_decay) : second
     trace_decay : 1 (constant)
+"""
+
+SYNAPSE = """
+    dsynapse/dt = -synapse/tau_synapse : 1
+    tau_synapse = -dt/log(synapse_decay) : second
+    synapse_decay : 1 (constant)
+    bias : 1 (constant)
 """
 
 
@@ -95,14 +101,14 @@ def build_model(shape: Shape, samples: int, dt_ms: float) -> Model:
     )
     outputs = samples * shape.outputs
     readout = brian2.NeuronGroup(
-        outputs, READOUT, method=exponential_euler(), order=1, clock=clock, name="readout"
+        outputs, READOUT, method=statements("trace = trace*trace_decay"), order=1, clock=clock, name="readout"
     )
     controller = None
     if shape.controller:
         controller = brian2.NeuronGroup(
             outputs,
             CONTROLLER,
-            method=euler(after="control = (kp*error + integral)*on"),
+            method=statements(*CONTROL),
             order=-3,
             clock=clock,
             name="controller",
@@ -113,8 +119,7 @@ def build_model(shape: Shape, samples: int, dt_ms: float) -> Model:
 
 def _population(shape: Shape, index: int, population: Population, samples: int, clock: Any) -> Any:
     driven = shape.drive == "currents" and 0 in population.layers
-    parameters = ["synapse_decay : 1 (constant)", "bias : 1 (constant)"]
-    terms = ["synapse", "bias"]
+    parameters, terms = [], ["synapse", "bias"]
     if driven:
         parameters.append("external : 1")
         terms.append("external")
@@ -127,48 +132,30 @@ def _population(shape: Shape, index: int, population: Population, samples: int, 
         terms.append("feedback")
     if shape.shadow:
         parameters.append("bias_change : 1 (constant)")
-    synapse = "dsynapse/dt = -synapse/tau_synapse : 1\ntau_synapse = -dt/log(synapse_decay) : second"
-    equations = brian2.Equations("\n".join([synapse, *parameters]))
-    after, events = [], {}
-    kinds = zip(PREFIXES, EVENTS, population.parts, (terms, shadow_terms), strict=False)
-    for prefix, event, part, sums in kinds:
-        equations += _dynamics(prefix, part, " + ".join(sums))
-        after.append(_rename(part.equations.after, prefix, part))
-        if population.spikes:
-            events[event] = _rename(part.equations.threshold, prefix, part)
+    equations = brian2.Equations("\n".join([SYNAPSE, *parameters]))
+    for prefix, part, sums in zip(PREFIXES, population.parts, (terms, shadow_terms), strict=False):
+        equations += _variables(prefix, part, " + ".join(sums))
+    codes = [part.code for part in population.parts]
+    events = {event: code.threshold for event, code in zip(EVENTS, codes, strict=False) if code.threshold}
     group = brian2.NeuronGroup(
         samples * population.size,
         equations,
-        method=exponential_euler("\n".join(after)),
+        method=statements(*(code.update for code in codes), "synapse = synapse*synapse_decay"),
         threshold=events.pop("spike", None),
-        reset=_rename(population.parts[0].equations.reset, PREFIXES[0], population.parts[0]) or None,
+        reset=codes[0].reset or None,
         events=dict(events),
+        namespace=FUNCTIONS,
         clock=clock,
         name=f"population{index}",
     )
     for event in events:  # the shadows'
-        group.run_on_event(
-            event,
-            _rename(population.parts[1].equations.reset, PREFIXES[1], population.parts[1]),
-            when="resets",
-        )
+        group.run_on_event(event, codes[1].reset, when="resets")
     return group
 
 
-def _names(prefix: str, part: Part) -> dict[str, str]:
-    """Return the new names of a part's own variables."""
-    own = set(parse_string_equations(part.equations.dynamics)) | set(part.constants) | {"current"}
-    return {name: prefix + name for name in own}
-
-
-def _dynamics(prefix: str, part: Part, current: str) -> Any:
-    constants = "\n".join(f"{name} : 1 (constant)" for name in part.constants)
-    text = "\n".join([part.equations.dynamics, constants, f"current = {current} : 1"])
-    return brian2.Equations(_rename(text, prefix, part, derivatives=True))
-
-
-def _rename(text: str, prefix: str, part: Part, derivatives: bool = False) -> str:
-    names = _names(prefix, part)
-    if derivatives:
-        names |= {f"d{old}": f"d{new}" for old, new in names.items()}
-    return str(word_substitute(text, names))
+def _variables(prefix: str, part: Part, current: str) -> Any:
+    """Return a part's own variables, declared."""
+    lines = [f"{prefix}{name} : 1 (constant)" for name in part.constants]
+    lines += [f"{prefix}{name} : 1" for name in part.states]
+    lines += [f"{part.code.emission} : 1"] if part.code.emission else []
+    return brian2.Equations("\n".join([*lines, f"{prefix}current = {current} : 1"]))

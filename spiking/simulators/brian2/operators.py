@@ -8,8 +8,9 @@ from typing import Any
 import brian2
 from brian2.devices.device import get_device
 
-from spiking.simulators.brian2.layout import PREFIXES, Section, layout
+from spiking.simulators.brian2.layout import Section, layout
 from spiking.simulators.brian2.model import EVENTS, Model
+from spiking.simulators.brian2.shape import PREFIXES
 
 __all__ = ["learning", "operators", "transfers"]
 
@@ -82,7 +83,7 @@ class _Glue:
         part = self.shape.populations[population]
         arguments = f"<{part.size}, {first}, {size}>"
         if not part.spikes:
-            variable = PREFIXES[kind] + part.parts[kind].equations.emission
+            variable = part.parts[kind].code.emission
             return f"exchange::Activity{arguments}{{{self._variable(population, variable)}}}"
         spikes = self._variable(population, f"_{EVENTS[kind]}space")
         return f"exchange::Spikes{arguments}{{{spikes}, {spikes}[{self.model.samples * part.size}]}}"

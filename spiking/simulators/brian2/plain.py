@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rate_bridge.errors import UnsupportedError
-from spiking.simulators.brian2.layout import LOCAL, PREFIXES, layout
+from spiking.simulators.brian2.layout import LOCAL, layout
 from spiking.simulators.brian2.model import EVENTS, build_model
-from spiking.simulators.brian2.shape import Shape
+from spiking.simulators.brian2.shape import PREFIXES, Shape
 
 __all__ = ["PlainModel"]
 
@@ -116,7 +116,7 @@ class PlainModel:
     def _emitted(self, population: int, kind: int = 0) -> Array:
         part = self.shape.populations[population]
         if not part.spikes:
-            return self._view(f"population{population}.{PREFIXES[kind]}{part.parts[kind].equations.emission}")
+            return self._view(f"population{population}.{part.parts[kind].code.emission}")
         space = self.model.populations[population].variables[f"_{EVENTS[kind]}space"].get_value()
         emitted = np.zeros(self.chips * self.batch * part.size)
         emitted[space[: space[-1]]] = 1.0

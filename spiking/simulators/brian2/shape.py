@@ -14,11 +14,14 @@ import torch
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron, State, Values
-from spiking.neurons.equations import Equations
 from spiking.presentation import SpikeDrive
+from spiking.programs.to_brian2 import Code, code
 from spiking.simulators.blocks import Block
 
-__all__ = ["Part", "Population", "Shape", "constants", "shape_of"]
+__all__ = ["PREFIXES", "Part", "Population", "Shape", "constants", "shape_of"]
+
+PREFIXES = ("soma_", "shadow_")
+"""What the names of the neurons' and of the shadows' own variables start with."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,12 @@ class Part:
     """One kind of membrane: the neurons themselves, or their basal shadows.
 
     Args:
-        equations: the neuron model.
+        code: the neuron's step.
         constants: names of its discrete constants.
         states: names of its state variables.
     """
 
-    equations: Equations
+    code: Code
     constants: tuple[str, ...]
     states: tuple[str, ...]
 
@@ -123,8 +126,7 @@ class Shape:
                 layers=tuple(p["layers"]),
                 sizes=tuple(p["sizes"]),
                 parts=tuple(
-                    Part(Equations(**q["equations"]), tuple(q["constants"]), tuple(q["states"]))
-                    for q in p["parts"]
+                    Part(Code(**q["code"]), tuple(q["constants"]), tuple(q["states"])) for q in p["parts"]
                 ),
                 spikes=p["spikes"],
             )
@@ -153,8 +155,8 @@ def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
         if block.shadow:
             sources.append((hardware.shadows, block.start.shadows))
         parts = tuple(
-            _part(neuron, constants(neuron, [values[i] for i in layers], network.dt_ms), states[layers[0]])
-            for values, states in sources
+            _part(neuron, constants(neuron, [values[i] for i in layers], network.dt_ms), states[layers[0]], p)
+            for p, (values, states) in zip(PREFIXES, sources, strict=False)
         )
         sizes = tuple(layer.size for _, layer in members)
         populations.append(Population(tuple(layers), sizes, parts, neuron.emits_spikes))
@@ -170,7 +172,5 @@ def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
     )
 
 
-def _part(neuron: Neuron, values: State, states: State) -> Part:
-    equations = neuron.equations(values)
-    assert equations is not None, "the simulator's check comes first"
-    return Part(equations, tuple(sorted(values)), tuple(sorted(states)))
+def _part(neuron: Neuron, values: State, states: State, prefix: str) -> Part:
+    return Part(code(neuron.program(values), prefix), tuple(sorted(values)), tuple(sorted(states)))

@@ -7,8 +7,8 @@ many samples: a last one that has fewer is filled up with samples that no window
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 from rate_bridge.filters import decay
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.neurons.base import Neuron, State
+from spiking.neurons.base import State, Values
 from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
 from spiking.sigma_delta import messages, sent_before
 from spiking.simulators.blocks import Block
@@ -52,9 +52,8 @@ def header(
         "steps": block.steps,
         "drive": "spikes" if isinstance(block.drive, SpikeDrive) else "values",
         "connections": [[c.pre, c.post, c.delay_steps] for c in network.connections],
-        "layers": [
-            {"model": layer.neuron.model, "options": _options(layer.neuron)} for layer in network.layers
-        ],
+        "layers": _described(network, hardware.neurons),
+        "shadows": _described(network, hardware.shadows) if block.shadow else [],
         "deltas": deltas,
         "shadow": block.shadow,
         "closed": block.target is not None,
@@ -62,10 +61,16 @@ def header(
     }
 
 
-def _options(neuron: Neuron) -> dict[str, Any]:
-    """Return what tells models of one class apart beyond numbers."""
-    numbers = {parameter.field for parameter in type(neuron).parameters}
-    return {f.name: getattr(neuron, f.name) for f in fields(neuron) if f.name not in numbers}
+def _described(network: Network, values: Sequence[Values]) -> list[dict[str, Any]]:
+    """Return the model of every layer and the statements of its step."""
+    described = []
+    for layer, own in zip(network.layers, values, strict=True):
+        neuron = layer.neuron
+        program = neuron.program(neuron.constants(own, network.dt_ms))
+        pairs = {key: [[s.target, s.value] for s in getattr(program, key)] for key in ("update", "reset")}
+        step = {**pairs, "spike": program.spike, "emission": program.emission}
+        described.append({"model": neuron.model, "program": step})
+    return described
 
 
 def _together(block: Block) -> int:

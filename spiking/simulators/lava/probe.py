@@ -17,6 +17,15 @@ __all__ = ["probe", "single_neuron", "try_out"]
 STEPS = 12
 
 
+NEURON = {
+    "update": [["v", "current + (v - current) * decay"]],
+    "spike": "v > threshold",
+    "reset": [["v", "reset"]],
+    "emission": "",
+}
+"""The statements of a leaky integrate-and-fire neuron."""
+
+
 @cache
 def probe() -> tuple[bool, str]:
     """Return whether Lava works here, and what to know or to do about it; asked once per process."""
@@ -54,7 +63,7 @@ def single_neuron(steps: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         "steps": steps,
         "drive": "values",
         "connections": [[0, 1, 1]],
-        "layers": [{"model": "lif", "options": {}}],
+        "layers": [{"model": "lif", "program": NEURON}],
         "shadow": False,
         "closed": False,
         "record": ["spikes"],

@@ -20,7 +20,6 @@ from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.data import arrays, header, integers, outcome
 from spiking.simulators.lava.environment import find
 from spiking.simulators.lava.probe import probe
-from spiking.simulators.lava.runtime.neurons import FIXED, FLOAT
 from spiking.simulators.recordings import Outcome
 
 __all__ = ["LavaSimulator"]
@@ -29,8 +28,6 @@ TAGS = {"float": "floating_pt", "fixed": "fixed_pt"}
 """Lava's tags of the process models."""
 
 ARITHMETICS = tuple(TAGS)
-
-MODELS = {"float": FLOAT, "fixed": FIXED}
 
 
 @final
@@ -82,10 +79,6 @@ class LavaSimulator(Simulator):
 
     def check(self, network: Network) -> None:
         Simulator.check(self, network)
-        for layer in network.layers:
-            if layer.neuron.model not in MODELS[self.arithmetic]:
-                allowed = ", ".join(sorted(MODELS[self.arithmetic]))
-                raise UnsupportedError("network.neuron.model", layer.neuron.model, allowed)
         check_messages(network, self.message_threshold)
         if self.arithmetic == "fixed":
             check_network(network)

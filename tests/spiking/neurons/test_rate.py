@@ -120,7 +120,7 @@ def test_shapes_of_1_leave_every_bit_and_the_loop_as_they_were():
     neuron = Rate(gain=1.7, offset=0.3, saturation=0.8)
     values = {p.field: torch.full((2, 3), float(getattr(neuron, p.field))) for p in neuron.parameters}
     assert set(neuron.constants(values, 1.0)) == {"decay", "gain", "offset", "saturation"}
-    assert "expm1" not in neuron.equations(neuron.constants(values, 1.0)).after
+    assert "expm1" not in neuron.program(neuron.constants(values, 1.0)).emission
     current = torch.linspace(-2, 2, 41, dtype=torch.float64)
     expected = 1.7 * (0.8 * torch.tanh((current - 0.3) / 0.8))
     assert torch.equal(neuron.transfer(100.0, 1.0).rate(current), expected)

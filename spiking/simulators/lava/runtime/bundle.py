@@ -19,7 +19,7 @@ __all__ = ["VERSION", "Arrays", "BundleError", "read", "write"]
 
 FORMAT = "spiketrain-lava"
 
-VERSION = 1
+VERSION = 2
 """Version of the bundle; both sides must have the same."""
 
 Arrays = dict[str, NDArray[Any]]

@@ -201,7 +201,7 @@ class _Builder:
                 shape=shape(size),
                 layer=index,
                 incoming=[k for k, c in enumerate(header["connections"]) if c[1] == index + 1],
-                **described,
+                neuron=described,
             )
             for index, (size, described) in enumerate(zip(sizes[1:], header["layers"], strict=True))
         ]
@@ -241,9 +241,9 @@ class _Builder:
                 controller.out.connect(feedback.pre)
                 feedback.post.connect(layer.feedback)
             if header["shadow"]:
-                described = header["layers"][index]
+                described = header.get("shadows", header["layers"])[index]
                 shadow = self._make(
-                    Shadow, f"shadow {index + 1}", shape=shape(size), layer=index, **described
+                    Shadow, f"shadow {index + 1}", shape=shape(size), layer=index, neuron=described
                 )
                 layer.current.connect(shadow.current)
                 if header.get("learning"):

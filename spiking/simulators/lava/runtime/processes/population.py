@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..deltas import Deltas
 from ..loihi import decayed, folded, scaled, wrapped
-from ..neurons import FIXED, FLOAT, part
+from ..neurons import fixed, floating, part
 from .base import Model
 
 __all__ = ["Population"]
@@ -43,13 +43,13 @@ class Population(AbstractProcess):
 
 
 class _PopulationModel(Model):
-    models: Any
+    stepper: Any
 
     def prepare(self, parameters: Any) -> None:
         layer = parameters["layer"]
         prefix = f"layer.{layer}"
         self.layer, self.incoming = layer, parameters["incoming"]
-        self.advance = self.models[parameters["model"]](parameters["options"])
+        self.advance = self.stepper(parameters["neuron"])
         self.states, self.constants = (
             part(self.arrays, f"{prefix}.state."),
             part(self.arrays, f"{prefix}.constant."),
@@ -131,7 +131,7 @@ class PopulationFloat(_PopulationModel):
     current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     basal: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    models = FLOAT
+    stepper = staticmethod(floating)
 
     def read(self, synapse: Any) -> Any:
         return synapse
@@ -156,7 +156,7 @@ class PopulationFixed(_PopulationModel):
     current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     basal: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    models = FIXED
+    stepper = staticmethod(fixed)
 
     def read(self, synapse: Any) -> Any:
         """Return the current; a sum of graded messages is scaled when it is read, so that it stays exact."""

@@ -14,7 +14,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from ..loihi import shifted
-from ..neurons import FIXED, FLOAT, part
+from ..neurons import fixed, floating, part
 from .base import Model
 
 __all__ = ["Shadow"]
@@ -32,12 +32,12 @@ class Shadow(AbstractProcess):
 
 
 class _ShadowModel(Model):
-    models: Any
+    stepper: Any
 
     def prepare(self, parameters: Any) -> None:
         layer = parameters["layer"]
         prefix = f"shadow.{layer}"
-        self.advance = self.models[parameters["model"]](parameters["options"])
+        self.advance = self.stepper(parameters["neuron"])
         self.states, self.constants = (
             part(self.arrays, f"{prefix}.state."),
             part(self.arrays, f"{prefix}.constant."),
@@ -70,7 +70,7 @@ class ShadowFloat(_ShadowModel):
 
     current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     basal: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    models = FLOAT
+    stepper = staticmethod(floating)
 
     def carried(self, current: Any) -> Any:
         return current
@@ -84,7 +84,7 @@ class ShadowFixed(_ShadowModel):
 
     current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     basal: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    models = FIXED
+    stepper = staticmethod(fixed)
 
     def carried(self, current: Any) -> Any:
         """Scale the current, made for the neuron's leak, to the shadow's."""
