@@ -34,7 +34,7 @@ def hardware_of(network: Network) -> Hardware:
         return value * (1 + 0.2 * torch.randn(*shape, generator=g).double()).clamp(0.4, 1.6)
 
     values = tuple(
-        {p.field: near(float(getattr(layer.neuron, p.field)), 1, layer.size) for p in layer.neuron.parameters}
+        {p.field: near(layer.neuron.nominal[p.field], 1, layer.size) for p in layer.neuron.parameters}
         for layer in network.layers
     )
     sizes, one = network.sizes, torch.ones(1, network.outputs).double()

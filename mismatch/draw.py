@@ -81,7 +81,7 @@ class Draw:
             return torch.zeros((), dtype=torch.float64)
         if self.spec.neurons:
             return self.spec.neurons[index][parameter.field]
-        value = float(getattr(self.network.layers[index].neuron, parameter.field))
+        value = self.network.layers[index].neuron.nominal[parameter.field]
         return torch.tensor(value, dtype=torch.float64)
 
     def _shadows(self, index: int) -> dict[str, Tensor]:

@@ -85,6 +85,10 @@ class MismatchSpec:
         sizes = [tuple(len(value) for value in layer.values()) for layer in self.neurons]
         if sizes and [set(each) for each in sizes] != [{layer.size} for layer in network.layers]:
             raise InputError("neurons", sizes, f"a value for every neuron of layers {network.sizes[1:]}")
+        own = {p.name for layer in network.layers for p in layer.neuron.parameters}
+        if taken := sorted(own & {*SYNAPTIC, *READOUT}):
+            allowed = f"other names than those of the chip's own: {', '.join((*SYNAPTIC, *READOUT))}"
+            raise InputError("network.neuron.parameters", ", ".join(taken), allowed)
         for name in self.deviations:
             if name not in known:
                 raise InputError("mismatch", name, ", ".join(known), nearest(name, known))

@@ -65,7 +65,7 @@ def _nominal(
     layers = []
     for index, layer in enumerate(network.layers):
         values = {
-            p.field: torch.full((layer.size,), float(getattr(layer.neuron, p.field)), dtype=torch.float64)
+            p.field: torch.full((layer.size,), layer.neuron.nominal[p.field], dtype=torch.float64)
             for p in layer.neuron.parameters
         }
         own = spec.neurons[index] if spec.neurons else {}

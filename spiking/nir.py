@@ -109,7 +109,7 @@ def _neurons(network: Network, layer: Layer, values: Mapping[str, Tensor]) -> ni
     filtered = tau_syn > 0
     metadata = {
         "parameters": {field: _array(value) for field, value in values.items()},
-        "nominal": {p.field: float(getattr(neuron, p.field)) for p in neuron.parameters},
+        "nominal": neuron.nominal,
     }
     if bool(filtered.all()):
         return nir.CubaLIF(

@@ -24,7 +24,7 @@ from rate_bridge.errors import InputError
 from rate_bridge.plugins import available, load
 from spiketrain.config.problems import input_error, prefixed, unknown
 
-__all__ = ["build", "build_named", "call", "fields_of", "find", "kinds", "plain", "signature"]
+__all__ = ["build", "build_named", "call", "fields_of", "find", "key_of", "kinds", "plain", "signature"]
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -72,7 +72,7 @@ def build_named(group: str, name: str, options: Mapping[str, Any], key: str) -> 
 
 
 def _construct(cls: Any, given: Mapping[str, Any], key: str, noun: str, above: tuple[str, ...] = ()) -> Any:
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
+    fields = {key_of(f): f for f in dataclasses.fields(cls) if f.init}
     hints = get_type_hints(cls)
     for name, value in given.items():
         if name not in fields:
@@ -80,7 +80,10 @@ def _construct(cls: Any, given: Mapping[str, Any], key: str, noun: str, above: t
     for name, field in fields.items():
         if field.default is field.default_factory is REQUIRED and name not in given:
             raise InputError(f"{key}.{name}", "nothing", "a value; this key is required")
-    values = {name: _value(hints[name], value, f"{key}.{name}") for name, value in given.items()}
+    names = {name: fields[name].name for name in given}
+    values = {
+        names[name]: _value(hints[names[name]], value, f"{key}.{name}") for name, value in given.items()
+    }
     try:
         return cls(**values)
     except InputError as error:
@@ -146,7 +149,12 @@ def fields_of(part: Any, *, defaults: bool = True) -> dict[str, Any]:
     """Return the keys of a built part with their values, as plain data; without `defaults`, what differs."""
     fields = [f for f in dataclasses.fields(part) if f.init]
     kept = [f for f in fields if defaults or getattr(part, f.name) != _default(f)]
-    return {f.name: plain(getattr(part, f.name), defaults=defaults) for f in kept}
+    return {key_of(f): plain(getattr(part, f.name), defaults=defaults) for f in kept}
+
+
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """Return the config key of a field: its name, or what its metadata says under ``key``."""
+    return str(field.metadata.get("key", field.name))
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

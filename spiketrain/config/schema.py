@@ -44,7 +44,7 @@ def _part(group: str, name: str, place: str) -> dict[str, Any]:
         arguments = building.signature(cls, frozenset({"device", "dtype"}))
         return {"properties": {key: _key(hint) for key, (hint, _) in arguments.items()}}
     hints = get_type_hints(cls)
-    keys = {f.name: _key(hints[f.name]) for f in dataclasses.fields(cls) if f.init}
+    keys = {building.key_of(f): _key(hints[f.name]) for f in dataclasses.fields(cls) if f.init}
     return {"description": (cls.__doc__ or "").partition("\n")[0], "properties": keys}
 
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from rate_bridge.errors import InputError
 from rate_bridge.filters import decay, steps
 from rate_bridge.transfer import Transfer
+from spiking.neurons.measured import measured_curve
 from spiking.programs import Dynamics, Program, discretise
-from spiking.programs.statements import HOLD
+from spiking.programs.statements import HOLD, Statement
 from spiking.programs.to_torch import Step, evaluate, stepper
 
 __all__ = ["Neuron", "Parameter", "State", "Values"]
@@ -55,7 +56,7 @@ class Parameter:
     @property
     def dimension(self) -> int:
         """The power of time that its unit is."""
-        return {"ms": 1, "hz": -1}.get(self.field.removeprefix(self.name).lstrip("_"), 0)
+        return {"_ms": 1, "_per_ms": -1}.get(self.field.removeprefix(self.name), 0)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,12 @@ class Neuron(ABC):
     def emits_spikes(self) -> bool:
         """Whether it emits spikes, and not an activity."""
         return bool(self.dynamics().threshold)
+
+    @property
+    def settles(self) -> bool:
+        """Whether it has a rest to be computed at once: an activity of a potential that settles at the current."""
+        leak = (Statement("v", "current + (v - current) * decay"),)
+        return not self.emits_spikes and discretise(self._text(())).update == leak
 
     @property
     def options(self) -> tuple[object, ...]:
@@ -153,9 +160,12 @@ class Neuron(ABC):
         start = evaluate(program.start, {"uniform": uniform, **self._named(values)})
         return {name: value.expand_as(uniform).clone() for name, value in start.items()}
 
-    @abstractmethod
     def transfer(self, max_rate_hz: float, dt_ms: float) -> Transfer:
-        """Return the nominal curve from constant current to mean rate, 1 = `max_rate_hz`."""
+        """Return the nominal curve from constant current to mean rate, 1 = `max_rate_hz`.
+
+        A model without a closed form need not say one: its step is run under constant currents.
+        """
+        return measured_curve(self, max_rate_hz, dt_ms)
 
     def stepper(self, constants: Container[str]) -> Step:
         """Return the function behind `step`, for constants of these names."""

@@ -67,7 +67,6 @@ class LIF(Neuron):
             raise InputError("neuron.reset", self.reset, f"a number below the threshold ({self.threshold:g})")
 
     def dynamics(self, without: Container[str] = ()) -> Dynamics:
-        del without
         return Dynamics(
             "dv/dt = (current - v) / tau_m",
             threshold="v > threshold",

@@ -70,11 +70,9 @@ class SteadySimulator(Simulator):
     def check(self, network: Network) -> None:
         Simulator.check(self, network)
         for layer in network.layers:
-            if layer.neuron.emits_spikes:
-                given = layer.neuron.model
-                raise UnsupportedError(
-                    "network.neuron.model", given, "a neuron without spikes for steady states"
-                )
+            if not layer.neuron.settles:
+                allowed = "a neuron without spikes whose potential settles at the current"
+                raise UnsupportedError("network.neuron.model", layer.neuron.model, allowed)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         if not isinstance(block.drive, CurrentDrive) or block.drive.values.ndim != 2:

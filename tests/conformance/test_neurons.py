@@ -1,0 +1,81 @@
+"""Every registered neuron model in every simulator: the tensor reference's spikes, or a refusal that says why."""
+
+from functools import cache
+
+import pytest
+import torch
+from problems import NEURONS, pair
+
+from rate_bridge.errors import UnsupportedError
+from rate_bridge.plugins import available, load
+from spiking.network import chain
+from spiking.neurons import LIF
+from spiking.simulators.brian2 import Brian2Simulator
+from spiking.simulators.torch import TorchSimulator
+
+LAYERED = ("alif, held", "if", "cuba_lif", "qif", "equations", "equations, smooth", "li")
+DYNAMIC = [name for name in available("simulators") if name not in {"torch", "steady"}]
+
+
+def alone(name):
+    return pair(chain([20, 15, 8], [NEURONS[name], LIF(bias=1.5)], dt_ms=0.5), 2, 3, 120)
+
+
+def together():
+    neurons = [NEURONS[name] for name in LAYERED]
+    return pair(chain([20, 12, 12, 10, 10, 10, 10, 5], neurons), 2, 3, 100)
+
+
+@cache
+def expected(name):
+    problem = together() if name == "together" else alone(name)
+    return problem, problem.run(TorchSimulator())
+
+
+def compare(name, machine):
+    problem, reference = expected(name)
+    given = problem.run(machine)
+    for phase in problem.phases:
+        ours, theirs = given[phase.name], reference[phase.name]
+        for index, layer in enumerate(problem.network.layers):
+            spikes = theirs.traces["spikes"][index]
+            assert spikes.abs().sum() > 0, (layer.neuron.model, index)
+            if layer.neuron.emits_spikes:
+                assert torch.equal(ours.traces["spikes"][index], spikes), (layer.neuron.model, index)
+        for key, traces in theirs.traces.items():
+            for mine, other in zip(ours.traces[key], traces, strict=True):
+                torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+        for mine, other in zip(ours.basal, theirs.basal, strict=True):
+            torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+
+
+def test_every_registered_model_is_here():
+    covered = {neuron.model for neuron in NEURONS.values()} | {"lif", "rate"}
+    assert covered == set(available("neurons"))
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_brian2_in_numpy(name):
+    compare(name, Brian2Simulator(mode="runtime"))
+
+
+@pytest.mark.parametrize("name", DYNAMIC)
+def test_all_in_one_network(name):
+    kind = load("simulators", name)
+    works, reason = kind.status()
+    if not works:
+        pytest.skip(reason)
+    machine = kind()
+    try:
+        machine.check(expected("together")[0].network)
+    except UnsupportedError as error:
+        assert name in {"compiled", "loihi"}
+        assert "neuron.model" in str(error) or "models" in str(error)
+        return
+    compare("together", machine)
+
+
+def test_each_model_of_a_network_is_what_others_are_not():
+    problem, reference = expected("together")
+    rates = [float(rate.mean()) for rate in reference["free"].rates[1:]]
+    assert len({round(rate, 6) for rate in rates}) == len(problem.network.layers)
