@@ -106,7 +106,7 @@ class Neuron(ABC):
 
     @property
     def settles(self) -> bool:
-        """Whether it has a rest to be computed at once: an activity of a potential that settles at the current."""
+        """Whether it emits an activity of one potential, which a constant current takes to itself."""
         leak = (Statement("v", "current + (v - current) * decay"),)
         return not self.emits_spikes and discretise(self._text(())).update == leak
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError
-from rate_bridge.filters import spike_value
+from rate_bridge.filters import spike_value, window
 from rate_bridge.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -31,8 +31,11 @@ POINTS = 256
 HIGHEST = 2.0
 """The rate up to which it is measured, 1 = ``max_rate_hz``, where it gets there."""
 
-SOFTNESS = 0.02
-"""Width of the smoothing, as a fraction of the current for the rate 1: input is never quite constant."""
+SOFTNESS = 0.05
+"""Width of the smoothing, as a fraction of the current of the first spikes: input is never quite constant."""
+
+LEAST = 0.005
+"""The least width, as a fraction of the current for the rate 1: the first spikes may need none."""
 
 TAIL = 10
 """Widths by which a smoothed curve begins below the current from where it rises."""
@@ -89,7 +92,7 @@ def measured_curve(neuron: Neuron, max_rate_hz: float, dt_ms: float) -> Measured
 
     .. math:: r(I) = \int r_0(I + w z)\, \frac{e^{-z}}{(1 + e^{-z})^2}\, dz
 
-    with w a fiftieth of the current for the rate 1, so that it has a slope about the threshold too, or as
+    with w a twentieth of the current of the first spikes, so that it has a slope about them too, or as
     wide as the stairs of a clocked neuron, whose intervals are whole steps,
     :math:`w = r_0\, r_{max}\, dt\, (I - I_0)` from the current :math:`I_0` where it begins to spike. A curve that
     falls is made to rise, as by `rate_bridge.calibration.measured_transfer`.
@@ -106,12 +109,19 @@ def measured_curve(neuron: Neuron, max_rate_hz: float, dt_ms: float) -> Measured
     def rates(levels: Tensor) -> Tensor:
         return _rising(_run(neuron, levels, max_rate_hz, dt_ms))
 
-    low, high = _range(rates)
-    levels = torch.linspace(low, high, POINTS + 1, dtype=torch.float64)
-    measured = rates(levels)
-    if neuron.emits_spikes:
-        levels, measured = _smoothed(levels, measured, 1.0 / spike_value(max_rate_hz, dt_ms))
-    return MeasuredCurve(levels, measured)
+    low, next_level, high = _range(rates)
+    if not neuron.emits_spikes:
+        levels = torch.linspace(low, high, POINTS + 1, dtype=torch.float64)
+        return MeasuredCurve(levels, rates(levels))
+    near = torch.linspace(low, next_level, POINTS + 1, dtype=torch.float64)
+    begin = float(near[rates(near) <= 0.0][-1])
+    levels = _denser(begin, high)
+    return _smoothed(levels, rates(levels), 1.0 / spike_value(max_rate_hz, dt_ms))
+
+
+def _denser(begin: float, end: float) -> Tensor:
+    """Return levels that are close together at the beginning, where a curve is steep."""
+    return begin + (end - begin) * torch.linspace(0.0, 1.0, POINTS + 1, dtype=torch.float64).square()
 
 
 def _run(neuron: Neuron, levels: Tensor, max_rate_hz: float, dt_ms: float) -> Tensor:
@@ -124,14 +134,13 @@ def _run(neuron: Neuron, levels: Tensor, max_rate_hz: float, dt_ms: float) -> Te
     state = neuron.initial_state(values, starts.view(1, -1, 1).expand(1, STARTS, len(levels)).clone())
     current = levels.expand(1, STARTS, -1).contiguous()
     steps, step = round(LENGTH_MS / dt_ms), neuron.stepper(constants)
+    weights = window(steps, steps // 2, "hann")
     total = torch.zeros_like(current)
     with torch.no_grad():
-        for t in range(steps):
-            emitted = step(state, current, constants)
-            if t >= steps // 2:
-                total += emitted
+        for weight in weights.tolist():
+            total.add_(step(state, current, constants), alpha=weight)
     unit = spike_value(max_rate_hz, dt_ms) if neuron.emits_spikes else 1.0
-    mean: Tensor = total.mean((0, 1)) / (steps - steps // 2) * unit
+    mean: Tensor = total.mean((0, 1)) / weights.sum() * unit
     return mean
 
 
@@ -141,8 +150,12 @@ def _rising(rates: Tensor) -> Tensor:
     return 0.5 * (rising + falling)
 
 
-def _range(rates: Callable[[Tensor], Tensor]) -> tuple[float, float]:
-    """Return the currents between which a curve rises, up to `HIGHEST` (or down to its negative)."""
+def _range(rates: Callable[[Tensor], Tensor]) -> tuple[float, float, float]:
+    """Return between which currents a curve rises, up to `HIGHEST` (or from its negative).
+
+    Returns:
+        the last current with the lowest rate, the one tried after it, and the first with the highest rate.
+    """
     powers = 2.0 ** torch.arange(-10, 11, dtype=torch.float64)
     levels = torch.cat([-powers.flip(0), torch.zeros(1, dtype=torch.float64), powers])
     found = rates(levels)
@@ -152,28 +165,30 @@ def _range(rates: Callable[[Tensor], Tensor]) -> tuple[float, float]:
         raise InputError("network.neuron", "one value under all currents, or none", allowed)
     levels, found = levels[usable], found[usable]
     bottom, top = max(float(found.amin()), -HIGHEST), min(float(found.amax()), HIGHEST)
-    return float(levels[found <= bottom].amax()), float(levels[found >= top].amin())
+    last = int((found <= bottom).nonzero()[-1])
+    return float(levels[last]), float(levels[last + 1]), float(levels[found >= top][0])
 
 
-def _smoothed(levels: Tensor, rates: Tensor, shortest: float) -> tuple[Tensor, Tensor]:
+def _smoothed(levels: Tensor, rates: Tensor, shortest: float) -> MeasuredCurve:
     """Smooth a curve.
 
     Args:
-        levels: currents, evenly spaced from below the first spike.
+        levels: currents, from the last one without spikes.
         rates: what they give.
         shortest: duration of a step, 1 = that of an interval at the rate 1.
     """
-    one = levels[rates >= min(1.0, float(rates[-1]))][0].abs()
-    narrow = SOFTNESS * max(float(one), SOFTNESS * float(levels[-1] - levels[0]))
-    begin = levels[(rates <= rates[0]).sum() - 1]
-    wide = torch.linspace(float(levels[0]) - TAIL * narrow, float(levels[-1]), POINTS + 1, dtype=levels.dtype)
+    begin, end = float(levels[0]), float(levels[-1])
+    one = float(levels[rates >= min(1.0, float(rates[-1]))][0])
+    narrow = max(SOFTNESS * abs(begin), LEAST * abs(one), 1e-9 * (end - begin))
+    below = begin - narrow * torch.linspace(TAIL, 0.0, 10 * TAIL, dtype=torch.float64)
+    wide = torch.cat([below[:-1], _denser(begin, end)])
     curve = MeasuredCurve(levels, rates)
     width = (curve.rate(wide) * shortest * (wide - begin)).clamp(min=narrow).unsqueeze(1)
-    z = torch.linspace(-TAIL, TAIL, 20 * TAIL + 1, dtype=levels.dtype)
+    z = torch.linspace(-TAIL, TAIL, 20 * TAIL + 1, dtype=torch.float64)
     weight = torch.sigmoid(z) * torch.sigmoid(-z)
     seen = wide.unsqueeze(1) + width * z
     # above the last level the curve goes on straight, so that smoothing does not bend it down
     quarter = len(levels) // 4
     last = (rates[-1] - rates[-quarter]) / (levels[-1] - levels[-quarter])
-    values = curve.rate(seen) + last * (seen - levels[-1]).clamp(min=0.0)
-    return wide, ((values * weight).sum(1) / weight.sum()).cummax(0).values
+    values = curve.rate(seen) + last * (seen - end).clamp(min=0.0)
+    return MeasuredCurve(wide, ((values * weight).sum(1) / weight.sum()).cummax(0).values)

@@ -205,6 +205,8 @@ class _Check:
         assert isinstance(node, ast.Compare)
         if len(node.ops) > 1 or not isinstance(node.ops[0], COMPARISONS):
             self._refuse(node, "one comparison with < <= > or >=", "Join two of them by 'and'.")
+        if not names(node):
+            self._refuse(node, "a comparison of something that has a name")
         sides = [(side, self._value(side)) for side in (node.left, node.comparators[0])]
         self._same(node, *sides)
         return CONDITION

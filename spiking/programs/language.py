@@ -87,13 +87,14 @@ def model(dynamics: Dynamics) -> Model:
 
 @dataclass
 class _Line:
-    """One line of the equations: its name, whether it is a differential equation, the rest."""
+    """One line of the equations: its name, whether it is a differential equation, the rest, and where it stands."""
 
     name: str
     differs: bool
     expression: str
     dimension: int
     place: Place
+    begin: Place
 
 
 class _Reader:
@@ -110,7 +111,7 @@ class _Reader:
         parameters = frozenset(self.known)
         for number, line in enumerate(lines):
             earlier = frozenset(other.name for other in lines[:number])
-            check_name(line.name, line.place, parameters | earlier)
+            check_name(line.name, line.begin, parameters | earlier)
         states = {line.name: line.dimension for line in lines if line.differs}
         if "v" not in states:
             allowed = "an equation dv/dt = ..., for the potential"
@@ -169,7 +170,7 @@ class _Reader:
         match = CHANGE.match(line)
         if match is None or match["name"] not in self.found.flow:
             allowed = f"a statement that changes {', '.join(self.found.flow)}: x = ..., x += ..."
-            place.refuse(line.strip(), allowed)
+            place.refuse(line, allowed)
         name, operator = match["name"], match["operator"]
         place = Place(place.key, place.line, place.column + match.end())
         wanted = 0 if operator == "*" else self.known[name]
@@ -197,7 +198,7 @@ class _Reader:
         for line, place in _lines(self.text.start, "neuron.start"):
             match = CHANGE.match(line)
             if match is None or match["operator"] or match["name"] not in states:
-                place.refuse(line.strip(), f"a statement x = ... for one of {', '.join(states)}")
+                place.refuse(line, f"a statement x = ... for one of {', '.join(states)}")
             at = Place(place.key, place.line, place.column + match.end())
             tree = self._tree(line[match.end() :], at, states[match["name"]])
             self.found.start.append((match["name"], tree))
@@ -209,26 +210,25 @@ def _lines(text: str, key: str) -> Iterator[tuple[str, Place]]:
         column = 1
         for part in line.partition("#")[0].split(";"):
             if part.strip():
-                yield part, Place(key, number, column)
+                yield part.strip(), Place(key, number, column + len(part) - len(part.lstrip()))
             column += len(part) + 1
 
 
 def _only(text: str, key: str) -> tuple[str, Place]:
     found = list(_lines(text, key))
     if len(found) > 1:
-        found[1][1].refuse(found[1][0].strip(), "one expression")
+        found[1][1].refuse(found[1][0], "one expression")
     return found[0] if found else ("", Place(key))
 
 
 def _line(text: str, place: Place) -> _Line:
     match = LINE.match(text)
     if match is None:
-        place.refuse(text.strip(), "dx/dt = expression : unit, or x = expression : unit")
+        place.refuse(text, "dx/dt = expression : unit, or x = expression : unit")
     body, colon, said = text[match.end() :].partition(":")
-    said = said.strip()
     at = Place(place.key, place.line, place.column + match.end())
-    if colon and said not in UNITS:
-        column = at.column + len(body) + 1
-        Place(place.key, place.line, column).refuse(said, f"one of the units {', '.join(UNITS)}")
+    if colon and said.strip() not in UNITS:
+        column = at.column + len(body) + 1 + len(said) - len(said.lstrip())
+        Place(place.key, place.line, column).refuse(said.strip(), f"one of the units {', '.join(UNITS)}")
     name = match["state"] or match["name"]
-    return _Line(name, match["state"] is not None, body, UNITS[said or "1"], at)
+    return _Line(name, match["state"] is not None, body, UNITS[said.strip() or "1"], at, place)

@@ -68,6 +68,7 @@ class _Torch(Printer):
             return f"torch.where({self.visit(condition)}, {first}, {self.visit(no)})"
         if function == "clip":
             value, low, high = (self.visit(argument) for argument in arguments)
+            value = value if names(arguments[0]) else f"like.new_full((), {value})"
             return self._bound("min", self._bound("max", value, arguments[1], low), arguments[2], high)
         if function in {"maximum", "minimum"}:
             given, bound = arguments if names(arguments[0]) else reversed(arguments)
