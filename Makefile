@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: setup lava run test check format clean
+.PHONY: setup lava run test check docs format clean
 
 setup: $(STAMP)
 
@@ -42,6 +42,10 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The neurons' equations in docs/model.md, from the source.
+docs: $(STAMP)
+	$(BIN)/python -m spiking.neurons.printed docs/model.md
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -100,6 +100,11 @@ class Neuron(ABC):
         return {p.field: float(getattr(self, p.field)) for p in self.parameters}
 
     @property
+    def text(self) -> Dynamics:
+        """The equations with the names of the parameters that they may use."""
+        return self._text(self.idle({f: torch.tensor(v) for f, v in self.nominal.items()}))
+
+    @property
     def emits_spikes(self) -> bool:
         """Whether it emits spikes, and not an activity."""
         return bool(self.dynamics().threshold)

@@ -63,7 +63,7 @@ class Equations(Neuron):
     model: ClassVar[str] = "equations"
 
     def __post_init__(self) -> None:
-        quantities = {name: _quantity(name, value) for name, value in self.values.items()}
+        quantities = {name: _quantity(name, value) for name, value in sorted(self.values.items())}
         parameters = [self._parameter(name, *quantity) for name, quantity in quantities.items()]
         object.__setattr__(self, "parameters", (*parameters, Parameter("bias", "bias", additive=True)))
         numbers = {p.field: quantities[p.name][0] for p in parameters}

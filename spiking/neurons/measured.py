@@ -94,8 +94,8 @@ def measured_curve(neuron: Neuron, max_rate_hz: float, dt_ms: float) -> Measured
 
     with w a twentieth of the current of the first spikes, so that it has a slope about them too, or as
     wide as the stairs of a clocked neuron, whose intervals are whole steps,
-    :math:`w = r_0\, r_{max}\, dt\, (I - I_0)` from the current :math:`I_0` where it begins to spike. A curve that
-    falls is made to rise, as by `rate_bridge.calibration.measured_transfer`.
+    :math:`w = r_0\, r_{max}\, dt\, (I - I_0)` from the current :math:`I_0` where it begins to spike. A curve
+    that falls is made to rise, as by `rate_bridge.calibration.measured_transfer`.
 
     Args:
         neuron: the model, with nominal values.

@@ -87,7 +87,7 @@ def model(dynamics: Dynamics) -> Model:
 
 @dataclass
 class _Line:
-    """One line of the equations: its name, whether it is a differential equation, the rest, and where it stands."""
+    """One line of the equations: its name, whether it is a differential equation, the rest, both places."""
 
     name: str
     differs: bool

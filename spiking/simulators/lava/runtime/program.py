@@ -59,7 +59,7 @@ def stepper(program: Mapping[str, Any]) -> Step:
 
     def step(state: Arrays, current: Any, constants: Arrays) -> Any:
         known: dict[str, Any] = {**constants, **state, "current": current}
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             for target, value in update:
                 known[target] = value(known)
             if spike is not None:
