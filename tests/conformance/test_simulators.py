@@ -4,6 +4,7 @@ A new simulator joins by being registered. A case that it cannot express, or a m
 work here, is skipped with the simulator's own reason.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -67,6 +68,16 @@ def injected() -> Problem:
     return Problem(network, hardware, phases, starts)
 
 
+def gates_that_have_seen() -> Problem:
+    """Layered feedback that begins where a free phase has ended, through gates that all neurons share."""
+    problem = relayed(pair(layered(chain([20, 15, 12, 5], NEURON), refresh_ms=7.0), 2, 3, 60))
+    relay, last = problem.hardware.relay, problem.phases[2]
+    shared = replace(relay, gates=tuple(curves[:1, :1] for curves in relay.gates))
+    problem.hardware = replace(problem.hardware, relay=shared)
+    problem.phases = [problem.phases[0], replace(last, after="free")]
+    return problem
+
+
 def without_last(problem: Problem) -> Problem:
     problem.phases = problem.phases[:-1]
     return problem
@@ -97,6 +108,7 @@ CASES = {
     "layered feedback, spiking and rate layers": lambda: relayed(
         pair(layered(chain([16, 20, 12, 5], MIXED)), 2, 3, 80)
     ),
+    "layered feedback, from a free phase on": gates_that_have_seen,
     "spiking and rate layers": lambda: pair(chain([16, 20, 12, 5], MIXED, delay_steps=[1, 1, 2]), 2, 3, 80),
 }
 
@@ -105,6 +117,7 @@ SMALL_CASES = {
     "currents": lambda: pair(chain([20, 15, 5], REFRACTORY), 2, 3, 60, currents=1),
     "rates": lambda: pair(chain([20, 15, 5], [NEURON, Rate("sigmoid", gain=1.5)]), 2, 3, 60),
     "layered feedback": lambda: relayed(pair(layered(chain([20, 15, 12, 5], NEURON)), 2, 3, 60)),
+    "layered feedback, from a free phase on": gates_that_have_seen,
     # Synapses refuse to go on from spikes under way, so the phase that would do so is left out
     "delays": lambda: without_last(pair(loop(), 2, 3, 60)),
 }

@@ -56,7 +56,7 @@ class Brian2Simulator(Simulator):
     """
 
     name: ClassVar[str] = "brian2"
-    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay"})
 
     def __init__(
         self, device: str = "cpu", dtype: torch.dtype = torch.float64, mode: str = "standalone"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rate_bridge.filters import decay
+from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
@@ -16,6 +17,7 @@ from spiking.simulators.blocks import Block
 from spiking.simulators.brian2.layout import LOCAL
 from spiking.simulators.brian2.shape import PREFIXES, Shape, constants
 from spiking.simulators.recordings import Outcome, input_rates
+from spiking.simulators.relay import gate_trace
 
 __all__ = ["arrays", "outcome"]
 
@@ -27,9 +29,9 @@ def arrays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> 
     data: dict[str, Tensor] = {}
     for index, population in enumerate(shape.populations):
         data |= _population(network, hardware, block, index, population.layers)
-        if shape.controller:
+        if shape.controller and not shape.gate_points:
             data[f"feedback{index}"] = _cat(hardware.feedback, population.layers)
-    data |= _readout(network, hardware, block, shape)
+    data |= _readout(network, hardware, block, shape) | _relays(network, hardware, block, shape)
     decays = [
         layer.neuron.synapse_decay(values, network.dt_ms)
         for layer, values in zip(network.layers, hardware.neurons, strict=True)
@@ -125,6 +127,32 @@ def _readout(network: Network, hardware: Hardware, block: Block, shape: Shape) -
     }
 
 
+def _relays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> dict[str, Tensor]:
+    path, relay = network.feedback, hardware.relay
+    if not isinstance(path, Layered) or relay is None:
+        return {}
+    kept, added = gate_trace(network, path)
+    data: dict[str, Tensor] = {}
+    for index, layer in enumerate(shape.relays):
+        n = shape.place(layer)[2]
+        given = block.start.gates
+        data[f"relay{layer}.seen"] = given[index] if given else torch.zeros(1, 1, n, dtype=torch.float64)
+        data[f"relay{layer}.seen_decay"] = torch.tensor(kept, dtype=torch.float64)
+        data[f"seen_gain{layer}"] = torch.tensor(added[index], dtype=torch.float64)
+        if not shape.controller:
+            continue
+        low, high = relay.low[index], relay.high[index]
+        scale = (relay.points - 1) / (high - low)
+        data[f"backward{layer}"] = hardware.feedback[index]
+        data[f"gates{layer}"] = relay.gates[index]
+        data[f"gate_range{layer}"] = torch.tensor([low, scale], dtype=torch.float64)
+        data[f"strength{layer}"] = relay.strength[index].unsqueeze(1)
+    if shape.controller:
+        data[f"backward{shape.depth}"] = hardware.feedback[-1]
+        data["refresh_steps"] = torch.tensor(path.refresh_steps(network.dt_ms), dtype=torch.float64)
+    return data
+
+
 def outcome(block: Block, shape: Shape, data: Arrays) -> Outcome:
     """Return what a block gave.
 
@@ -146,6 +174,7 @@ def outcome(block: Block, shape: Shape, data: Arrays) -> Outcome:
             Change(data[f"weight_change{index}"], data[f"bias_change{index}"])
             for index in range(len(shape.connections) if shape.plastic else 0)
         ),
+        apical=tuple(data[f"apical{layer}"] for layer in shape.relays) if shape.controller else (),
     )
 
 
@@ -177,6 +206,7 @@ def _final(block: Block, shape: Shape, data: Arrays) -> Snapshot:
         history=tuple(_history(block, data, index) for index in range(len(shape.connections))),
         trace=data["readout.trace"],
         integral=data["controller.integral"] if shape.controller else block.start.integral,
+        gates=tuple(data[f"relay{layer}.seen"] for layer in shape.relays),
     )
 
 

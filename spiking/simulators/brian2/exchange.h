@@ -180,13 +180,13 @@ void deliver_later(const Emissions &emissions, int weights, int history, int64_t
     emissions.each([&](int64_t lane, int i, double value) { ring[lane * SLOTS * PRE + i] = value; });
 }
 
-// The feedback currents u Q of all N neurons of a group.
-template <int K, int N>
+// The feedback currents u Q of N of the TOTAL neurons of a group, from FIRST on.
+template <int K, int N, int TOTAL = N, int FIRST = 0>
 void feed_back(const double *control, int feedback, double *current) {
     const Block &b = block();
     const double *q = b.section<double>(feedback) + b.chip * K * N;
     for (int64_t lane = 0; lane < b.lanes; lane++) {
-        double *__restrict__ to = current + lane * N;
+        double *__restrict__ to = current + lane * TOTAL + FIRST;
         const double *__restrict__ u = control + lane * K;
         for (int j = 0; j < N; j++) {  // a sum stays in a register until it is complete
             double sum = 0.0;
@@ -197,7 +197,57 @@ void feed_back(const double *control, int feedback, double *current) {
     }
 }
 
-// The read-out trace takes in the last layer's emissions.
+// Layered feedback: at a refresh, hidden layers receive anew, from the outputs' control signal downwards.
+
+// What the POST neurons of a layer receive, of what the PRE neurons above pass on.
+template <int PRE, int POST>
+void pass_down(const double *passed, int weights, double *apical) {
+    const Block &b = block();
+    const double *w = b.section<double>(weights) + b.chip * PRE * POST;
+    std::fill(apical, apical + b.lanes * POST, 0.0);
+    for (int i = 0; i < PRE; i++)  // a row of weights is read once for all samples
+        for (int64_t lane = 0; lane < b.lanes; lane++)
+            add_row<POST>(apical + lane * POST, w + (size_t)i * POST, passed[lane * PRE + i]);
+}
+
+// What the N neurons of a layer pass on: what they received, times their gates, which are straight lines
+// between POINTS of the activity that they see.
+template <int N, int POINTS>
+void open_gates(const double *seen, const double *apical, int gates, int range, double *passed) {
+    const Block &b = block();
+    const double *curves = b.section<double>(gates) + b.chip * N * POINTS;
+    const double low = b.section<double>(range)[0], scale = b.section<double>(range)[1];
+    for (int64_t k = 0; k < b.lanes * N; k++) {
+        const double place = std::min<double>(POINTS - 1, std::max(0.0, (seen[k] - low) * scale));
+        const int below = std::min(POINTS - 2, (int)place);
+        const double *at = curves + (k % N) * POINTS + below;
+        passed[k] = (at[0] + (place - below) * (at[1] - at[0])) * apical[k];
+    }
+}
+
+// The currents of POST of the TOTAL neurons of a group, from FIRST on, until the next refresh.
+template <int TOTAL, int FIRST, int POST>
+void reach(const double *apical, int strength, double *current) {
+    const Block &b = block();
+    const double own = b.section<double>(strength)[b.chip];
+    for (int64_t lane = 0; lane < b.lanes; lane++)
+        for (int j = 0; j < POST; j++) current[lane * TOTAL + FIRST + j] = own * apical[lane * POST + j];
+}
+
+// Window-weighted sums of what N neurons receive, over the steps until the next refresh.
+template <int N>
+void count_held(const double *apical, int window, int sums, int64_t step, int64_t every) {
+    const Block &b = block();
+    const int64_t end = std::min(step + every, b.steps);
+    for (int64_t lane = 0; lane < b.lanes; lane++) {
+        const double *weights = b.section<double>(window) + (b.first + lane) * b.steps;
+        double weight = 0.0;
+        for (int64_t t = step; t < end; t++) weight += weights[t];
+        add_row<N>(b.section<double>(sums) + b.sample(lane) * N, apical + lane * N, weight);
+    }
+}
+
+// The read-out trace, or what gates see, takes in a layer's emissions.
 template <int N, class Emissions>
 void read_out(const Emissions &emissions, int gain, double *trace) {
     const double each = block().section<double>(gain)[0];

@@ -44,6 +44,8 @@ def layout(shape: Shape) -> tuple[Section, ...]:
     for index in range(len(shape.populations)):
         sections += _population(shape, index)
     sections += _readout(shape)
+    if shape.gate_points:
+        sections += _relays(shape)
     for index, (pre, post, delay) in enumerate(shape.connections):
         size = shape.inputs if pre == 0 else shape.place(pre)[2]
         sections.append(Section(f"weights{index}", ("chips", size, shape.place(post)[2]), "input"))
@@ -86,13 +88,38 @@ def _population(shape: Shape, index: int) -> list[Section]:
     sections.append(Section(f"{group}.synapse", per_sample, "state"))
     if shape.injected:
         sections.append(Section(f"{group}.injected", per_sample, "state"))
-    if shape.controller:
+    if shape.controller and not shape.gate_points:
         sections.append(Section(f"feedback{index}", ("chips", shape.outputs, n), "input"))
     sections.append(Section(f"sums{index}", per_sample, "output"))
     if shape.shadow:
         sections.append(Section(f"basal{index}", per_sample, "output"))
     traces = [name for name in shape.record if name in LOCAL]
     return sections + [Section(f"{name}{index}", ("chips", "batch", "steps", n), "output") for name in traces]
+
+
+def _relays(shape: Shape) -> list[Section]:
+    """What gates see; under control, feedback weights from above, gates, κ, and what was received."""
+    sections: list[Section] = []
+    for layer in shape.relays:
+        n, above = shape.place(layer)[2], shape.place(layer + 1)[2]
+        sections += [
+            Section(f"relay{layer}.seen", ("chips", "batch", n), "state"),
+            Section(f"relay{layer}.seen_decay", ("chips", n), "constant"),
+            Section(f"seen_gain{layer}", (1,), "input"),
+        ]
+        if shape.controller:
+            sections += [
+                Section(f"backward{layer}", ("chips", above, n), "input"),
+                Section(f"gates{layer}", ("chips", n, shape.gate_points), "input"),
+                Section(f"gate_range{layer}", (2,), "input"),
+                Section(f"strength{layer}", ("chips", 1), "input"),
+                Section(f"apical{layer}", ("chips", "batch", n), "output"),
+            ]
+    if shape.controller:
+        k = shape.outputs
+        sections.append(Section(f"backward{shape.depth}", ("chips", k, k), "input"))
+        sections.append(Section("refresh_steps", (1,), "input"))
+    return sections
 
 
 def _readout(shape: Shape) -> list[Section]:

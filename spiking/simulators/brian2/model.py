@@ -47,6 +47,15 @@ SYNAPSE = """
 """
 
 
+RELAY = """
+    dseen/dt = -seen/tau_seen : 1
+    tau_seen = -dt/log(seen_decay) : second
+    seen_decay : 1 (constant)
+    apical : 1
+    passed : 1
+"""
+
+
 @dataclass(frozen=True)
 class Model:
     """Brian2's objects for `samples` samples side by side.
@@ -58,6 +67,8 @@ class Model:
         populations: the neurons.
         readout: the read-out trace.
         controller: the controller, or None.
+        relays: of layers 1 to L - 1 where feedback is layered: the activity that the gates see, what the
+            neurons received, and what they pass on.
     """
 
     shape: Shape
@@ -66,12 +77,13 @@ class Model:
     populations: tuple[Any, ...]
     readout: Any
     controller: Any | None
+    relays: tuple[Any, ...]
 
     @property
     def groups(self) -> tuple[Any, ...]:
         """All groups."""
         closing = () if self.controller is None else (self.controller,)
-        return (*self.populations, self.readout, *closing)
+        return (*self.populations, self.readout, *closing, *self.relays)
 
     def variable(self, name: str) -> Any:
         """Return the variable that a section's ``group.variable`` names."""
@@ -85,11 +97,12 @@ def build_model(shape: Shape, samples: int, dt_ms: float) -> Model:
     ======================  ===============================================================
     ``start``               currents of an external drive
     ``groups``, order -3    the controller: integral and control signal
-    ``groups``, order -1    feedback currents
+    ``groups``, order -1    feedback currents; layered feedback through Synapses comes before, from -3 on,
+                            and the controller before that
     ``groups``, order 0     membranes, shadows and synaptic currents
-    ``groups``, order 1     decay of the read-out trace
+    ``groups``, order 1     decay of the read-out trace, and of what gates see
     ``thresholds``          spikes of neurons and shadows
-    ``synapses``            delivery, read-out trace, window counters
+    ``synapses``            delivery, read-out trace, what gates see, window counters
     ``resets``              resets
     ``end``                 traces
     ======================  ===============================================================
@@ -109,12 +122,23 @@ def build_model(shape: Shape, samples: int, dt_ms: float) -> Model:
             outputs,
             CONTROLLER,
             method=statements(*CONTROL),
-            order=-3,
+            order=-3 - (shape.depth if shape.gate_points else 0),
             clock=clock,
             name="controller",
         )
         controller.trace = brian2.linked_var(readout, "trace")
-    return Model(shape, samples, clock, populations, readout, controller)
+    relays = tuple(
+        brian2.NeuronGroup(
+            samples * shape.place(layer)[2],
+            RELAY,
+            method=statements("seen = seen*seen_decay"),
+            order=1,
+            clock=clock,
+            name=f"relay{layer}",
+        )
+        for layer in shape.relays
+    )
+    return Model(shape, samples, clock, populations, readout, controller, relays)
 
 
 def _population(shape: Shape, index: int, population: Population, samples: int, clock: Any) -> Any:

@@ -21,7 +21,7 @@ def operators(model: Model) -> list[Any]:
     places: list[tuple[str, str, int, list[str]]] = [
         ("drive", "start", 0, list(glue.drive())),
         ("feed_back", "groups", -1, list(glue.feedback())),
-        ("deliver", "synapses", 0, [*glue.deliver(), *glue.readout(), *glue.count()]),
+        ("deliver", "synapses", 0, [*glue.deliver(), *glue.readout(), *glue.watch(), *glue.count()]),
         ("record", "end", 0, list(glue.record())),
     ]
     return [_operator(model, name, when, order, lines) for name, when, order, lines in places if lines]
@@ -115,11 +115,44 @@ class _Glue:
         if self.model.controller is None:
             return
         control = _array(self.model.controller.variables["control"])
+        if self.shape.gate_points:
+            yield from self._relay(control)
+            return
         for index, population in enumerate(self.shape.populations):
             yield (
                 f"exchange::feed_back<{self.shape.outputs}, {population.size}>"
                 f"({control}, {self.number[f'feedback{index}']}, {self._variable(index, 'feedback')});"
             )
+
+    def _relay(self, control: str) -> Iterator[str]:
+        """Layered feedback: hidden layers at every refresh, from the output downwards; outputs always."""
+        yield f"const int64_t every = exchange::block().section<double>({self.number['refresh_steps']})[0];"
+        yield "if (step % every == 0) {"
+        passed, above = control, self.shape.outputs
+        for layer in reversed(self.shape.relays):
+            arguments, feedback = self._target(layer, "feedback")
+            n = self.shape.place(layer)[2]
+            names = [f"{name}{layer}" for name in ("backward", "gates", "gate_range", "strength", "apical")]
+            backward, gates, within, strength, sums = (self.number[name] for name in names)
+            seen, apical, onward = (
+                _array(self.model.relays[layer - 1].variables[name]) for name in ("seen", "apical", "passed")
+            )
+            yield f"    exchange::pass_down<{above}, {n}>({passed}, {backward}, {apical});"
+            yield f"    exchange::reach<{arguments}>({apical}, {strength}, {feedback});"
+            yield (f"    exchange::count_held<{n}>({apical}, {self.number['window']}, {sums}, step, every);")
+            if layer > 1:
+                yield (
+                    f"    exchange::open_gates<{n}, {self.shape.gate_points}>"
+                    f"({seen}, {apical}, {gates}, {within}, {onward});"
+                )
+            passed, above = onward, n
+        yield "}"
+        arguments, feedback = self._target(self.shape.depth, "feedback")
+        total, first, size = arguments.split(", ")
+        yield (
+            f"exchange::feed_back<{size}, {size}, {total}, {first}>"
+            f"({control}, {self.number[f'backward{self.shape.depth}']}, {feedback});"
+        )
 
     def deliver(self) -> Iterator[str]:
         for index, (pre, post, delay) in enumerate(self.shape.connections):
@@ -148,6 +181,13 @@ class _Glue:
         emissions = self._emissions(population, first, size)
         trace = _array(self.model.readout.variables["trace"])
         yield f"exchange::read_out<{size}>({emissions}, {self.number['trace_gain']}, {trace});"
+
+    def watch(self) -> Iterator[str]:
+        """Gates see what their layers emit."""
+        for layer, group in zip(self.shape.relays, self.model.relays, strict=True):
+            population, first, size = self.shape.place(layer)
+            emissions, seen = self._emissions(population, first, size), _array(group.variables["seen"])
+            yield f"exchange::read_out<{size}>({emissions}, {self.number[f'seen_gain{layer}']}, {seen});"
 
     def count(self) -> Iterator[str]:
         window = self.number["window"]

@@ -13,10 +13,10 @@ from brian2.devices.device import get_device
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rate_bridge.errors import UnsupportedError
 from spiking.simulators.brian2.layout import LOCAL, layout
 from spiking.simulators.brian2.model import EVENTS, build_model
 from spiking.simulators.brian2.shape import PREFIXES, Shape
+from spiking.simulators.brian2.synapses import PlainSynapses
 
 __all__ = ["PlainModel"]
 
@@ -56,7 +56,7 @@ class PlainModel:
         self.data: dict[str, Array] = {}
         with _interpreted():
             self.model = build_model(shape, self.chips * self.batch, dt_ms)
-            self.links = _Synapses(self) if synapses else None
+            self.links = PlainSynapses(self) if synapses else None
             objects = [] if self.links is None else self.links.objects
             self.network = brian2.Network(*self.model.groups, *objects, *self._operations(), name="network")
             self.network.store()
@@ -96,9 +96,11 @@ class PlainModel:
     # the operators, each in its place of the step
 
     def _operations(self) -> list[Any]:
+        direct = self.shape.controller and not self.shape.gate_points
         places = [
             (self._drive, "start", 0, self.shape.drive == "currents" and not self.synapses),
-            (self._feed_back, "groups", -1, self.shape.controller and not self.synapses),
+            (self._feed_back, "groups", -1, direct and not self.synapses),
+            (self._relay, "groups", -1, self.shape.controller and not direct),
             (self._deliver, "synapses", 0, True),
             (self._count, "synapses", 1, True),
             (self._record, "end", 0, bool(self.shape.record)),
@@ -110,7 +112,7 @@ class PlainModel:
         ]
 
     @property
-    def _step(self) -> int:
+    def step(self) -> int:
         return int(self.model.clock.variables["timestep"].get_value().item())
 
     def _emitted(self, population: int, kind: int = 0) -> Array:
@@ -128,7 +130,7 @@ class PlainModel:
 
     def _drive(self) -> None:
         values = self.data["values"]
-        now = values[:, self._step if values.shape[1] > 1 else 0]
+        now = values[:, self.step if values.shape[1] > 1 else 0]
         population, columns = self._columns(1)
         self._view(f"population{population}.external")[..., columns] = np.matmul(now, self.data["weights0"])
 
@@ -137,13 +139,50 @@ class PlainModel:
         for index in range(len(self.shape.populations)):
             self._view(f"population{index}.feedback")[:] = np.matmul(control, self.data[f"feedback{index}"])
 
+    def _relay(self) -> None:
+        """Layered feedback: refresh what hidden layers receive, hold it, and let it act on the neurons."""
+        if self.step % int(self.data["refresh_steps"].item()) == 0:
+            received = self._received() if self.links is None else self.links.received()
+            for layer, array in received.items():
+                self._view(f"relay{layer}.apical")[:] = array
+        last, weight = self.shape.depth, self.data["window"][:, self.step, None]
+        for layer in self.shape.relays:
+            apical = self._view(f"relay{layer}.apical")
+            self.data[f"apical{layer}"] += weight * apical
+            self._act(layer, self.data[f"strength{layer}"][..., None] * apical)
+        if self.links is None:
+            self._act(last, np.matmul(self._view("controller.control"), self.data[f"backward{last}"]))
+        else:
+            self._act(last, self.links.arriving(last))
+
+    def _act(self, layer: int, current: Array) -> None:
+        population, columns = self._columns(layer)
+        self._view(f"population{population}.feedback")[..., columns] = current
+
+    def _received(self) -> dict[int, Array]:
+        """Return what hidden layers receive at a refresh."""
+        received, passed = {}, self._view("controller.control")
+        for layer in reversed(self.shape.relays):
+            received[layer] = np.matmul(passed, self.data[f"backward{layer}"])
+            passed = self.gates(layer) * received[layer] if layer > 1 else passed
+        return received
+
+    def gates(self, layer: int) -> Array:
+        """Return the values of a layer's gates, straight lines between the points of their curves."""
+        curves, (low, scale) = self.data[f"gates{layer}"], self.data[f"gate_range{layer}"]
+        points = low + np.arange(self.shape.gate_points) / scale
+        seen = self._view(f"relay{layer}.seen")
+        chips, _, n = seen.shape
+        values = [[np.interp(seen[c, :, j], points, curves[c, j]) for j in range(n)] for c in range(chips)]
+        return np.array(values).transpose(0, 2, 1)
+
     def _deliver(self) -> None:
         for index, (pre, post, delay) in enumerate(self.shape.connections):
             if pre == 0 and self.shape.drive == "currents":
                 continue
             if pre == 0:
                 arriving = np.broadcast_to(
-                    self.data["raster"][None, :, self._step].astype(float),
+                    self.data["raster"][None, :, self.step].astype(float),
                     (self.chips, self.batch, self.shape.inputs),
                 )
             else:
@@ -151,7 +190,7 @@ class PlainModel:
                 arriving = self._emitted(population)[..., columns]
             if delay > 1:
                 ring = self.data[f"history{index}"]
-                slot = self._step % (delay - 1)
+                slot = self.step % (delay - 1)
                 arriving, ring[:, :, slot] = ring[:, :, slot].copy(), arriving
             if not self.synapses:
                 population, columns = self._columns(post)
@@ -161,7 +200,11 @@ class PlainModel:
     def _count(self) -> None:
         population, columns = self._columns(self.shape.depth)
         self._view("readout.trace")[:] += self.data["trace_gain"] * self._emitted(population)[..., columns]
-        weight = self.data["window"][:, self._step, None]
+        for layer in self.shape.relays:
+            population, columns = self._columns(layer)
+            emitted = self._emitted(population)[..., columns]
+            self._view(f"relay{layer}.seen")[:] += self.data[f"seen_gain{layer}"] * emitted
+        weight = self.data["window"][:, self.step, None]
         for index, part in enumerate(self.shape.populations):
             for kind, name in enumerate(("sums", "basal")[: len(part.parts)]):
                 self.data[f"{name}{index}"] += weight * self._emitted(index, kind)
@@ -178,115 +221,8 @@ class PlainModel:
                         if name == "spikes"
                         else self._view(f"population{index}.{variables[name]}")
                     )
-                    self.data[f"{name}{index}"][:, :, self._step] = now
+                    self.data[f"{name}{index}"][:, :, self.step] = now
             elif name == "readout":
-                self.data[name][:, :, self._step] = self._view("readout.trace")
+                self.data[name][:, :, self.step] = self._view("readout.trace")
             elif self.shape.controller:
-                self.data[name][:, :, self._step] = self._view("controller.control")
-
-
-class _Synapses:
-    """Brian2's own Synapses in place of the operators that deliver."""
-
-    def __init__(self, plain: PlainModel) -> None:
-        self.plain, self.shape = plain, plain.shape
-        self.samples = plain.chips * plain.batch
-        self.objects: list[Any] = []
-        self.weighted: list[tuple[str, Any]] = []
-        self.source: Any = None
-        self._input()
-        for index, (pre, post, delay) in enumerate(self.shape.connections):
-            if pre == 0 and self.shape.drive == "currents":
-                continue
-            self._connection(index, pre, post, delay)
-        if self.shape.controller:
-            self._feedback()
-
-    def _input(self) -> None:
-        plain, count = self.plain, self.samples * self.shape.inputs
-        clock = plain.model.clock
-        if self.shape.drive == "spikes":
-            self.source = brian2.SpikeGeneratorGroup(count, [], [] * brian2.ms, clock=clock, name="source")
-            self.objects.append(self.source)
-            return
-        self.source = brian2.NeuronGroup(count, "value : 1", clock=clock, name="source")
-        population, first, size = self.shape.place(1)
-        drive = brian2.Synapses(
-            self.source,
-            plain.model.populations[population],
-            "w : 1 (constant)\nexternal_post = w*value_pre : 1 (summed)",
-            clock=clock,
-            name="drive",
-        )
-        self._connect(drive, (self.shape.inputs, 0, self.shape.inputs), (population, first, size))
-        self.weighted.append(("weights0", drive))
-        follow = brian2.NetworkOperation(self._follow, clock=clock, when="start")
-        self.objects += [self.source, drive, follow]
-
-    def _follow(self) -> None:
-        values = self.plain.data["values"]
-        now = values[:, self.plain._step if values.shape[1] > 1 else 0]
-        self.source.variables["value"].get_value()[:] = np.tile(now.reshape(-1), self.plain.chips)
-
-    def _connection(self, index: int, pre: int, post: int, delay: int) -> None:
-        plain = self.plain
-        if pre == 0:
-            source, place = self.source, (self.shape.inputs, 0, self.shape.inputs)
-        else:
-            population, first, size = self.shape.place(pre)
-            if not self.shape.populations[population].spikes:
-                raise UnsupportedError("simulator.mode", "synapses", "neurons that spike")
-            source = plain.model.populations[population]
-            place = (self.shape.populations[population].size, first, size)
-        target = self.shape.place(post)
-        synapses = brian2.Synapses(
-            source,
-            plain.model.populations[target[0]],
-            "w : 1 (constant)",
-            on_pre="synapse_post += w",
-            delay=(delay - 1) * plain.dt,
-            clock=plain.model.clock,
-            name=f"connection{index}",
-        )
-        self._connect(synapses, place, target)
-        self.weighted.append((f"weights{index}", synapses))
-        self.objects.append(synapses)
-
-    def _feedback(self) -> None:
-        plain, k = self.plain, self.shape.outputs
-        for index, population in enumerate(self.shape.populations):
-            synapses = brian2.Synapses(
-                plain.model.controller,
-                plain.model.populations[index],
-                "w : 1 (constant)\nfeedback_post = w*control_pre : 1 (summed)",
-                clock=plain.model.clock,
-                name=f"feedback{index}",
-            )
-            self._connect(synapses, (k, 0, k), (index, 0, population.size))
-            self.weighted.append((f"feedback{index}", synapses))
-            self.objects.append(synapses)
-
-    def _connect(self, synapses: Any, source: tuple[int, int, int], target: tuple[int, int, int]) -> None:
-        """Join every neuron of a stretch to every one of another, sample by sample."""
-        (total, first, size), (population, post_first, post_size) = source, target
-        post_total = self.shape.populations[population].size
-        sample, i, j = np.meshgrid(
-            np.arange(self.samples), np.arange(size), np.arange(post_size), indexing="ij"
-        )
-        synapses.connect(
-            i=(sample * total + first + i).ravel(), j=(sample * post_total + post_first + j).ravel()
-        )
-
-    def program(self) -> None:
-        """Give the synapses their weights, and the source its spikes."""
-        data = self.plain.data
-        for name, synapses in self.weighted:
-            weights = data[name][:, None]
-            shape = (self.plain.chips, self.plain.batch, *weights.shape[2:])
-            synapses.variables["w"].get_value()[:] = np.broadcast_to(weights, shape).reshape(-1)
-        if self.shape.drive == "spikes":
-            if any(array.any() for name, array in data.items() if name.startswith("history")):
-                raise UnsupportedError("phase.after", "spikes under way", "none with simulator.mode=synapses")
-            raster = np.tile(data["raster"].transpose(1, 0, 2), (1, self.plain.chips, 1))
-            times, indices = np.nonzero(raster.reshape(self.plain.steps, -1))
-            self.source.set_spikes(indices, times * self.plain.dt)
+                self.data[name][:, :, self.step] = self._view("controller.control")

@@ -74,6 +74,7 @@ class Shape:
         injected: whether there are injected currents.
         record: names of the traces to be recorded.
         plastic: whether the synapses change after every batch of samples.
+        gate_points: points of the gates' curves where feedback is layered, 0 where it is direct.
     """
 
     inputs: int
@@ -84,6 +85,7 @@ class Shape:
     injected: bool
     record: tuple[str, ...]
     plastic: bool = False
+    gate_points: int = 0
 
     @property
     def shadow(self) -> bool:
@@ -99,6 +101,11 @@ class Shape:
     def depth(self) -> int:
         """Number of layers of neurons."""
         return sum(len(population.layers) for population in self.populations)
+
+    @property
+    def relays(self) -> range:
+        """Layers that pass on what they receive: 1 to L - 1 where feedback is layered."""
+        return range(1, self.depth if self.gate_points else 1)
 
     def place(self, layer: int) -> tuple[int, int, int]:
         """Return the population of layer 1 to L, the layer's first neuron in it, and its size."""
@@ -169,6 +176,7 @@ def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
         injected=bool(block.currents),
         record=tuple(sorted(block.record)),
         plastic=block.plasticity is not None,
+        gate_points=0 if hardware.relay is None else hardware.relay.points,
     )
 
 
