@@ -21,7 +21,13 @@ from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
 from spiking.simulators.recordings import Outcome
 
-__all__ = ["LoihiSimulator", "read_outcome"]
+__all__ = ["NO_RELAY", "LoihiSimulator", "read_outcome"]
+
+NO_RELAY = (
+    "Gates of real values times currents between hidden layers have no fixed-point form on Loihi's cores; "
+    "deploy the trained network (spiketrain deploy), which needs no feedback, or train on another simulator."
+)
+"""Why feedback is not relayed in integers."""
 
 
 @final
@@ -35,6 +41,7 @@ class LoihiSimulator(Simulator):
     """
 
     name: ClassVar[str] = "loihi"
+    no_relay: ClassVar[str] = NO_RELAY
 
     def __init__(
         self,

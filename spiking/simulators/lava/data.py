@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rate_bridge.filters import decay
+from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
@@ -24,6 +25,7 @@ from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, Spi
 from spiking.sigma_delta import messages, sent_before
 from spiking.simulators.blocks import Block
 from spiking.simulators.recordings import Outcome
+from spiking.simulators.relay import gate_trace
 
 __all__ = ["arrays", "header", "integers", "outcome"]
 
@@ -58,6 +60,7 @@ def header(
         "shadow": block.shadow,
         "closed": block.target is not None,
         "record": sorted(block.record),
+        "relay": _every(network, hardware),
     }
 
 
@@ -71,6 +74,12 @@ def _described(network: Network, values: Sequence[Values]) -> list[dict[str, Any
         step = {**pairs, "spike": program.spike, "emission": program.emission}
         described.append({"model": neuron.model, "program": step})
     return described
+
+
+def _every(network: Network, hardware: Hardware) -> int | None:
+    """Return the steps between two refreshes of layered feedback, or None where it is direct."""
+    path = network.feedback
+    return path.refresh_steps(network.dt_ms) if isinstance(path, Layered) and hardware.relay else None
 
 
 def _together(block: Block) -> int:
@@ -128,7 +137,7 @@ def arrays(
             data |= _named(f"shadow.{index}.constant.", layer.neuron.constants(own, network.dt_ms))
             data[f"shadow.{index}.extra_bias"] = (own["bias"] - values["bias"]).unsqueeze(1)
     data |= _synapses(network, hardware, block)
-    data |= _controller(network, hardware, block)
+    data |= _controller(network, hardware, block) | _relays(network, hardware, block)
     if block.plasticity is not None:
         data |= _learning(network, hardware, block, block.plasticity, samples)
     if message_threshold is not None:
@@ -229,6 +238,29 @@ def _controller(network: Network, hardware: Hardware, block: Block) -> dict[str,
     return data | {f"feedback.{index}": weight for index, weight in enumerate(hardware.feedback)}
 
 
+def _relays(network: Network, hardware: Hardware, block: Block) -> dict[str, Tensor]:
+    """Return what hidden layers need where feedback is layered."""
+    path, relay = network.feedback, hardware.relay
+    if not isinstance(path, Layered) or relay is None:
+        return {}
+    kept, added = gate_trace(network, path)
+    data = {}
+    for index, (low, high) in enumerate(zip(relay.low, relay.high, strict=True)):
+        given = block.start.gates
+        data[f"gates.{index}"] = given[index] if given else torch.zeros_like(block.start.synapse[index])
+        data[f"relay.{index}.curve"] = relay.gates[index]
+        data[f"relay.{index}.strength"] = relay.strength[index].view(-1, 1, 1)
+        numbers = {
+            "low": low,
+            "scale": (relay.points - 1) / (high - low),
+            "kept": kept,
+            "added": added[index],
+        }
+        for name, number in numbers.items():
+            data[f"relay.{index}.{name}"] = torch.tensor(number, dtype=torch.float64)
+    return data
+
+
 def outcome(network: Network, block: Block, results: Mapping[str, NDArray[Any]]) -> Outcome:
     """Return what came out; see `Outcome`."""
     found = {
@@ -248,6 +280,7 @@ def outcome(network: Network, block: Block, results: Mapping[str, NDArray[Any]])
         traces=traces,
         changes=_changes(network, block, found),
         messages=messages(network, found),
+        apical=_hidden(network, found, "sum.apical") if block.target is not None else (),
     )
 
 
@@ -272,7 +305,13 @@ def _final(network: Network, block: Block, found: Mapping[str, Tensor]) -> Snaps
         trace=found["trace"],
         integral=found["integral"],
         sent=tuple(found[f"sent.{i}"] for i in range(network.depth + 1)) if "sent.0" in found else (),
+        gates=_hidden(network, found, "gates"),
     )
+
+
+def _hidden(network: Network, found: Mapping[str, Tensor], name: str) -> tuple[Tensor, ...]:
+    """Return what every hidden layer has where feedback is layered; empty elsewhere."""
+    return tuple(found[f"{name}.{index}"] for index in range(network.depth - 1) if f"{name}.{index}" in found)
 
 
 def _state(found: Mapping[str, Tensor], prefix: str) -> State:

@@ -10,7 +10,7 @@ import torch
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking.fixed_point import quantise
 from spiking.fixed_point.quantise import check_network
-from spiking.fixed_point.simulator import read_outcome
+from spiking.fixed_point.simulator import NO_RELAY, read_outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.sigma_delta import check_messages, check_threshold
@@ -45,7 +45,8 @@ class LavaSimulator(Simulator):
     """
 
     name: ClassVar[str] = "lava"
-    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay"})
+    no_relay: ClassVar[str] = NO_RELAY
 
     def __init__(
         self,
@@ -68,7 +69,8 @@ class LavaSimulator(Simulator):
         check_threshold(message_threshold)
         super().__init__(device, dtype if arithmetic == "float" else torch.int64)
         if arithmetic == "fixed" or message_threshold is not None:
-            self.abilities = frozenset()  # type: ignore[misc]  # these learn on the host
+            can = frozenset({"relay"}) if arithmetic == "float" else frozenset()
+            self.abilities = can  # type: ignore[misc]  # these learn on the host
         self.message_threshold = message_threshold
         self.arithmetic = arithmetic
         self._client = Client(find(Path(environment) if environment else None), timeout_s)

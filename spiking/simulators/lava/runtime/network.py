@@ -7,6 +7,14 @@ somebody who waits for him:
         ^                                  |  `--current--> shadow
         '------------- spikes -------------'
 
+Where feedback is layered, what hidden layers receive is refreshed every so many steps, from the last to the
+first; all of them know when, and send and receive nothing of it in other steps:
+
+    controller --u--> feedback --a--> neurons --gated--> feedback --a--> neurons of the layer below
+
+Neurons pass on what they received before they emit, by what they emitted in earlier steps, so that this
+chain waits for nobody but the controller, who sends first.
+
 What arrives in a step is added to the synaptic current at its end and reaches the membrane in the next
 one, so that a step of Lava is exactly a step of ``docs/model.md``.
 
@@ -130,7 +138,7 @@ def _future_actors() -> list[Any]:
 
 def _is_state(name: str) -> bool:
     first = name.split(".", maxsplit=1)[0]
-    return ".state." in name or first in {"history", "sent"} or name in {"trace", "integral"}
+    return ".state." in name or first in {"history", "sent", "gates"} or name in {"trace", "integral"}
 
 
 def _outputs(header: dict[str, Any]) -> Arrays:
@@ -150,6 +158,8 @@ def _outputs(header: dict[str, Any]) -> Arrays:
             outputs[f"record.{name}.{layer}"] = zeros(steps, size)
     for name in {"control", "readout"} & set(header["record"]):
         outputs[f"record.{name}"] = zeros(steps, sizes[-1])
+    for layer, size in enumerate(sizes[1:-1] if header.get("relay") else ()):
+        outputs[f"sum.apical.{layer}"] = zeros(size)
     for layer in range(len(sizes) if header.get("deltas") else 0):
         outputs[f"messages.{layer}"] = np.zeros((chips if layer else 1, samples))
     for index, (pre, post, _) in enumerate(header["connections"] if header.get("learning") else ()):
@@ -181,6 +191,7 @@ class _Builder:
             "samples": header["batch"] * header.get("presentations", 1),
             "learns": header.get("learning") if kind in LEARNING else None,
             "deltas": header.get("deltas", False),
+            "relay": header.get("relay"),
             **options,
         }
         self.names.append(name)
@@ -207,6 +218,8 @@ class _Builder:
         ]
         controller = self._make(Controller, "controller", shape=shape(sizes[-1]), closed=header["closed"])
         layers[-1].out.connect(controller.spikes)
+        if header["closed"]:
+            self._feed_back(controller, layers)
         for index, (pre, post, delay) in enumerate(header["connections"]):
             dense = self._make(
                 Dense,
@@ -227,19 +240,6 @@ class _Builder:
             direct = pre == 0 and header["drive"] != "spikes"
             dense.post.connect(target.external if direct else target.arriving)
         for index, (layer, size) in enumerate(zip(layers, sizes[1:], strict=True)):
-            if header["closed"]:
-                feedback = self._make(
-                    Dense,
-                    f"feedback {index + 1}",
-                    pre_shape=shape(sizes[-1]),
-                    post_shape=shape(size),
-                    weight=f"feedback.{index}",
-                    history="",
-                    index=None,
-                    pre_layer=None,
-                )
-                controller.out.connect(feedback.pre)
-                feedback.post.connect(layer.feedback)
             if header["shadow"]:
                 described = header.get("shadows", header["layers"])[index]
                 shadow = self._make(
@@ -249,3 +249,26 @@ class _Builder:
                 if header.get("learning"):
                     shadow.basal.connect(layer.basal)
         return controller
+
+    def _feed_back(self, controller: Any, layers: list[Any]) -> None:
+        """Connect the controller with all layers, or layered feedback from each layer to the one below."""
+        header, sizes = self.header, self.header["sizes"]
+        above = controller.relay
+        for index in reversed(range(len(layers))):
+            relayed = bool(header.get("relay")) and index < len(layers) - 1
+            source, size = (above, sizes[index + 2]) if relayed else (controller.out, sizes[-1])
+            feedback = self._make(
+                Dense,
+                f"feedback {index + 1}",
+                pre_shape=(header["chips"], header["batch"], size),
+                post_shape=(header["chips"], header["batch"], sizes[index + 1]),
+                weight=f"feedback.{index}",
+                history="",
+                index=None,
+                pre_layer=None,
+                every=header["relay"] if relayed else 1,
+            )
+            source.connect(feedback.pre)
+            feedback.post.connect(layers[index].feedback)
+            if relayed:
+                above = layers[index].passed

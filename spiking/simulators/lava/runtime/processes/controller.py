@@ -24,18 +24,20 @@ __all__ = ["Controller"]
 class Controller(AbstractProcess):
     """Receives the last layer's emissions (with ``deltas``, their changes, which it adds up to ``heard``).
 
-    Where ``closed`` it sends the control signal.
+    Where ``closed`` it sends the control signal on ``out``; where feedback is layered, every ``relay`` steps
+    also on ``relay``, to the last hidden layer.
     It sends first: the signal of a step depends on the trace of the step before.
     """
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.spikes, self.out = InPort(parameters["shape"]), OutPort(parameters["shape"])
+        self.relay = OutPort(parameters["shape"])
 
 
 class _ControllerModel(Model):
     def prepare(self, parameters: Any) -> None:
-        self.closed = parameters["closed"]
+        self.closed, self.every = parameters["closed"], parameters["relay"]
         self.constants = part(self.arrays, "controller.")
         self.heard: Any = None
 
@@ -53,6 +55,8 @@ class _ControllerModel(Model):
         if self.closed:
             control = self.control()
             self.out.send(control)
+            if self.every and t % self.every == 0:
+                self.relay.send(control)
             weight = self.window[:, t]
             if weight.any():
                 self.sum += weight[:, None] * control
@@ -75,6 +79,7 @@ class ControllerFloat(_ControllerModel):
 
     spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    relay: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
 
     def control(self) -> Any:
         p = self.p
@@ -95,6 +100,7 @@ class ControllerFixed(_ControllerModel):
 
     spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    relay: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
     def control(self) -> Any:
         p = self.p

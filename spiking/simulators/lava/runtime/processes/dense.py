@@ -36,7 +36,8 @@ class Dense(AbstractProcess):
     Parameters: ``weight`` and ``history`` name arrays; the history, ``(chips or 1, batch, delay - 1,
     n_pre)``, holds what is still under way, as a ring whose oldest entry is overwritten in each step.
     ``index`` is the connection's number and ``pre_layer`` where it begins; both None for feedback weights,
-    which do not learn. The errors of the postsynaptic neurons come in on ``error``.
+    which do not learn. With ``every``, messages come and go every so many steps only. The errors of the
+    postsynaptic neurons come in on ``error``.
     """
 
     def __init__(self, **parameters: Any) -> None:
@@ -51,6 +52,7 @@ class _DenseModel(Model):
         self.weight = self.arrays[parameters["weight"]]
         self.histories = self.arrays[parameters["history"]] if parameters["history"] else None
         self.index, self.pre_layer = parameters["index"], parameters["pre_layer"]
+        self.every = parameters.get("every", 1)
         self.learns = self.learns if self.index is not None else None
         if self.learns:
             self.seen = np.zeros(parameters["pre_shape"])
@@ -62,6 +64,8 @@ class _DenseModel(Model):
             self.seen[...] = 0
 
     def step(self, t: int) -> None:
+        if t % self.every:
+            return
         emitted = self.pre.recv()
         self.post.send(self.product(self._delayed(emitted, t)))
         if self.learns:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..deltas import Deltas
 from ..loihi import decayed, folded, scaled, wrapped
 from ..neurons import fixed, floating, part
+from ..relay import Relay
 from .base import Model
 
 __all__ = ["Population"]
@@ -27,8 +28,10 @@ class Population(AbstractProcess):
 
     Ports, each ``(chips, batch, neurons)``: ``feedback`` and ``external`` act in this step, ``arriving``
     through the synapse from the next step on; ``out`` carries what is emitted, ``current`` all currents
-    but the feedback, for the shadow. In the learning phase the shadow's sum comes back on ``basal``, and what
-    the feedback made of every neuron goes out on ``error``, to the synapses.
+    but the feedback, for the shadow. Where feedback is layered, ``feedback`` comes to hidden layers every
+    ``relay`` steps, and what they pass on goes out on ``passed``; see `runtime.relay`. In the learning phase
+    the shadow's sum comes back on ``basal``, and what the feedback made of every neuron goes out on
+    ``error``, to the synapses.
 
     With ``deltas``, messages are changes of activities: what arrives is added up (in ``held``, what comes
     on ``external``), and what counts as a neuron's activity is what it told others.
@@ -39,7 +42,7 @@ class Population(AbstractProcess):
         shape = parameters["shape"]
         self.feedback, self.external, self.arriving = InPort(shape), InPort(shape), InPort(shape)
         self.out, self.current = OutPort(shape), OutPort(shape)
-        self.basal, self.error = InPort(shape), OutPort(shape)
+        self.basal, self.error, self.passed = InPort(shape), OutPort(shape), OutPort(shape)
 
 
 class _PopulationModel(Model):
@@ -56,6 +59,7 @@ class _PopulationModel(Model):
         )
         self.synapse_decay = self.constants.pop("synapse_decay")
         self.bias = self.arrays[f"{prefix}.bias"]
+        self.every = parameters["relay"] if f"gates.{layer}" in self.arrays else 0
 
     def begin(self, shown: slice) -> None:
         arrays, layer = self.arrays, self.layer
@@ -64,6 +68,7 @@ class _PopulationModel(Model):
         injected = arrays.get(f"layer.{layer}.injected")
         self.injected = None if injected is None else injected[:, shown]
         self.told = Deltas(arrays, layer + 1, shown) if self.deltas else None
+        self.relay = Relay(arrays, layer, shown) if self.every else None
         self.held = arrays["held"][:, shown] if self.deltas and self.external.csp_ports else None
         self.window, self.sum = arrays["window"][shown], arrays[f"sum.{layer}"][:, shown]
         self.records = {
@@ -80,7 +85,7 @@ class _PopulationModel(Model):
             current += self.injected
         self.current.send(current)
         if self.feedback.csp_ports:
-            current = current + self.feedback.recv()
+            current = current + self._fed_back(t)
         emitted = self.advance(self.state, current, self.constants)
         if self.told is None:
             self.out.send(emitted)
@@ -89,6 +94,8 @@ class _PopulationModel(Model):
             emitted = self.told.sent
         self.receive()
         weight = self.window[:, t]
+        if self.relay is not None:
+            self.relay.follow(emitted, weight)
         if weight.any():
             self.sum += weight[:, None] * emitted
         now = {"spikes": emitted, "voltage": self.state["v"], "current": self.synapse}
@@ -102,6 +109,14 @@ class _PopulationModel(Model):
             return arriving
         self.held += arriving
         return self.read_held(self.held)
+
+    def _fed_back(self, t: int) -> Any:
+        """Return the feedback current; where it is layered, of the last refresh."""
+        if self.relay is None:
+            return self.feedback.recv()
+        if t % self.every == 0:
+            self.passed.send(self.relay.refresh(self.feedback.recv()))
+        return self.relay.current()
 
     def learn(self, presentation: int) -> None:
         """Compare what the neurons emitted with their shadows, tell the synapses, change the biases."""
@@ -129,6 +144,7 @@ class PopulationFloat(_PopulationModel):
     arriving: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    passed: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     basal: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     stepper = staticmethod(floating)
@@ -154,6 +170,7 @@ class PopulationFixed(_PopulationModel):
     arriving: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    passed: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     basal: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     stepper = staticmethod(fixed)
