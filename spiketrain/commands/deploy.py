@@ -23,8 +23,11 @@ def command(
         str | None, typer.Option(metavar="A-B", help="Only these chips of the run, counted from 0.")
     ] = None,
     fine_tune: Annotated[
-        int, typer.Option(min=0, help="At most so many epochs on the target, where a chip lost a point.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=0, help="At most so many epochs on the target, where a chip lost a point; 1 if it can train."
+        ),
+    ] = None,
     message_threshold: Annotated[
         float | None,
         typer.Option(metavar="CHANGE", help="Of rate networks: the largest change that is not sent."),

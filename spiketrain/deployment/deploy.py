@@ -18,7 +18,7 @@ from rate_bridge.plugins import load
 from spiketrain.deployment.compared import Compared
 from spiketrain.deployment.cost import cost
 from spiketrain.deployment.page import write_page
-from spiketrain.deployment.source import Source, read_run
+from spiketrain.deployment.source import Source, read_run, without_feedback
 from spiketrain.evaluation import evaluate
 from spiketrain.experiment import learn, named
 from spiketrain.parts import Parts
@@ -66,7 +66,7 @@ def deploy(
     output: Path | None = None,
     *,
     chips: str | None = None,
-    fine_tune: int = 1,
+    fine_tune: int | None = None,
     message_threshold: float | None = None,
     data_dir: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -79,7 +79,8 @@ def deploy(
         output: where to write; ``deploy-TARGET`` in the run's folder if None.
         chips: which chips; see `read_run`.
         fine_tune: the most epochs of training on the target, where a chip lost more than a point of
-            accuracy on training samples.
+            accuracy on training samples; by default 1, or 0 where the run's feedback is relayed and the
+            target cannot do that.
         message_threshold: of a rate network, the largest change of an activity that is not sent; 0 if None.
         data_dir: where data files lie.
         say: told what is being done.
@@ -95,10 +96,11 @@ def deploy(
         raise InputError("--target", target, ", ".join(TARGETS))
     source = read_run(directory, chips, data_dir)
     options = _options(source, target, message_threshold)
+    epochs = _epochs(source, target, fine_tune)
     folder = output or directory / f"deploy-{target}"
     if folder.exists() and any(folder.iterdir()) and not (folder / "deployment.html").is_file():
         raise InputError("--output", str(folder), "a new folder, an empty one or an earlier deployment")
-    summary, parts, tensors = _Deployment(source, TARGETS[target], options, say).run(fine_tune)
+    summary, parts, tensors = _Deployment(source, TARGETS[target], options, say).run(epochs)
     content = {"target": target, "run": str(directory), **summary, **provenance()}
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / "weights.safetensors", named(parts.deployed()))
@@ -124,6 +126,21 @@ def _options(source: Source, target: str, message_threshold: float | None) -> di
     return {"message_threshold": given or 0.0}
 
 
+def _epochs(source: Source, target: str, fine_tune: int | None) -> int:
+    """Return the most epochs of training on the target, which must have the run's kind of feedback."""
+    if not _feedback_left_out(source, TARGETS[target]):
+        return 1 if fine_tune is None else fine_tune
+    if fine_tune:
+        allowed = f"0: {target} cannot relay feedback from layer to layer, as this run's training does"
+        raise InputError("--fine-tune", fine_tune, allowed, "Remove the option.")
+    return 0
+
+
+def _feedback_left_out(source: Source, target: Target) -> bool:
+    """Whether the run trains with feedback that the target has not; testing needs none."""
+    return source.relayed and "relay" not in load("simulators", target.emulator).abilities
+
+
 class _Deployment:
     def __init__(
         self, source: Source, target: Target, options: dict[str, Any], say: Callable[[str], None]
@@ -140,7 +157,7 @@ class _Deployment:
         floating = self.source.parts("torch")
         before = evaluate(floating, "test")
         self.say(f"test accuracy {_shown(before)}; testing on {self.target.emulator}")
-        parts = self.source.parts(self.target.emulator, **self.emulated)
+        parts = self._on_emulator()
         plain = evaluate(parts, "test")
         self.say(f"test accuracy {_shown(plain)}")
         epochs = self._fine_tune(floating, parts, fine_tune)
@@ -175,6 +192,12 @@ class _Deployment:
     def _of_run(self) -> list[float]:
         accuracies = self.source.summary["test_accuracy"]
         return list(accuracies[self.source.first : self.source.first + self.source.chips])
+
+    def _on_emulator(self) -> Parts:
+        """Return the run on the emulator, without feedback if that is of a kind that the target has not."""
+        if _feedback_left_out(self.source, self.target):
+            return without_feedback(self.source.parts("torch"), self.machine.fast)
+        return self.source.parts(self.target.emulator, **self.emulated)
 
     def _on_both(self, parts: Parts) -> Parts:
         """Return the same chips on the emulator and on Lava at once."""

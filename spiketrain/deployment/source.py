@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -10,14 +10,17 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from mismatch.chip import ChipPopulation
 from rate_bridge.errors import InputError
 from spiketrain.config import Experiment
 from spiketrain.config.network import anchored
 from spiketrain.config.sections import SimulatorPart
 from spiketrain.parts import Parts, build
 from spiketrain.record.files import read_json, read_tensors, read_yaml
+from spiking.feedback import Direct
+from spiking.simulators.base import Simulator
 
-__all__ = ["Source", "read_run"]
+__all__ = ["Source", "read_run", "without_feedback"]
 
 
 @final
@@ -48,6 +51,11 @@ class Source:
         network = self.experiment("torch").build_network()
         return any(layer.neuron.emits_spikes for layer in network.layers)
 
+    @property
+    def relayed(self) -> bool:
+        """Whether the run's feedback is relayed from layer to layer."""
+        return self.experiment("torch").build_network().feedback.relayed
+
     def experiment(self, simulator: str, **options: Any) -> Experiment:
         """Return the same experiment on the machine `simulator`, trained on its own chips.
 
@@ -76,6 +84,20 @@ class Source:
         parts.average.update()
         parts.epoch = self.config["training"]["epochs"]
         return parts
+
+
+def without_feedback(parts: Parts, simulator: Simulator) -> Parts:
+    """Return a run on another machine, to be tested only: its chips have no feedback, and none is written.
+
+    Args:
+        parts: what `Source.parts` returned; its model is changed.
+        simulator: the machine, which may have no feedback of this kind.
+    """
+    model = parts.model
+    model.network = replace(model.network, feedback=Direct())
+    model.feedback, model.relay = (), None
+    seeds = parts.seeds.child("chips")
+    return replace(parts, chips=ChipPopulation(model.network, parts.chips.spec, simulator, seeds))
 
 
 def read_run(directory: Path, chips: str | None, data_dir: Path | None) -> Source:

@@ -52,6 +52,45 @@ def test_a_run_is_deployed_and_the_machines_agree(environment, trained, target):
     assert summary["target"] == target
 
 
+LAYERED = (
+    "network.layers=[64,60,40,10]",
+    "mismatch.chips=2",
+    "training.epochs=4",
+    "training.learning_rate=0.01",
+    "training.average=0.9",
+    "simulator.presentation_ms=100",
+    "simulator.window_ms=60",
+    "simulator.test_presentation_ms=120",
+    "simulator.test_window_ms=100",
+)
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("deep") / "run"
+    run(load_experiment("dfc_deep_digits", LAYERED), folder, quiet=True, report=False)
+    return folder
+
+
+@pytest.mark.parametrize("target", ["loihi2", "lava-float"])
+def test_a_run_with_layered_feedback_is_deployed_without_it(environment, deep, target):
+    folder, summary = deploy(deep, target)
+    assert summary["emulator_equals_lava"] is True
+    assert summary["test_accuracy_before"] == pytest.approx(summary["test_accuracy_of_run"], abs=0.01)
+    assert min(summary["test_accuracy"]) > 0.85
+    assert abs(summary["largest_loss"]) < 0.03
+    assert summary["fine_tuned_epochs"] == 0
+    if target == "loihi2":
+        weights, _ = read_tensors(folder / "weights.safetensors")
+        assert not [name for name in weights if name.startswith("feedback")]
+
+
+def test_training_on_a_target_without_a_relay_is_refused(environment, deep, tmp_path):
+    with pytest.raises(InputError, match=r"--fine-tune: got 1; allowed: 0: loihi2 cannot relay"):
+        deploy(deep, "loihi2", tmp_path / "none", fine_tune=1)
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_registers_are_legal_and_one_chip_can_be_chosen(environment, trained, tmp_path):
     folder, summary = deploy(trained, "loihi2", tmp_path / "one", chips="1", fine_tune=0)
     assert summary["chips"] == [1]
