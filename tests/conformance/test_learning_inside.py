@@ -11,11 +11,13 @@ import torch
 from problems import (
     EVERYTHING,
     Problem,
+    layered,
     random_currents,
     random_hardware,
     random_spikes,
     random_start,
     random_target,
+    relayed,
 )
 
 from rate_bridge.errors import UnsupportedError
@@ -69,6 +71,9 @@ CASES = {
     ),
     "sums that change nothing": lambda: problem(chain([12, 15, 4], NEURON), Plasticity(3)),
     "rates": lambda: problem(chain([12, 9, 4], [Rate("tanh"), Rate("linear")]), CHANGING, currents=0),
+    "layered feedback": lambda: relayed(
+        problem(layered(chain([12, 10, 8, 4], NEURON)), Plasticity(3, None, (0.9, 0.6, 0.4)))
+    ),
     "both ways": lambda: problem(
         bidirectional(chain([12, 9, 4], Rate("sigmoid"))), Plasticity(2, None, (0.5, 0.4, 0.3)), currents=0
     ),
@@ -104,6 +109,8 @@ def test_the_same_weights_are_learnt(name, case):
     for mine, theirs in pairs:
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
     torch.testing.assert_close(given.control, expected.control, rtol=0, atol=1e-12)
+    for ours, theirs in zip(given.apical, expected.apical, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", ["spikes", "constant currents", "rates"])

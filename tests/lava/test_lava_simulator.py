@@ -1,10 +1,13 @@
 """Lava as a simulator: what the conformance suite does not ask."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
+from spiking.feedback import Layered
 from spiking.fixed_point.simulator import LoihiSimulator
 from spiking.hardware import Hardware
 from spiking.network import chain
@@ -136,6 +139,14 @@ def test_options_are_checked(environment):
         LavaSimulator(dtype=torch.float32)
     with pytest.raises(UnsupportedError, match=r"network\.neuron\.model"):
         LavaSimulator(arithmetic="fixed").check(chain([2, 2, 2], [LIF(), Rate()]))
+
+
+def test_layered_feedback_in_integers_is_refused_with_the_reason(environment):
+    network = replace(chain([2, 3, 2], LIF()), feedback=Layered())
+    for simulator in (LavaSimulator(arithmetic="fixed"), LoihiSimulator()):
+        with pytest.raises(UnsupportedError, match=r"network\.feedback\.name.*no fixed-point form"):
+            simulator.check(network)
+    LavaSimulator().check(network)
 
 
 def test_a_missing_environment_is_named(tmp_path):

@@ -18,6 +18,7 @@ from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.data import integers
 from spiking.simulators.lava.simulator import LavaSimulator
 from spiking.simulators.torch import TorchSimulator
+from tests.conformance.problems import layered, pair, relayed
 
 HIDDEN = Rate("tanh", tau_ms=5.0, gain=1.1, offset=0.1, saturation=0.9, shape=1.2, bias=0.1)
 
@@ -64,6 +65,15 @@ def test_with_threshold_0_messages_of_changes_are_the_rate_dynamics(machines, na
     network, hardware, phases = problem(name, drive)
     expected = run(TorchSimulator(), network, hardware, phases, 3)
     compare(run(machines["float"], network, hardware, phases, 3), expected, 1e-10)
+
+
+def test_layered_feedback_passes_gates_that_see_what_neurons_have_told(machines):
+    problem = relayed(pair(layered(chain([6, 9, 7, 3], HIDDEN), refresh_ms=4.0), 2, 3, 40, currents=1))
+    expected = problem.run(TorchSimulator())
+    given = problem.run(machines["float"])
+    compare(given, expected, 1e-10)
+    for ours, theirs in zip(given["after"].apical, expected["after"].apical, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("drive", ["constant", "in time", "spikes"])
