@@ -16,7 +16,7 @@ SHORT = ["training.epochs=1", "training.batch=96", "mismatch.chips=2"]
 
 CASES = {
     "dfc_lif.yaml": SHORT,
-    "dfc_deep_digits.yaml": [
+    "spiking/dfc_deep_digits.yaml": [
         "training.epochs=2",
         "training.learning_rate=0.015",
         "training.average=0.9",

@@ -68,7 +68,7 @@ LAYERED = (
 @pytest.fixture(scope="module")
 def deep(tmp_path_factory):
     folder = tmp_path_factory.mktemp("deep") / "run"
-    run(load_experiment("dfc_deep_digits", LAYERED), folder, quiet=True, report=False)
+    run(load_experiment("spiking/dfc_deep_digits", LAYERED), folder, quiet=True, report=False)
     return folder
 
 
