@@ -25,6 +25,9 @@ class FeedbackPath(ABC):
     relayed: ClassVar[bool] = False
     """Whether layers pass on what they receive, through gates."""
 
+    def check(self, dt_ms: float) -> None:  # noqa: B027 (most paths have no time of their own)
+        """Raise `InputError` where the path's times are no whole steps."""
+
     @abstractmethod
     def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
         """Return how many signals reach the feedback synapses of every layer 1 to L.
@@ -72,19 +75,19 @@ class Layered(FeedbackPath):
 
     .. math:: g_l = G_l(x_l), \qquad \tau\, \dot x_l = -x_l + r_l
 
-    What hidden layers receive is refreshed every `refresh_ms`, from the control signal and the activities of
-    that moment, and held in between: on a chip the feedback shares one bus, and in a simulation it would cost
-    more than all spikes, since it is dense and every value is real.
+    What hidden layers receive may be refreshed less often than in every step, from the control signal and the
+    activities of that moment, and held in between: on a chip the feedback shares one bus, and in a simulation
+    it costs more than all spikes, since it is dense and every value is real.
 
     Source: the relay of errors from layer to layer is that of backpropagation; local, gated and through
     weights of its own, of Kolen & Pollack 1994 and Akrout et al. 2019, arXiv 1904.05391. See `docs/model.md`.
 
     Args:
-        refresh_ms: time between two refreshes, whole steps.
+        refresh_ms: time between two refreshes, whole steps; null for every step.
         trace_ms: time constant τ of the activity that the gates see.
     """
 
-    refresh_ms: float = 10.0
+    refresh_ms: float | None = None
     trace_ms: float = 40.0
 
     origin: ClassVar[str] = "layered"
@@ -93,7 +96,7 @@ class Layered(FeedbackPath):
     def __post_init__(self) -> None:
         for key in ("refresh_ms", "trace_ms"):
             value = getattr(self, key)
-            if not (math.isfinite(value) and 0 < value <= 1e6):
+            if value is not None and not (math.isfinite(value) and 0 < value <= 1e6):
                 raise InputError(
                     f"network.feedback.{key}", value, "a number of milliseconds, > 0 and at most 1e6"
                 )
@@ -108,6 +111,16 @@ class Layered(FeedbackPath):
             products.append(torch.matmul(products[-1], weights) if number else weights)
         return tuple(reversed(products))
 
+    def check(self, dt_ms: float) -> None:
+        if self.refresh_ms is None:
+            return
+        count = round(self.refresh_ms / dt_ms)
+        if count < 1 or abs(count * dt_ms - self.refresh_ms) > 1e-9 * self.refresh_ms:
+            allowed = (
+                f"a multiple of simulator.dt_ms ({dt_ms:g} ms), one step or more, or null for every step"
+            )
+            raise InputError("network.feedback.refresh_ms", self.refresh_ms, allowed)
+
     def refresh_steps(self, dt_ms: float) -> int:
         """Return the whole steps between two refreshes, one or more."""
-        return max(1, round(self.refresh_ms / dt_ms))
+        return 1 if self.refresh_ms is None else max(1, round(self.refresh_ms / dt_ms))

@@ -94,6 +94,7 @@ class Network:
             value = getattr(self, key)
             if not (math.isfinite(value) and value > 0):
                 raise InputError(key, value, "a finite number > 0")
+        self.feedback.check(self.dt_ms)
         depth = len(self.layers)
         expected = [(layer, layer + 1) for layer in range(depth)]
         if [(c.pre, c.post) for c in self.connections[:depth]] != expected:

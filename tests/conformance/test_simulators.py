@@ -91,7 +91,9 @@ CASES = {
     "constant currents": lambda: pair(chain([16, 20, 5], REFRACTORY), 2, 3, 80, currents=0),
     "currents in time": lambda: pair(chain([16, 20, 5], REFRACTORY, dt_ms=0.5), 2, 3, 80, currents=1),
     "no controller, injected currents": injected,
-    "layered feedback": lambda: relayed(pair(layered(chain([30, 40, 25, 20, 5], NEURON)), 2, 4, 100)),
+    "layered feedback": lambda: relayed(
+        pair(layered(chain([30, 40, 25, 20, 5], NEURON), refresh_ms=10.0), 2, 4, 100)
+    ),
     "layered feedback, held neurons, every step": lambda: relayed(
         pair(layered(loop(), refresh_ms=1.0, trace_ms=15.0), 2, 3, 80)
     ),

@@ -114,6 +114,13 @@ def test_times_that_mean_nothing_are_refused(options):
         Layered(**options)
 
 
+def test_a_refresh_between_two_steps_is_refused():
+    with pytest.raises(InputError, match=r"network\.feedback\.refresh_ms: got 2\.5"):
+        layered(chain([4, 6, 3], LIF()), refresh_ms=2.5)
+    assert layered(chain([4, 6, 3], LIF(), dt_ms=0.5), refresh_ms=2.5).feedback.refresh_steps(0.5) == 5
+    assert Layered().refresh_steps(0.5) == 1
+
+
 def test_end_to_end_is_the_product_of_what_the_layers_relay():
     g = torch.Generator().manual_seed(0)
     network = layered(chain([4, 6, 5, 3], LIF()))
