@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from mismatch.draw import Draw
 from mismatch.imperfections.base import Die
 from mismatch.spec import MismatchSpec
 from mismatch.values import flatten
-from rate_bridge.errors import InputError
 from spiking.network import Network
 from spiking.presentation import Weights
+from spiking.tensor_files import read_tensors
 
 __all__ = ["Difference", "Population", "Summary", "draw"]
 
@@ -101,19 +100,18 @@ class Population:
         Raises:
             InputError: there is no such file, or it holds something else.
         """
-        try:
-            return cls(load_file(path))
-        except (OSError, SafetensorError) as error:
-            raise InputError(str(path), str(error), "a population that `save` wrote") from None
+        return cls(read_tensors(path, "--compare")[0])
 
     def compare(self, other: Population) -> list[Difference]:
         """Return how every quantity that both have, in the same sizes, differs on the chips both have."""
         found = []
         for name, value in self.values.items():
             theirs = other.values.get(name)
-            if theirs is None or theirs.shape[1:] != value.shape[1:]:
+            if theirs is None or theirs.dim() == 0 or theirs.shape[1:] != value.shape[1:]:
                 continue
             chips = min(len(value), len(theirs))
+            if chips == 0:
+                continue
             a, b = value[:chips].flatten().double(), theirs[:chips].flatten().double()
             correlation = float(torch.corrcoef(torch.stack([a, b]))[0, 1]) if a.numel() > 1 else float("nan")
             found.append(Difference(name, float((a - b).abs().max()), correlation))

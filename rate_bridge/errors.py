@@ -4,7 +4,8 @@ It lives in the lowest room so that every other room may raise from it::
 
     SpiketrainError
     ├── InputError (ValueError)            the user's input is wrong: exit code 2
-    │   └── UnsupportedError               what was asked for cannot be expressed there: exit code 2
+    │   ├── UnsupportedError               what was asked for cannot be expressed there: exit code 2
+    │   └── DamagedError                   a file of a run or a study is not what was written: exit code 2
     └── SimulationError (RuntimeError)     a simulator failed: exit code 1
 """
 
@@ -13,7 +14,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "SimulationError", "SpiketrainError", "UnsupportedError", "nearest"]
+__all__ = [
+    "DamagedError",
+    "InputError",
+    "SimulationError",
+    "SpiketrainError",
+    "UnsupportedError",
+    "nearest",
+    "printable",
+]
 
 
 class SpiketrainError(Exception):
@@ -36,11 +45,15 @@ class InputError(SpiketrainError, ValueError):
         if len(shown) > 120:
             shown = shown[:117] + "..."
         message = f"{key}: got {shown}; allowed: {allowed}"
-        super().__init__(f"{message}. {fix}" if fix else message)
+        super().__init__(printable(f"{message}. {fix}" if fix else message))
 
 
 class UnsupportedError(InputError):
     """What was asked for is meaningful, but not for the chosen part (simulator, neuron, rule)."""
+
+
+class DamagedError(InputError):
+    """A file of a run or a study is not what was written there: damaged, or somebody else's."""
 
 
 class SimulationError(SpiketrainError, RuntimeError):
@@ -51,3 +64,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"did you mean 'x'?"`` for the known name closest to `name`, or an empty string."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {match[0]!r}?" if match else ""
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line, with everything escaped that a terminal would act on."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

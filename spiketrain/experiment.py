@@ -174,7 +174,7 @@ def _scores(parts: Parts) -> dict[str, torch.Tensor]:
 def _opened(parts: Parts, directory: Path, *, resume: bool) -> RunRecord:
     """Make the run directory, or go on with one."""
     experiment = parts.experiment
-    config, files = experiment.kept()
+    config, files = experiment.kept(parts.data)
     if not resume:
         return RunRecord.create(directory, config, _identity(parts), files)
     return RunRecord.resume(

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
+import h5py
 import nir
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rate_bridge.errors import InputError, UnsupportedError
-from spiking import nir_graphs
+from rate_bridge.files import read_regular
+from spiking import hdf5, nir_graphs
 from spiking.network import Clock, Connection, Layer, Network
 from spiking.neurons import LIF
 from spiking.nir_graphs import KEY, Stored
@@ -49,6 +51,7 @@ BROKEN = (
     ValueError,
     ArithmeticError,
     AssertionError,
+    MemoryError,
     RuntimeError,
 )
 """What a damaged file makes HDF5, NIR and this module say."""
@@ -153,9 +156,14 @@ class NIRFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.content = _bytes(path)
+        self.content = read_regular(path, KEY, "NIR file", MAX_BYTES)
         try:
+            with h5py.File(io.BytesIO(self.content), "r") as file:
+                hdf5.check(file)
             self._graph = nir.read(io.BytesIO(self.content), type_check=False)
+        except hdf5.RefusedError as error:
+            allowed = "a NIR file that holds all of its values itself"
+            raise InputError(KEY, str(path), allowed, f"{error}.") from None
         except BROKEN as error:
             raise self._wrong(error) from None
         if not isinstance(self._graph, nir.NIRGraph):
@@ -200,17 +208,6 @@ class NIRFile:
 
     def _wrong(self, error: Exception) -> InputError:
         return InputError(KEY, str(self.path), "a whole NIR file", f"{type(error).__name__}: {error}")
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(KEY, str(path), "a readable NIR file", error.strerror or "") from None
-    if len(content) > MAX_BYTES:
-        raise InputError(KEY, f"more than {MAX_BYTES} bytes", f"at most {MAX_BYTES} bytes")
-    return content
 
 
 def read(path: Path, clock: Clock | None = None) -> Stored:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.files import checksum
 from rate_bridge.plugins import available, load
 from spiking.network import Network
 from spiking.presentation import Noise, Observation, Phase
+from spiking.tensor_files import read_tensors
 
 __all__ = [
     "Estimate",
@@ -217,32 +218,41 @@ class GivenFeedback(FeedbackWeights):
         file: holds ``feedback.1`` … ``feedback.{L-1}``, each ``(n_out, n_l)`` or
             ``(chips, n_out, n_l)``, which are rescaled to `scale`; with layered feedback ``(n_{l+1}, n_l)``,
             and they are taken as they are.
+        sha256: checksum of these weights, written into what a run keeps; others are refused.
     """
 
     file: str = ""
+    sha256: str | None = None
 
     origin: ClassVar[str] = "given"
     relayed: ClassVar[bool | None] = None
 
     def __post_init__(self) -> None:
         FeedbackWeights.__post_init__(self)
-        if not Path(self.file).is_file():
-            raise InputError("rule.feedback.file", self.file, "the path of a safetensors file")
+        found = checksum({name: value.double().numpy() for name, value in self.stored.items()})
+        if self.sha256 not in (None, found):
+            fix = "The file has changed; without this key it is taken as it is now."
+            raise InputError("rule.feedback.sha256", self.sha256, f"{found}, that of {self.file}", fix)
+        object.__setattr__(self, "sha256", found)
+
+    @cached_property
+    def stored(self) -> dict[str, Tensor]:
+        """The feedback weights in the file, by name."""
+        tensors, _ = read_tensors(Path(self.file), "rule.feedback.file")
+        return {name: value for name, value in tensors.items() if name.startswith("feedback.")}
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
-        try:
-            stored = load_file(self.file)
-        except SafetensorError as error:
-            raise InputError("rule.feedback.file", self.file, "a safetensors file", str(error)) from None
         layers = []
         scale = None if model.network.feedback.relayed else self.scale
         for index, own in enumerate(model.network.feedback_shapes[:-1], start=1):
             shape = (model.chips, *own)
-            value = stored.get(f"feedback.{index}")
+            value = self.stored.get(f"feedback.{index}")
             found = None if value is None else tuple(value.shape)
             if value is None or found not in (shape, shape[1:]):
                 allowed = f"feedback.{index} of shape {shape} or {shape[1:]}"
                 raise InputError("rule.feedback.file", found, allowed)
+            if not bool(value.isfinite().all()):
+                raise InputError("rule.feedback.file", f"feedback.{index} of {self.file}", "finite weights")
             layers.append(scaled(value.double().expand(shape), scale))
         return (*layers, identity(model))
 

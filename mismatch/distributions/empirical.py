@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mismatch.distributions.base import Distribution
+from rate_bridge.arrays import Archive, read_npy
 from rate_bridge.errors import InputError, nearest
+from rate_bridge.files import checksum, read_regular
 
 __all__ = ["Empirical"]
+
+MAX_BYTES = 100_000_000
+"""Largest table of measured devices, unpacked."""
 
 
 @final
@@ -35,16 +41,27 @@ class Empirical(Distribution):
         column: name of the column of a ``.csv`` or of the array of a ``.npz`` file; may be left out
             where there is only one.
         nominal: the value the devices were designed for, > 0; their mean by default.
+        sha256: checksum of the values, written into what a run keeps; other values are refused.
     """
 
     file: str
     column: str | None = None
     nominal: float | None = None
+    sha256: str | None = None
 
     def __post_init__(self) -> None:
         if self.nominal is not None and not (math.isfinite(self.nominal) and self.nominal > 0):
             raise InputError("nominal", self.nominal, "a finite number > 0")
-        _ = self.values  # read the file now, so that a bad one is refused before anything is run
+        found = checksum({"values": self.measured})  # read now: a bad file is refused before anything is run
+        if self.sha256 not in (None, found):
+            fix = "The file has changed; without this key it is taken as it is now."
+            raise InputError("sha256", self.sha256, f"{found}, that of {self.file}", fix)
+        object.__setattr__(self, "sha256", found)
+
+    @cached_property
+    def measured(self) -> NDArray[np.float64]:
+        """The values in the file, ``(n,)``."""
+        return _read(Path(self.file), self.column)
 
     @cached_property
     def values(self) -> NDArray[np.float64]:
@@ -53,9 +70,7 @@ class Empirical(Distribution):
         Raises:
             InputError: the file cannot be read, or holds anything but 2 or more finite numbers > 0.
         """
-        values = _read(Path(self.file), self.column)
-        if values.size < 2 or not np.all(np.isfinite(values)) or np.any(values <= 0):
-            raise InputError("file", self.file, "2 or more measured values, finite and > 0")
+        values = self.measured
         return values / (self.nominal if self.nominal is not None else values.mean())
 
     @property
@@ -80,22 +95,29 @@ def _read(path: Path, column: str | None) -> NDArray[np.float64]:
     if path.suffix not in readers:
         raise InputError("file", str(path), "a file that ends in .csv, .npy or .npz")
     try:
-        return np.asarray(readers[path.suffix](path, column), dtype=np.float64).reshape(-1)
-    except InputError:
-        raise
-    except (OSError, EOFError) as error:
-        raise InputError("file", str(path), "a file that can be read", str(error)) from error
-    except Exception as error:  # numpy, csv and zipfile raise a dozen kinds on damaged files
-        raise InputError("file", str(path), "numbers, and no pickled objects", str(error)) from error
+        values = np.asarray(readers[path.suffix](path, column), dtype=np.float64).reshape(-1)
+    except (ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("file", str(path), "numbers, and nothing else", str(error)) from None
+    if values.size < 2 or not np.all(np.isfinite(values)) or np.any(values <= 0):
+        raise InputError("file", str(path), "2 or more measured values, finite and > 0")
+    return values
 
 
 def _read_csv(path: Path, column: str | None) -> list[float]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.reader(stream) if row]
+    content = read_regular(path, "file", "table of numbers", MAX_BYTES)
+    try:
+        rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError("file", str(path), "a table of numbers, in UTF-8", str(error)) from None
     if not rows:
         return []
     names = [] if _is_number(rows[0][0]) else [name.strip() for name in rows.pop(0)]
     index = _pick(path, column, names or [str(k) for k in range(len(rows[0]))])
+    short = next((number for number, row in enumerate(rows, start=1) if len(row) <= index), None)
+    if short is not None:
+        raise InputError("file", str(path), "a value in every row", f"Row {short} is too short.")
     return [float(row[index]) for row in rows]
 
 
@@ -107,25 +129,26 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _read_npy(path: Path, column: str | None) -> NDArray[np.float64]:
+def _read_npy(path: Path, column: str | None) -> NDArray[Any]:
     if column is not None:
         raise InputError("column", column, "no column for a .npy file, which holds one array")
-    array: NDArray[np.float64] = np.load(path, allow_pickle=False)
-    return array
+    return read_npy(path, "file", MAX_BYTES)
 
 
-def _read_npz(path: Path, column: str | None) -> NDArray[np.float64]:
-    with np.load(path, allow_pickle=False) as arrays:
-        names = list(arrays)
-        array: NDArray[np.float64] = arrays[names[_pick(path, column, names)]]
-    return array
+def _read_npz(path: Path, column: str | None) -> NDArray[Any]:
+    with Archive(path, "file") as archive:
+        name = archive.names[_pick(path, column, archive.names)]
+        size = archive.header(name).nbytes
+        if size > MAX_BYTES:
+            raise InputError("file", f"{path}, whose {name} has {size} bytes", f"at most {MAX_BYTES} bytes")
+        return archive.read(name)
 
 
 def _pick(path: Path, column: str | None, names: list[str]) -> int:
     """Return the index of the wanted one of `names`."""
     if column is None:
         if len(names) != 1:
-            raise InputError("column", None, f"one of {', '.join(names)} in {path}")
+            raise InputError("column", None, f"one of {', '.join(names) or 'nothing'} in {path}")
         return 0
     if column not in names:
         raise InputError("column", column, f"one of {', '.join(names)} in {path}", nearest(column, names))

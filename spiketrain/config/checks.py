@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spiketrain.arms.base import Arm
     from spiketrain.config.experiment import Experiment
 
-__all__ = ["check", "check_fit"]
+__all__ = ["check", "check_data", "check_fit"]
 
 CONTROLLED = ("feedback", "kp", "ki", "readout_gain", "readout_offset")
 """Deviations that only a closed loop can feel."""
@@ -70,6 +70,14 @@ def check_fit(experiment: Experiment, inputs: int, outputs: int) -> None:
         raise InputError(key, given, f"{inputs} first: the task {name} has {inputs} inputs")
     if sizes[-1] != outputs:
         raise InputError(key, given, f"{outputs} last: the task {name} has {outputs} outputs")
+
+
+def check_data(wanted: str | None, found: str | None) -> None:
+    """Raise `InputError` where the data are not those whose checksum the config gives."""
+    if wanted is not None and wanted != found:
+        allowed = "no checksum: the task reads no file" if found is None else f"{found}, that of the data"
+        fix = "The data have changed; without this key they are taken as they are now."
+        raise InputError("task.sha256", wanted, allowed, "" if found is None else fix)
 
 
 def _check_targets(experiment: Experiment) -> None:

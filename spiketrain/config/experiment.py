@@ -96,8 +96,10 @@ class Experiment(Section):
         Raises:
             InputError: a file is missing or wrong, or the data do not fit the network.
         """
-        data = self.build_task().load(data_dir)
+        left = int(1e9 * self.limits.memory_gb) - self.estimate_memory_bytes()
+        data = self.build_task().load(data_dir, left)
         checks.check_fit(self, data.inputs, data.classes)
+        checks.check_data(self.task.sha256, data.sha256)
         data = data.hold_out(self.training.validation, SeedTree(self.training.seed).child("validation"))
         if self.training.batch > len(data.x_train):
             raise InputError(
@@ -226,13 +228,21 @@ class Experiment(Section):
             known = building.fields_of(part)
             name = {k: v for k, v in given.items() if k not in known}
             place[key] = name | building.fields_of(part, defaults=defaults)
+        if self.task.sha256 is not None:
+            plain["task"]["sha256"] = self.task.sha256
         return plain
 
-    def kept(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Return what the folder of a run holds: the resolved config, and the files it refers to by name."""
+    def kept(self, data: TaskData) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return what the folder of a run holds: the resolved config, and the files it refers to by name.
+
+        Args:
+            data: what was read, whose checksum is kept with it.
+        """
         changed, files = self.network.copies()
         plain = self.resolved()
-        return {**plain, "network": {**plain["network"], **changed}}, files
+        known = {} if data.sha256 is None else {"sha256": data.sha256}
+        network, task = {**plain["network"], **changed}, {**plain["task"], **known}
+        return {**plain, "task": task, "network": network}, files
 
 
 def load_experiment(path_or_name: str, overrides: Sequence[str] = ()) -> Experiment:

@@ -63,7 +63,13 @@ class Part(Section):
 
 
 class TaskPart(Part):
-    """What is to be learned."""
+    """What is to be learned.
+
+    Args:
+        sha256: checksum of what the task reads from files, written into what a run keeps.
+    """
+
+    sha256: str | None = None
 
 
 class RulePart(Part):

@@ -62,6 +62,10 @@ EXTENDABLE = ("training", "epochs")
 """The one setting that may differ when a run is resumed: a run may be made longer."""
 
 
+CHECKSUM = "sha256"
+"""The key of a checksum; runs of an earlier version have none."""
+
+
 @final
 class RunRecord:
     """A run directory being written; made by `create` or `resume`, and a context manager.
@@ -307,7 +311,7 @@ def _sweep(directory: Path) -> None:
 
 
 def _refuse_difference(stored: Any, given: Any, said: Any, path: tuple[str, ...] = ()) -> None:
-    if path == EXTENDABLE:
+    if path == EXTENDABLE or (path[-1:] == (CHECKSUM,) and stored is None):
         return
     if isinstance(stored, dict) and isinstance(given, dict):
         inside = said if isinstance(said, dict) else {}

@@ -29,7 +29,7 @@ from spiketrain.evaluation import evaluate
 from spiketrain.experiment import identify, learn
 from spiketrain.measures import feedback_measures, measured_response, true_state
 from spiketrain.parts import Parts, build
-from spiketrain.record.files import write_json, write_text, write_yaml
+from spiketrain.record.files import write_bytes, write_json, write_text, write_yaml
 from spiketrain.record.lock import FolderLock
 from spiketrain.record.provenance import provenance
 from spiketrain.studies.parts import IdentifyPart
@@ -96,7 +96,10 @@ def follow(part: IdentifyPart, config: Mapping[str, Any], folder: Path, data_dir
     folder.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(folder)
     try:
-        write_yaml(folder / "config.yaml", experiment.resolved())
+        kept, files = experiment.kept(parts.data)
+        for name, content in files.items():
+            write_bytes(folder / name, content)
+        write_yaml(folder / "config.yaml", kept)
         rows, gains = list[dict[str, Any]](), list[dict[str, Any]]()
         for moment, found in _moments(part, parts):
             rows += _rows(moment, found)

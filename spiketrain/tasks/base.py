@@ -16,6 +16,7 @@ from torch import Tensor
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
 from rate_bridge.seeds import SeedTree
+from spiketrain.tasks.files import MEMORY_BYTES
 
 __all__ = ["SPLITS", "Split", "Task", "TaskData", "stratified_split"]
 
@@ -36,6 +37,7 @@ class TaskData:
             [0, 1], float64, ``(samples, outputs)``.
         classes: number of outputs.
         kind: whether the y are labels or wanted outputs.
+        sha256: checksum of what was read from files, or None where nothing was.
     """
 
     x_train: Tensor
@@ -46,6 +48,7 @@ class TaskData:
     y_val: Tensor
     classes: int
     kind: Literal["classification", "regression"] = "classification"
+    sha256: str | None = None
 
     @classmethod
     def of_arrays(
@@ -55,12 +58,13 @@ class TaskData:
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         *,
         classes: int,
+        sha256: str | None = None,
     ) -> TaskData:
         """Return a classification task of arrays ``(x, y)``."""
         x_train, y_train = _tensors(*train)
         x_test, y_test = _tensors(*test)
         x_val, y_val = (x_train[:0], y_train[:0]) if validation is None else _tensors(*validation)
-        return cls(x_train, y_train, x_test, y_test, x_val, y_val, classes)
+        return cls(x_train, y_train, x_test, y_test, x_val, y_val, classes, sha256=sha256)
 
     @property
     def inputs(self) -> int:
@@ -148,11 +152,12 @@ class Task(ABC):
         return None
 
     @abstractmethod
-    def load(self, data_dir: Path | None) -> TaskData:
+    def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         """Return the samples.
 
         Args:
             data_dir: folder that relative file names start from; None for the current one.
+            memory_bytes: what the samples may take; files are not unpacked where they would take more.
 
         Raises:
             InputError: a file is missing or wrong.

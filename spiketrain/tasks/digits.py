@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import final
 
 from spiketrain.tasks.base import Task, TaskData
+from spiketrain.tasks.files import MEMORY_BYTES
 
 __all__ = ["Digits"]
 
@@ -26,7 +27,7 @@ class Digits(Task):
     def shape(self) -> tuple[int, int]:
         return 64, 10
 
-    def load(self, data_dir: Path | None) -> TaskData:
+    def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         from sklearn.datasets import load_digits  # noqa: PLC0415 (slow to import, needed by this task alone)
         from sklearn.model_selection import train_test_split  # noqa: PLC0415
 

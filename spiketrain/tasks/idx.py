@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import gzip
-import math
-import zlib
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import BinaryIO, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rate_bridge.arrays import DEFLATE, MAX_FILE_BYTES, UNREADABLE, Header
 from rate_bridge.errors import InputError
+from rate_bridge.files import checksum, open_regular
 from spiketrain.tasks.base import Task, TaskData
-from spiketrain.tasks.files import MAX_BYTES, locate
+from spiketrain.tasks.files import MEMORY_BYTES, afford, locate, taken
 
 __all__ = ["IdxFiles", "read_idx"]
 
 UNSIGNED_BYTES = 0x08
 
 GZIP_START = b"\x1f\x8b"
+
+MAX_AXES = 8
 
 
 @final
@@ -56,9 +61,12 @@ class IdxFiles(Task):
             if count is not None and count < 1:
                 raise InputError(name, count, "a number of 1 or more, or null for all")
 
-    def load(self, data_dir: Path | None) -> TaskData:
-        train = self._pair("train", data_dir)
-        test = self._pair("test", data_dir)
+    def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
+        read: dict[str, NDArray[np.uint8]] = {}
+        for field in ("train_images", "train_labels", "test_images", "test_labels"):
+            before = taken(*(Header(array.shape, array.dtype) for array in read.values()))
+            read[field] = self._read(field, data_dir, memory_bytes - before)
+        train, test = self._pair("train", read), self._pair("test", read)
         if train[0].shape[1] != test[0].shape[1]:
             sizes = [int(train[0].shape[1]), int(test[0].shape[1])]
             raise InputError(
@@ -68,11 +76,12 @@ class IdxFiles(Task):
         if test[1].max() >= classes:
             allowed = f"labels from 0 to {classes - 1}, as in the training set"
             raise InputError("task.test_labels", int(test[1].max()), allowed)
-        return TaskData.of_arrays(train, test, classes=classes)
+        return TaskData.of_arrays(train, test, classes=classes, sha256=checksum(read))
 
-    def _pair(self, part: str, data_dir: Path | None) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        images = self._read(f"{part}_images", data_dir)
-        labels = self._read(f"{part}_labels", data_dir)
+    def _pair(
+        self, part: str, read: Mapping[str, NDArray[np.uint8]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        images, labels = read[f"{part}_images"], read[f"{part}_labels"]
         if images.ndim < 2 or len(images) == 0:
             raise InputError(f"task.{part}_images", images.shape, "images, (samples, rows, columns)")
         if labels.shape != images.shape[:1]:
@@ -83,14 +92,14 @@ class IdxFiles(Task):
             raise InputError(f"task.{part}_samples", wanted, f"at most the {len(images)} samples of the file")
         return images[:wanted].reshape(wanted, -1) / 255.0, labels[:wanted]
 
-    def _read(self, field: str, data_dir: Path | None) -> NDArray[np.uint8]:
+    def _read(self, field: str, data_dir: Path | None, memory_bytes: int) -> NDArray[np.uint8]:
         name, key = str(Path(self.folder) / getattr(self, field)), f"task.{field}"
         if not ((data_dir or Path()) / name).exists() and ((data_dir or Path()) / f"{name}.gz").exists():
             name += ".gz"
-        return read_idx(locate(name, data_dir, key), key)
+        return read_idx(locate(name, data_dir, key), key, memory_bytes)
 
 
-def read_idx(path: Path, key: str) -> NDArray[np.uint8]:
+def read_idx(path: Path, key: str, memory_bytes: int = MEMORY_BYTES) -> NDArray[np.uint8]:
     """Return the array in an IDX file of unsigned bytes, compressed by gzip or not.
 
     The file starts with two zero bytes, the type's code and the number of axes; then every axis' size
@@ -99,25 +108,39 @@ def read_idx(path: Path, key: str) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is not in that form, or shorter or longer than it says.
     """
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == GZIP_START
-        with gzip.open(path) if packed else path.open("rb") as file:
-            start = file.read(4)
-            if len(start) < 4 or start[:2] != b"\0\0" or start[2] != UNSIGNED_BYTES:
-                allowed = "an IDX file of unsigned bytes: it starts with 00 00 08"
-                raise InputError(key, f"{path}, which starts with {start.hex(' ')}", allowed)
-            axes = file.read(4 * start[3])
-            shape = (
-                tuple(int(size) for size in np.frombuffer(axes, dtype=">u4")) if len(axes) % 4 == 0 else ()
-            )
-            size = math.prod(shape)
-            if len(shape) != start[3] or size > MAX_BYTES:
-                raise InputError(key, f"{path} of shape {shape}", f"a shape of at most {MAX_BYTES} values")
-            content = file.read(size + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(key, str(path), "a readable IDX file, whole", str(error)) from None
-    if len(content) != size:
-        found = "more" if len(content) > size else f"{len(content)}"
-        raise InputError(key, f"{path} with {found} values", f"{size} values, as its shape {shape} says")
-    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+    with open_regular(path, key, "IDX file", MAX_FILE_BYTES) as raw:
+        size = os.fstat(raw.fileno()).st_size
+        packed = raw.read(2) == GZIP_START
+        raw.seek(0)
+        try:
+            with gzip.open(raw) if packed else nullcontext(raw) as file:
+                header = _header(path, key, file, DEFLATE * size if packed else size)
+                afford(str(path), {key: header}, memory_bytes)
+                content = file.read(header.size + 1)
+        except InputError:
+            raise
+        except UNREADABLE as error:
+            raise InputError(key, str(path), "a readable IDX file, whole", str(error)) from None
+    if len(content) != header.size:
+        found = "more" if len(content) > header.size else f"{len(content)}"
+        allowed = f"{header.size} values, as its shape {header.shape} says"
+        raise InputError(key, f"{path} with {found} values", allowed)
+    return np.frombuffer(content, dtype=np.uint8).reshape(header.shape)
+
+
+def _header(path: Path, key: str, file: BinaryIO | gzip.GzipFile, most: int) -> Header:
+    """Return what the beginning of a file says is in it; `most` bytes can be."""
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] != UNSIGNED_BYTES:
+        allowed = "an IDX file of unsigned bytes: it starts with 00 00 08"
+        raise InputError(key, f"{path}, which starts with {start.hex(' ')}", allowed)
+    axes = file.read(4 * start[3])
+    if not 0 < start[3] <= MAX_AXES or len(axes) != 4 * start[3]:
+        raise InputError(
+            key, f"{path} of {start[3]} axes", f"1 to {MAX_AXES} axes, their sizes in the header"
+        )
+    header = Header(tuple(int(size) for size in np.frombuffer(axes, dtype=">u4")), np.dtype(np.uint8))
+    if header.size > most:
+        allowed = f"a shape that fits into the file, {most} values at most"
+        raise InputError(key, f"{path} of shape {header.shape}", allowed)
+    return header

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rate_bridge.arrays import Header
 from rate_bridge.errors import InputError
 from rate_bridge.seeds import SeedTree
 from spiketrain.tasks.base import Task, TaskData
+from spiketrain.tasks.files import MEMORY_BYTES, afford
 
 __all__ = ["StudentTeacher"]
 
@@ -61,9 +63,11 @@ class StudentTeacher(Task):
     def shape(self) -> tuple[int, int]:
         return self.inputs, self.outputs
 
-    def load(self, data_dir: Path | None) -> TaskData:
+    def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         seeds = SeedTree(self.seed).child("student_teacher")
         samples = self.train_samples + self.test_samples
+        widest = Header((samples, max(self.inputs, *self.hidden, self.outputs)), np.dtype(np.float64))
+        afford("the teacher", {"the widest layer": widest}, memory_bytes)
         x = seeds.child("x").generator().random((samples, self.inputs))
         y = self._teach(x, seeds)
         known = y[: self.train_samples]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rate_bridge.errors import InputError
 from spiketrain.tasks.base import Task, TaskData
+from spiketrain.tasks.files import MEMORY_BYTES
 
 __all__ = ["YinYang"]
 
@@ -56,7 +57,7 @@ class YinYang(Task):
     def shape(self) -> tuple[int, int]:
         return 4, 3
 
-    def load(self, data_dir: Path | None) -> TaskData:
+    def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         return TaskData.of_arrays(
             _sample(self.train_samples, TRAIN_SEED),
             _sample(self.test_samples, TEST_SEED),

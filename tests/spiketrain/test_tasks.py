@@ -39,6 +39,8 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(_idx(images))
         (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(_idx(labels)))
     x = generator.random((50, 4, 2))
+    np.savez(tmp_path / "images.npz", x=x, y=np.arange(50) % 5)
+    x = x.reshape(50, 8)
     np.savez(tmp_path / "own.npz", x=x, y=np.arange(50) % 5)
     np.savez(tmp_path / "split.npz", x=x, y=np.arange(50) % 5, x_test=x[:10] * 0.5, y_test=np.arange(10) % 5)
     np.savez(tmp_path / "large.npz", x=(x * 200 - 50).astype(np.float32), y=np.arange(50, dtype=np.uint8) % 5)
@@ -50,6 +52,7 @@ MEMBERS: dict[str, Callable[[Path], TaskData]] = {
     "yinyang": lambda folder: YinYang(100, 30, 40).load(None),
     "idx": lambda folder: IdxFiles().load(folder),
     "npz": lambda folder: NpzFile("own.npz").load(folder),
+    "npz of images": lambda folder: NpzFile("images.npz", flatten=True).load(folder),
     "npz with a test set": lambda folder: NpzFile("split.npz").load(folder),
     "npz scaled": lambda folder: NpzFile("large.npz", scaling="minmax").load(folder),
 }
