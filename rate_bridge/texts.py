@@ -29,21 +29,18 @@ FORMULA = tuple("=+-@\t\r")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 
 
-def check_text(key: str, text: str, *, lines: bool = False) -> str:
+def check_text(key: str, text: str) -> str:
     """Return `text`.
 
     Args:
         key: what to blame.
         text: from outside.
-        lines: whether it may have tabulators and line breaks, as a whole file's text.
 
     Raises:
         InputError: it has a control character.
     """
     for place, character in enumerate(text):
-        if character.isprintable() or (lines and character in "\t\n\r"):
-            continue
-        if _control(character):
+        if not character.isprintable() and _control(character):
             given = f"U+{ord(character):04X} at character {place + 1}"
             raise InputError(
                 key, given, "a text without control characters, which no figure or page can show"

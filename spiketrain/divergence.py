@@ -17,7 +17,17 @@ from torch import Tensor
 from spiking.network import Network
 from spiking.presentation import Observation, Weights
 
-__all__ = ["SATURATED", "Activity", "Watch", "activity", "merge", "note", "rate_limits", "reasons"]
+__all__ = [
+    "SATURATED",
+    "Activity",
+    "Watch",
+    "activity",
+    "merge",
+    "not_finite",
+    "note",
+    "rate_limits",
+    "reasons",
+]
 
 SATURATED = 0.95
 """A layer is saturated where its mean rate is at least this part of the highest one possible."""
@@ -112,6 +122,16 @@ def reasons(seen: Activity, network: Network, weights: Weights) -> dict[int, str
         fastest = f"{limit * network.max_rate_hz:g} Hz"
         _blame(found, saturated, f"{_called(layer, network)} fires at its limit of {fastest} on every sample")
     return dict(sorted(found.items()))
+
+
+def not_finite(weights: Weights) -> set[int]:
+    """Return the chips of which a weight, a bias or a feedback weight is not finite."""
+    tensors = (*weights.forward, *weights.bias, *weights.feedback)
+    return {
+        chip
+        for value in tensors
+        for chip in (~value.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
+    }
 
 
 def _called(layer: int, network: Network) -> str:

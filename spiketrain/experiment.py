@@ -19,13 +19,18 @@ import torch
 from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
+from rate_bridge.errors import DamagedError
 from spiketrain.config import Experiment
+from spiketrain.divergence import not_finite
 from spiketrain.evaluation import evaluate, look_at_a_sample, measure
 from spiketrain.parts import Parts, build
 from spiketrain.record import Progress, RunRecord, pack_state, unpack_state
 from spiking.presentation import Observation, Weights
 
 __all__ = ["RunResult", "identify", "learn", "run", "trained"]
+
+NOT_OURS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a state that is not this run's makes everything say that takes it."""
 
 
 @final
@@ -183,11 +188,26 @@ def _opened(parts: Parts, directory: Path, *, resume: bool) -> RunRecord:
 
 
 def _restore(parts: Parts, record: RunRecord) -> None:
-    """Go on from the checkpoint, if there is one."""
+    """Go on from the checkpoint, if there is one.
+
+    Raises:
+        DamagedError: it is not one of this run.
+    """
     checkpoint = record.load_checkpoint()
-    if checkpoint is not None:
-        parts.epoch, tensors, extra = checkpoint
+    if checkpoint is None:
+        return
+    parts.epoch, tensors, extra = checkpoint
+    path = record.directory / "checkpoint.safetensors"
+    try:
         parts.restore(unpack_state(tensors, extra["state"]))
+        weights = parts.model.weights()
+        unnamed = not_finite(weights) - {int(chip) for chip in parts.watch.state}
+    except NOT_OURS as error:
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise DamagedError(str(path), "a state of something else", "the state of this run", said) from None
+    for chip in unnamed:
+        raise DamagedError(f"{path}: model", f"weights of chip {chip} that are not finite", "finite weights")
+    record.check_initial({n: w for n, w in named(weights).items() if not n.startswith("feedback.")})
 
 
 def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: bool) -> dict[str, Any]:

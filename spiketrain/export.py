@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import UnsupportedError
-from spiketrain.config import Experiment
 from spiketrain.deployment.source import read_run
-from spiketrain.record.files import read_tensors, write_bytes
+from spiketrain.record.files import read_tensors, remove_leftovers, write_bytes
+from spiketrain.record.resuming import check_shapes
 from spiking import nir
 from spiking.network import Network
 
@@ -33,13 +33,14 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path
         UnsupportedError: NIR has no such neurons, or no delays of single synapses.
     """
     source = read_run(run, None, None)
-    experiment = Experiment.from_mapping(source.config)
+    experiment = source.experiment("torch")
     network, spec = experiment.build_network(), experiment.build_mismatch()
     if effective and "delay" in spec.deviations:
         allowed = "no deviation: NIR's connections have one delay"
         raise UnsupportedError("mismatch.delay", spec.deviations["delay"], allowed)
-    truth = read_tensors(run / "truth.safetensors")[0] if effective else {}
+    truth = _truth(run / "truth.safetensors", network, source.chips) if effective else {}
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     paths = []
     for chip in range(source.chips):
         name = "weight" if effective else "forward"
@@ -56,6 +57,23 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path
         paths.append(folder / f"chip-{stored.chip}.nir")
         write_bytes(paths[-1], nir.encode(stored))
     return paths
+
+
+def _truth(path: Path, network: Network, chips: int) -> dict[str, Tensor]:
+    """Return the effective parameters and weights that a run kept.
+
+    Raises:
+        DamagedError: they cannot be read, or are of another network.
+    """
+    truth, _ = read_tensors(path)
+    sizes, one = network.sizes, torch.zeros(1, dtype=torch.float64)
+    wanted: dict[str, tuple[int, ...]] = {
+        f"weight.{i}": (sizes[c.pre], sizes[c.post]) for i, c in enumerate(network.connections, start=1)
+    }
+    for index, layer in enumerate(network.layers, start=1):
+        wanted |= {f"neuron.{index}.{p.field}": (layer.size,) for p in layer.neuron.parameters}
+    check_shapes(path, truth, {name: one.expand(chips, *shape) for name, shape in wanted.items()})
+    return truth
 
 
 def _nominal(

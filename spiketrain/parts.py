@@ -22,7 +22,7 @@ from rate_bridge.seeds import SeedTree
 from spiketrain.allocator import keep_freed_memory
 from spiketrain.arms.base import Arm
 from spiketrain.config import Experiment
-from spiketrain.divergence import Watch
+from spiketrain.divergence import Watch, not_finite
 from spiketrain.tasks.base import TaskData
 from spiking.presentation import Weights
 
@@ -97,6 +97,8 @@ class Parts:
     def diverged(self) -> dict[str, str]:
         """Return the chips that are lost and why; a model that all chips share loses them all."""
         reasons = self.watch.reasons
+        for chip in sorted(not_finite(self.average.weights())):
+            reasons.setdefault(str(chip), "weights that are tested are not finite")
         if self.arm.one_model and reasons:
             return {str(chip): next(iter(reasons.values())) for chip in range(self.chips.chips)}
         return reasons
@@ -127,8 +129,15 @@ class Parts:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned.
+
+        Raises:
+            ValueError: it has feedback weights of another shape; other errors where it is no such state.
+        """
         self.model.load_state_dict(state["model"])
+        shapes = [tuple(weights.shape) for weights in state["feedback"]]
+        if self.model.feedback and shapes != [tuple(weights.shape) for weights in self.model.feedback]:
+            raise ValueError(f"feedback weights of shapes {shapes}")
         self.model.feedback = tuple(state["feedback"])
         self.model.memory = dict(state["memory"])
         self.average.load_state_dict(state["average"])

@@ -16,8 +16,9 @@ from typing import Any, final
 import yaml
 
 from rate_bridge.errors import InputError, nearest
+from rate_bridge.files import read_regular
 
-__all__ = ["assign", "dump_yaml", "parse", "read", "with_overrides"]
+__all__ = ["MAX_NODES", "assign", "dump_yaml", "parse", "read", "with_overrides"]
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 10_000
@@ -34,9 +35,9 @@ class _RefusedError(yaml.YAMLError):
 class _Loader(yaml.SafeLoader):
     """A safe loader that also refuses tags, repeated keys and explosions, while it composes."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most: int) -> None:
         super().__init__(text)
-        self.nodes, self.depth = 0, 0
+        self.nodes, self.depth, self.most = 0, 0, most
         self.sizes: dict[str, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -61,8 +62,8 @@ class _Loader(yaml.SafeLoader):
 
     def _grow(self, count: int) -> None:
         self.nodes += count
-        if self.nodes > MAX_NODES:
-            raise _RefusedError(f"more than {MAX_NODES} values, aliases written out")
+        if self.nodes > self.most:
+            raise _RefusedError(f"more than {self.most} values, aliases written out")
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -100,21 +101,22 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 _Loader.add_constructor("tag:yaml.org,2002:int", _int)
 
 
-def parse(text: str, source: str) -> Any:
+def parse(text: str, source: str, nodes: int = MAX_NODES) -> Any:
     """Return the plain data in `text`.
 
     Args:
         text: YAML.
         source: the file or flag to blame.
+        nodes: most values, aliases written out.
 
     Raises:
         InputError: `text` is not YAML, or more than this project reads.
     """
     try:
-        loader = _Loader(text)
+        loader = _Loader(text, nodes)
         return loader.get_single_data()
     except _RefusedError as error:
-        allowed = f"plain values, at most {MAX_NODES} of them, without tags or repeated keys"
+        allowed = f"plain values, at most {nodes} of them, without tags or repeated keys"
         raise InputError(source, str(error), allowed) from None
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -131,13 +133,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     if path.is_dir():
         raise InputError("--config", str(path), "a YAML file, not a folder")
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError("--config", str(path), "a readable YAML file", error.strerror or "") from None
-    if len(content) > MAX_BYTES:
-        raise InputError(str(path), f"more than {MAX_BYTES} bytes", f"at most {MAX_BYTES} bytes of YAML")
+    content = read_regular(path, "--config", "YAML file", MAX_BYTES)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

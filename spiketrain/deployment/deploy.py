@@ -22,7 +22,7 @@ from spiketrain.deployment.source import Source, read_run, without_feedback
 from spiketrain.evaluation import evaluate
 from spiketrain.experiment import learn, named
 from spiketrain.parts import Parts
-from spiketrain.record.files import write_json, write_tensors
+from spiketrain.record.files import is_leftover, remove_leftovers, write_json, write_tensors
 from spiketrain.record.provenance import provenance
 from spiking.fixed_point import quantise
 from spiking.simulators.blocks import Block
@@ -98,11 +98,13 @@ def deploy(
     options = _options(source, target, message_threshold)
     epochs = _epochs(source, target, fine_tune)
     folder = output or directory / f"deploy-{target}"
-    if folder.exists() and any(folder.iterdir()) and not (folder / "deployment.html").is_file():
+    there = [path for path in folder.iterdir() if not is_leftover(path.name)] if folder.is_dir() else []
+    if there and not (folder / "deployment.html").is_file():
         raise InputError("--output", str(folder), "a new folder, an empty one or an earlier deployment")
     summary, parts, tensors = _Deployment(source, TARGETS[target], options, say).run(epochs)
     content = {"target": target, "run": str(directory), **summary, **provenance()}
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     write_tensors(folder / "weights.safetensors", named(parts.deployed()))
     if tensors:
         write_tensors(folder / "registers.safetensors", tensors)

@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from mismatch.chip import ChipPopulation
-from rate_bridge.errors import InputError
+from rate_bridge.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.config.network import anchored
 from spiketrain.config.sections import SimulatorPart
 from spiketrain.parts import Parts, build
 from spiketrain.record.files import read_json, read_tensors, read_yaml
+from spiketrain.record.resuming import check_shapes
 from spiking.feedback import Direct
 from spiking.simulators.base import Simulator
 
 __all__ = ["Source", "read_run", "without_feedback"]
+
+FILES = ("config.yaml", "summary.json", "weights.safetensors")
+
+SECTIONS = ("task", "network", "mismatch", "bridge", "rule", "simulator", "training")
 
 
 @final
@@ -109,18 +113,61 @@ def read_run(directory: Path, chips: str | None, data_dir: Path | None) -> Sourc
         data_dir: where data files lie.
 
     Raises:
-        InputError: it is no finished run, or has no such chips.
+        InputError: it is no finished run, something in it is damaged, or it has no such chips.
     """
-    try:
-        config = anchored(read_yaml(directory / "config.yaml"), directory)
-        summary = read_json(directory / "summary.json")
-        weights, _ = read_tensors(directory / "weights.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
-        allowed = "the folder of a finished run, with config.yaml, summary.json and weights.safetensors"
-        raise InputError("RUN", str(directory), allowed, f"{error}") from None
-    total = len(weights["forward.1"])
+    missing = [name for name in FILES if not (directory / name).exists()]
+    if missing:
+        allowed = f"the folder of a finished run, with {', '.join(FILES[:-1])} and {FILES[-1]}"
+        raise InputError("RUN", str(directory), allowed, f"There is no {missing[0]}.")
+    config = _config(directory / "config.yaml")
+    weights, _ = read_tensors(directory / "weights.safetensors")
+    total = int(config["mismatch"]["chips"])
+    summary = _summary(directory / "summary.json", total)
     first, count = _selected(chips, total)
-    return Source(directory, config, summary, weights, first, count, data_dir)
+    source = Source(directory, config, summary, weights, first, count, data_dir)
+    _check_weights(directory / "weights.safetensors", source, total)
+    return source
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """Return the run's configuration, its sections there and its design and chips possible."""
+    config = anchored(read_yaml(path), path.parent)
+    for name in SECTIONS:
+        if not isinstance(config.setdefault(name, {}), dict):
+            raise DamagedError(f"{path}: {name}", config[name], "a mapping of keys and values")
+    config["mismatch"].setdefault("chips", 1)
+    return config
+
+
+def _summary(path: Path, chips: int) -> dict[str, Any]:
+    summary = read_json(path)
+    found = summary.get("test_accuracy") if isinstance(summary, dict) else None
+    whole = isinstance(found, list) and all(v is None or type(v) in (int, float) for v in found)
+    if not isinstance(summary, dict) or not whole or len(found or ()) != chips:
+        raise DamagedError(f"{path}: test_accuracy", found, f"a list of {chips} numbers, one per chip")
+    return summary
+
+
+def _check_weights(path: Path, source: Source, chips: int) -> None:
+    """Raise `DamagedError` where the stored weights are not those of the run's network."""
+    try:
+        network = source.experiment("torch").build_network()
+    except InputError as error:
+        raise DamagedError(
+            f"{path.parent / 'config.yaml'}: {error.key}", error.given, error.allowed
+        ) from None
+    sizes = network.sizes
+    wanted = {
+        **{f"forward.{i}": (sizes[c.pre], sizes[c.post]) for i, c in enumerate(network.connections, start=1)},
+        **{f"bias.{i}": (layer.size,) for i, layer in enumerate(network.layers, start=1)},
+    }
+    empty = torch.zeros(1, dtype=torch.float64)
+    check_shapes(path, source.weights, {name: empty.expand(chips, *shape) for name, shape in wanted.items()})
+    lost = set(source.summary.get("diverged_chips") or {})
+    for chip in range(chips):
+        finite = all(bool(source.weights[name][chip].isfinite().all()) for name in wanted)
+        if not finite and str(chip) not in lost:
+            raise DamagedError(str(path), f"weights of chip {chip} that are not finite", "finite weights")
 
 
 def _selected(chips: str | None, total: int) -> tuple[int, int]:

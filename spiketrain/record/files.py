@@ -1,4 +1,8 @@
-"""Files that are either there as a whole or not at all: temporary name, fsync, rename."""
+"""Files of runs and studies: there as a whole or not at all (temporary name, fsync, rename), and read with care.
+
+A folder may have been damaged, or come from somebody else: what is read is bounded and checked like any other
+input, and refused by its file (`DamagedError`).
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from rate_bridge.errors import DamagedError, InputError
+from rate_bridge.files import checksum, read_regular
+from spiketrain.config.reading import MAX_NODES, dump_yaml, parse
+from spiking import tensor_files
+
 __all__ = [
+    "digest",
     "is_leftover",
     "plain",
     "read_json",
     "read_tensors",
     "read_yaml",
+    "remove_leftovers",
     "write_bytes",
     "write_json",
     "write_tensors",
@@ -31,6 +40,14 @@ __all__ = [
 _NOTE = "json"
 """The one key of a tensor file's header: with several, their order in the file would be arbitrary."""
 
+MAX_TEXT_BYTES = 200_000_000
+"""Largest JSON, YAML or CSV file that is read."""
+
+MAX_CONFIG_BYTES = 2_000_000
+
+KEYS = ".dask-jobqueue.worker."
+"""How the names of the files begin that hold the keys for SLURM's jobs, in a study's folder."""
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` at `path`; whoever reads, at any moment, finds the old content or the new, whole.
@@ -39,8 +56,9 @@ def write_bytes(path: Path, data: bytes) -> None:
         OSError: the disk is full, or the folder cannot be written to; the old file is still there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # of a killed process of the same number
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -61,8 +79,16 @@ def _sync_folder(folder: Path) -> None:
 
 
 def is_leftover(name: str) -> bool:
-    """Return whether a file of this name was left by a writer that was killed."""
-    return name.startswith(".") and name.endswith(".tmp")
+    """Return whether a file of this name was left by a process that was killed."""
+    return (name.startswith(".") and name.endswith(".tmp")) or name.startswith(KEYS)
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Remove what killed processes left in `folders`, where there are such; nobody else may be writing there."""
+    for folder in folders:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if is_leftover(path.name) and not (path.is_dir() and not path.is_symlink()):
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -76,18 +102,44 @@ def write_json(path: Path, content: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read JSON.
+
+    Raises:
+        DamagedError: it cannot be read, or is no JSON.
+    """
+    content = read_regular(path, str(path), "JSON file", MAX_TEXT_BYTES, DamagedError)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(str(path), "a damaged file", "a whole JSON file", f"{error}") from None
 
 
 def write_yaml(path: Path, content: object) -> None:
     """Write YAML that `read_yaml` turns into the same values, in the same order of keys."""
-    write_text(path, yaml.safe_dump(plain(content), sort_keys=False, allow_unicode=True))
+    write_text(path, dump_yaml(plain(content)))
 
 
-def read_yaml(path: Path) -> Any:
-    """Read YAML; nothing in it is executed."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+def read_yaml(path: Path, *, nodes: int = MAX_NODES, size: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
+    """Read a mapping in YAML; see `spiketrain.config.reading.parse`.
+
+    Args:
+        path: where it is.
+        nodes: most values.
+        size: most bytes.
+
+    Raises:
+        DamagedError: it cannot be read, or is not what `write_yaml` writes.
+    """
+    content = read_regular(path, str(path), "YAML file", size, DamagedError)
+    try:
+        data = parse(content.decode("utf-8"), str(path), nodes)
+    except UnicodeDecodeError as error:
+        raise DamagedError(str(path), f"byte {error.start}", "a text in UTF-8") from None
+    except InputError as error:
+        raise DamagedError(error.key, error.given, error.allowed, error.fix) from None
+    if not isinstance(data, dict):
+        raise DamagedError(str(path), data, "a mapping of keys and values")
+    return data
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], note: object = None) -> None:
@@ -104,10 +156,22 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], note: object = None
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
-    """Read what `write_tensors` wrote: the tensors and the note."""
-    with safe_open(path, framework="pt") as file:
-        note = (file.metadata() or {}).get(_NOTE, "null")
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(note)  # noqa: SIM118
+    """Read what `write_tensors` wrote: the tensors and the note.
+
+    Raises:
+        DamagedError: it cannot be read.
+    """
+    tensors, notes = tensor_files.read_tensors(path, str(path), DamagedError)
+    try:
+        return tensors, json.loads(notes.get(_NOTE, "null"))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DamagedError(f"{path}: the note in its header", "a damaged text", "JSON", f"{error}") from None
+
+
+def digest(tensors: Mapping[str, Tensor], note: object) -> str:
+    """Return what tells some tensors and a note that JSON can hold from any others."""
+    arrays: dict[str, Any] = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    return checksum({**arrays, " note": np.frombuffer(_dumps(note).encode(), dtype=np.uint8)})
 
 
 def _dumps(content: object, indent: int | None = None) -> str:

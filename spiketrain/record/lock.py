@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import stat
 from io import FileIO
 from pathlib import Path
 from typing import final
@@ -24,10 +26,11 @@ class FolderLock:
 
     Raises:
         InputError: another process holds it.
+        OSError: there can be no such file, or it is something else.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file: FileIO | None = FileIO(folder / LOCK, "a")
+        self._file: FileIO | None = FileIO(folder / LOCK, "a", opener=_open)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -44,3 +47,12 @@ class FolderLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _open(path: str, flags: int) -> int:
+    """Open the file the lock is on: neither through a link nor a pipe, which would be waited for."""
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(f"{path} is no file")
+    return handle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import final
@@ -12,10 +13,15 @@ from typing import final
 import torch
 from torch import Tensor
 
+from rate_bridge.errors import DamagedError
+from rate_bridge.texts import cell
 from spiketrain.record.files import write_text
+from spiketrain.record.tables import read_rows
 from spiking.presentation import Observation
 
-__all__ = ["EpochMeans", "MetricsTable"]
+__all__ = ["EpochMeans", "MetricsTable", "checked_metrics"]
+
+INTEGER = re.compile(r"0|[1-9][0-9]{0,9}")
 
 _SQUARED_EFFORT = "control_effort_squared"
 
@@ -89,11 +95,21 @@ class MetricsTable:
         self._rows: list[dict[str, str]] = []
 
     def load(self, last_epoch: int) -> None:
-        """Read the file and forget what came after `last_epoch`: those epochs will be run again."""
-        if self._path.is_file():
-            with self._path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            self._rows = [row for row in rows if int(row["epoch"]) <= last_epoch]
+        """Read the file and forget what came after `last_epoch`: those epochs will be run again.
+
+        Raises:
+            DamagedError: something is no number, or an epoch or a chip is missing.
+        """
+        if last_epoch < 0 and not self._path.exists():
+            return
+        self._rows = [
+            row for row in checked_metrics(self._path, self._chips) if int(row["epoch"]) <= last_epoch
+        ]
+        epochs = {int(row["epoch"]) for row in self._rows} - {0}
+        if len(epochs) < last_epoch:
+            missing = next(epoch for epoch in range(1, last_epoch + 1) if epoch not in epochs)
+            allowed = f"rows of all epochs up to {last_epoch}, which the checkpoint is from"
+            raise DamagedError(f"{self._path}: epoch", f"no row of epoch {missing}", allowed)
 
     def append(self, epoch: int, columns: Mapping[str, Tensor | float]) -> None:
         """Add the rows of an epoch, one per chip, and write the file.
@@ -112,9 +128,45 @@ class MetricsTable:
         names = list(dict.fromkeys(name for row in self._rows for name in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-        writer.writeheader()
+        writer.writerow({name: cell(name) for name in names})
         writer.writerows(self._rows)
         return text.getvalue()
+
+
+def checked_metrics(path: Path, chips: int) -> list[dict[str, str]]:
+    """Return the rows of a ``metrics.csv``: whole numbers of epochs and chips, numbers or nothing in the rest.
+
+    Args:
+        path: the file.
+        chips: number of chips; every epoch has a row for each.
+
+    Raises:
+        DamagedError: it cannot be read, or is not what `MetricsTable` writes.
+    """
+    rows = read_rows(path, ("epoch", "chip"))
+    seen: dict[str, set[str]] = {}
+    for line, row in enumerate(rows, start=2):
+        for name, value in row.items():
+            whole = name in ("epoch", "chip")
+            if not (INTEGER.fullmatch(value) if whole else not value or _is_number(value)):
+                allowed = "a whole number" if whole else "a number, or nothing"
+                raise DamagedError(f"{path}: {name} in line {line}", value, allowed)
+        there = seen.setdefault(row["epoch"], set())
+        if int(row["chip"]) >= chips or row["chip"] in there:
+            raise DamagedError(f"{path}: chip in line {line}", row["chip"], f"each of 0 to {chips - 1} once")
+        there.add(row["chip"])
+    for epoch, there in seen.items():
+        if len(there) != chips:
+            raise DamagedError(f"{path}: epoch {epoch}", f"{len(there)} rows", f"{chips}, one per chip")
+    return rows
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _per_chip(value: Tensor | float, chips: int) -> list[float]:

@@ -9,16 +9,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
-from safetensors import SafetensorError
 from torch import Tensor
-from yaml import YAMLError
 
-from rate_bridge.errors import InputError
+from rate_bridge.errors import DamagedError, InputError
 from spiketrain.record.files import (
+    digest,
     is_leftover,
     plain,
     read_tensors,
     read_yaml,
+    remove_leftovers,
     write_bytes,
     write_json,
     write_tensors,
@@ -28,6 +28,7 @@ from spiketrain.record.lock import LOCK, FolderLock
 from spiketrain.record.metrics import EpochMeans, MetricsTable
 from spiketrain.record.progress import Progress, progress
 from spiketrain.record.provenance import provenance
+from spiketrain.record.resuming import check_shapes, refuse_difference, refuse_epoch, refuse_lost
 from spiking.presentation import Observation
 
 if TYPE_CHECKING:  # the report brings matplotlib, which training does not need
@@ -58,12 +59,7 @@ SUMMARY = (
 )
 """The fields of ``summary.json``, in order."""
 
-EXTENDABLE = ("training", "epochs")
-"""The one setting that may differ when a run is resumed: a run may be made longer."""
-
-
-CHECKSUM = "sha256"
-"""The key of a checksum; runs of an earlier version have none."""
+FIGURES, CHECKPOINT, INITIAL = "figures", "checkpoint.safetensors", "initial_weights.safetensors"
 
 
 @final
@@ -107,7 +103,7 @@ class RunRecord:
             directory.mkdir(parents=True, exist_ok=True)
             _refuse_content(directory)
             lock = FolderLock(directory)
-            _sweep(directory)
+            remove_leftovers(directory, directory / FIGURES)
             _write(directory, resolved, files)
             return cls(directory, resolved, identity, lock)
         except BaseException as error:
@@ -133,31 +129,37 @@ class RunRecord:
         `resolved` without its defaults; left out, nothing may be lacking.
 
         Raises:
-            InputError: there is no run, it has another configuration (but for ``training.epochs``), its
-                checkpoint is damaged, or another process is writing to it.
+            InputError: there is no run, it has another configuration (but for ``training.epochs``), something
+                in it is damaged or missing, or another process is writing to it. Nothing was written.
         """
         lock = None
         try:
             names = [path.name for path in directory.iterdir()]
             if LOCK in names and not _content(names):  # killed before there was anything to resume
                 return cls.create(directory, resolved, identity, files)
+            if "config.yaml" not in names:
+                allowed = "the folder of a run"
+                raise InputError("resume", str(directory), allowed, "It holds no config.yaml.")
             stored = read_yaml(directory / "config.yaml")
             lock = FolderLock(directory)
-            _sweep(directory)
+            remove_leftovers(directory, directory / FIGURES)
             known = plain(resolved)
-            _refuse_difference(stored, known, known if said is None else plain(said))
-            _write(directory, resolved, files)
+            refuse_difference(stored, known, known if said is None else plain(said))
             record = cls(directory, resolved, identity, lock)
             checkpoint = record.load_checkpoint()
-            record._metrics.load(checkpoint[0] if checkpoint else -1)
+            if checkpoint is None:
+                refuse_lost(directory, names)
+            else:
+                refuse_epoch(directory, checkpoint[0], stored, known)
+                record._metrics.load(checkpoint[0])
+            _write(directory, resolved, files)
             if checkpoint:  # a kill between the two files left an older note
-                note = {"epoch": checkpoint[0], "extra": checkpoint[2]}
-                write_json(directory / "checkpoint.json", note)
+                record._note(*checkpoint)
             return record
         except BaseException as error:
             if lock is not None:
                 lock.release()
-            if isinstance(error, OSError | YAMLError):
+            if isinstance(error, OSError):
                 raise InputError("resume", str(directory), "the folder of a run", f"{error}") from None
             raise
 
@@ -212,30 +214,54 @@ class RunRecord:
             tensors: weights, optimiser state, memory.
             extra: whatever JSON can hold; see `spiketrain.record.state.pack_state`.
         """
-        note = {"epoch": epoch, "extra": extra}
-        write_tensors(self.directory / "checkpoint.safetensors", tensors, note)
+        note = {"epoch": epoch, "extra": plain(extra)}
+        note["sha256"] = digest(tensors, note)
+        write_tensors(self.directory / CHECKPOINT, tensors, note)
         write_json(self.directory / "checkpoint.json", note)
+
+    def _note(self, epoch: int, tensors: Mapping[str, Tensor], extra: Any) -> None:
+        note = {"epoch": epoch, "extra": extra}
+        write_json(self.directory / "checkpoint.json", {**note, "sha256": digest(tensors, note)})
 
     def load_checkpoint(self) -> tuple[int, dict[str, Tensor], Any] | None:
         """Return epoch, tensors and the JSON part of the last checkpoint, or None where there is none.
 
         Raises:
-            InputError: the file is damaged.
+            DamagedError: there is one that cannot be read, or its content is not what was written.
         """
-        path = self.directory / "checkpoint.safetensors"
-        if not path.is_file():
+        path = self.directory / CHECKPOINT
+        if not path.is_symlink() and not path.exists():
             return None
-        try:
-            tensors, note = read_tensors(path)
-            return int(note["epoch"]), tensors, note["extra"]
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise InputError("resume", str(path), "a whole checkpoint", f"It is damaged: {error}") from None
+        tensors, note = read_tensors(path)
+        key = f"{path}: the note in its header"
+        if not isinstance(note, dict) or not {"epoch", "extra"} <= set(note):
+            raise DamagedError(key, note, "epoch and extra, as a checkpoint has them")
+        epoch, said = note["epoch"], note.pop("sha256", None)  # a run of an earlier version has no checksum
+        if type(epoch) is not int or epoch < 0:
+            raise DamagedError(f"{path}: epoch", epoch, "a number of epochs")
+        found = digest(tensors, note) if said is not None else None
+        if said != found:
+            raise DamagedError(f"{path}: sha256", said, f"{found}, that of its content", "It was changed.")
+        return epoch, tensors, note["extra"]
 
     def initial_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Keep what was programmed before training, for the report; a resumed run keeps the first."""
-        path = self.directory / "initial_weights.safetensors"
+        path = self.directory / INITIAL
         if not path.is_file():
             write_tensors(path, weights)
+
+    def check_initial(self, weights: Mapping[str, Tensor]) -> None:
+        """Look at what was kept before training, where it was.
+
+        Args:
+            weights: what is programmed now; names and shapes are the same.
+
+        Raises:
+            DamagedError: it cannot be read, or is of another network.
+        """
+        path = self.directory / INITIAL
+        if path.is_symlink() or path.exists():
+            check_shapes(path, read_tensors(path)[0], weights)
 
     def finish(
         self,
@@ -301,23 +327,3 @@ def _refuse_content(directory: Path) -> None:
         raise InputError("output", str(directory), "a new or empty folder", fix)
     if content:
         raise InputError("output", str(directory), "a new or empty folder", f"It holds {content[0]!r}.")
-
-
-def _sweep(directory: Path) -> None:
-    """Remove what a killed writer left."""
-    for path in directory.iterdir():
-        if is_leftover(path.name):
-            path.unlink()
-
-
-def _refuse_difference(stored: Any, given: Any, said: Any, path: tuple[str, ...] = ()) -> None:
-    if path == EXTENDABLE or (path[-1:] == (CHECKSUM,) and stored is None):
-        return
-    if isinstance(stored, dict) and isinstance(given, dict):
-        inside = said if isinstance(said, dict) else {}
-        for key in dict.fromkeys([*stored, *given]):
-            if key in stored or key in inside:
-                _refuse_difference(stored.get(key), given.get(key), inside.get(key), (*path, str(key)))
-    elif stored != given:
-        fix = "A resumed run keeps its configuration, but for training.epochs."
-        raise InputError(".".join(path) or "resume", given, f"{stored!r}, as the run began with", fix)

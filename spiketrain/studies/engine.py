@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
 from rate_bridge.errors import InputError, SimulationError
+from spiketrain.record.scratch import scratch
+from spiketrain.studies import hush
 
 __all__ = ["DaskEngine"]
 
@@ -34,7 +36,15 @@ SETTINGS = {
     "distributed.comm.timeouts.connect": "30s",
     "distributed.diagnostics.computations.nframes": 0,  # source code is not kept with every cell
     "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.http.routes": [],  # no pages; and what serves them is closed
+    "distributed.worker.http.routes": [],
 }
+
+KEYS = ".dask-jobqueue.worker."
+"""How the names of the files begin that hold the keys for SLURM's jobs, in the study's folder."""
+
+TRANSPORT = "distributed.comm.tls"
+"""Dask's own settings of certificates."""
 
 AHEAD = 64
 """Cells that are handed over beyond those that can be computed at once; new ones come in halves of it."""
@@ -45,19 +55,27 @@ class DaskEngine:
     """Runs functions in worker processes; a context manager.
 
     What is made here listens on the loopback interface alone; on SLURM the scheduler must be reached by the
-    jobs, and listens where dask-jobqueue's ``interface`` says.
+    jobs, and listens where dask-jobqueue's ``interface`` says. Whoever may talk to a worker may run Python on
+    it, so all of it talks TLS, with a key that is made for this cluster and known to its processes alone. A
+    running scheduler has keys of its own, which Dask's settings name (``distributed.comm.tls``).
 
     Args:
-        scheduler: address of a running scheduler, such as ``tcp://127.0.0.1:8786``.
+        scheduler: address of a running scheduler, such as ``tls://127.0.0.1:8786``.
         cluster: ``local``, or ``slurm`` through dask-jobqueue, which reads its own configuration.
         workers: number of worker processes; by default one per core here, one job on SLURM.
+        folder: where SLURM's jobs find their keys: on a disk that they see, for this user alone.
 
     Raises:
         InputError: a library is missing, or the scheduler does not answer.
     """
 
     def __init__(
-        self, *, scheduler: str | None = None, cluster: str = "local", workers: int | None = None
+        self,
+        *,
+        scheduler: str | None = None,
+        cluster: str = "local",
+        workers: int | None = None,
+        folder: Path | None = None,
     ) -> None:
         if scheduler is not None and (workers is not None or cluster != "local"):
             given = f"--workers {workers}" if workers is not None else f"--cluster {cluster}"
@@ -77,8 +95,9 @@ class DaskEngine:
             if scheduler is not None:
                 self._client = self._connect(scheduler)
             else:
-                made = self._slurm(workers) if cluster == "slurm" else self._local(workers, stack)
+                made = self._slurm(workers, folder) if cluster == "slurm" else self._local(workers, stack)
                 stack.enter_context(contextlib.closing(made))
+                made.sync(hush.close_http, made.scheduler)
                 self._client = dd.Client(made, set_as_default=False)
             stack.callback(self._client.close)
             self._stack = stack.pop_all()
@@ -86,29 +105,36 @@ class DaskEngine:
     def _connect(self, address: str) -> Any:
         try:
             return self._dask.Client(address, timeout="10s", set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
-            fix = f"Start one with: dask scheduler --host {LOOPBACK}. ({error})"
-            raise InputError("--scheduler", address, "the address of a running Dask scheduler", fix) from None
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            fix = f"Start one with: dask scheduler --host {LOOPBACK} ... (docs/studies.md). ({error})"
+            keys = f"; with tls://, Dask's settings {TRANSPORT} name its keys"
+            allowed = f"the address of a running Dask scheduler{keys if address.startswith('tls') else ''}"
+            raise InputError("--scheduler", address, allowed, fix) from None
+
+    def _security(self) -> Any:
+        try:
+            return self._dask.Security.temporary()
+        except ImportError as error:
+            fix = "pip install 'spiketrain[studies]'"
+            raise InputError("studies", "no cryptography", "TLS between workers", fix) from error
 
     def _local(self, workers: int | None, stack: contextlib.ExitStack) -> Any:
-        try:
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="spiketrain-"))
-        except OSError as error:
-            raise InputError(
-                "TMPDIR", tempfile.gettempdir(), "a folder with space left", str(error)
-            ) from None
         return self._dask.LocalCluster(
             n_workers=workers or cores(),
             threads_per_worker=1,
             processes=True,
             host=LOOPBACK,
-            dashboard_address=f"{LOOPBACK}:0",  # its pages are not needed, but it serves them anyway
+            protocol="tls://",
+            security=self._security(),
+            dashboard_address=f"{LOOPBACK}:0",  # it is started anyway, and closed at once
+            worker_dashboard_address=f"{LOOPBACK}:0",
+            preload=[hush.__name__],
             memory_limit=0,
-            local_directory=scratch,
+            local_directory=stack.enter_context(scratch()),
             silence_logs="CRITICAL",
         )
 
-    def _slurm(self, workers: int | None) -> Any:
+    def _slurm(self, workers: int | None, folder: Path | None) -> Any:
         try:
             from dask_jobqueue import SLURMCluster  # noqa: PLC0415 (only on such a machine)
         except ImportError as error:
@@ -117,10 +143,16 @@ class DaskEngine:
         import dask  # noqa: PLC0415
 
         own = dask.config.get("jobqueue.slurm", {})  # what the user's jobqueue.yaml says stays
-        threads = [f"export {name}={value}" for name, value in THREADS.items()]
+        said = {**THREADS, "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "'[]'"}
+        exports = [f"export {name}={value}" for name, value in said.items()]
+        quiet = ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--preload", hush.__name__]
         try:
             cluster = SLURMCluster(
-                job_script_prologue=[*(own.get("job-script-prologue") or []), *threads],
+                protocol="tls://",
+                security=self._security(),
+                shared_temp_directory=own.get("shared-temp-directory") or folder,
+                worker_extra_args=[*(own.get("worker-extra-args") or []), *quiet],
+                job_script_prologue=[*(own.get("job-script-prologue") or []), *exports],
                 scheduler_options={
                     "dashboard_address": f"{LOOPBACK}:0",
                     **(own.get("scheduler-options") or {}),

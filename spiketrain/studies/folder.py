@@ -64,8 +64,6 @@ class Cells:
     def publish(self, key: str) -> None:
         """Turn a cell under way into a finished one, in one step; the first to do so wins."""
         source, target = self.under_way(key), self.finished(key)
-        for name in CHECKPOINTS:
-            (source / name).unlink(missing_ok=True)
         target.parent.mkdir(exist_ok=True)
         try:
             source.rename(target)
@@ -73,6 +71,8 @@ class Cells:
             if self.summary(key) is None:
                 raise
             shutil.rmtree(source, ignore_errors=True)
+        for name in CHECKPOINTS:  # afterwards: a killed worker must not leave a cell that looks damaged
+            (target / name).unlink(missing_ok=True)
 
     def keep_failure(self, key: str, content: Mapping[str, Any]) -> None:
         """Write down why a cell failed."""

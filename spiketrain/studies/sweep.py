@@ -43,9 +43,11 @@ class Options:
     data_dir: Path | None = None
     quiet: bool = False
 
-    def engine(self) -> DaskEngine:
-        """Return the workers."""
-        return DaskEngine(scheduler=self.scheduler, cluster=self.cluster, workers=self.workers)
+    def engine(self, root: Path) -> DaskEngine:
+        """Return the workers for the study in the folder `root`."""
+        return DaskEngine(
+            scheduler=self.scheduler, cluster=self.cluster, workers=self.workers, folder=root.resolve()
+        )
 
 
 @final
@@ -112,7 +114,7 @@ def compute_cells(
         shown.note(f"{len(keys)} cells: {len(done)} finished, {len(failed)} failed, {len(left)} to compute")
         if not left:
             return len(failed)
-        with options.engine() as engine:
+        with options.engine(folder.root) as engine:
             outcomes = engine.map(function, _tasks(plan, folder.root, options, left))
             return len(failed) + _follow(plan, folder, outcomes, shown, len(done))
 

@@ -200,7 +200,7 @@ def _search(
     """Go round the candidates, one trial each, until all have had theirs."""
     if all(_counted(candidate) >= part.trials for candidate in candidates):
         return
-    with options.engine() as engine:
+    with options.engine(folder.root) as engine:
         while asked := [(c, _ask(part, c)) for c in candidates if _counted(c) < part.trials]:
             tasks: dict[str, list[tuple[Candidate, int, dict[str, Any]]]] = {}
             for candidate, (number, params) in asked:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
-from rate_bridge.errors import InputError
+from rate_bridge.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.experiment import run
 from spiketrain.record.lock import FolderLock
@@ -95,11 +95,11 @@ def compute(
 def _attempt(cells: Cells, key: str, function: Callable[[], None]) -> None:
     try:
         function()
-    except InputError as error:
+    except DamagedError:
         folder = cells.under_way(key)
-        if error.key != "resume" or not folder.exists():
+        if not folder.exists():
             raise
-        cells.set_aside(folder)  # its checkpoint is damaged
+        cells.set_aside(folder)
         function()
 
 

@@ -252,7 +252,7 @@ def test_measured_devices_are_known_by_their_values(tmp_path: Path) -> None:
     path.write_text("x\n1.0\n2.0\n")
     assert Empirical(str(path), sha256=known).sha256 == known
     path.write_text("1\n3\n")
-    with pytest.raises(InputError, match="sha256: .*The file has changed"):
+    with pytest.raises(InputError, match=r"sha256: .*The file has changed"):
         Empirical(str(path), sha256=known)
 
 

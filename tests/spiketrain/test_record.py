@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from rate_bridge.errors import InputError
+from rate_bridge.errors import DamagedError, InputError
 from spiketrain.record import SUMMARY, RunRecord, pack_state, progress, provenance, unpack_state
 from spiketrain.record.files import (
     plain,
@@ -27,6 +27,7 @@ from spiketrain.record.files import (
     read_yaml,
     write_bytes,
     write_json,
+    write_tensors,
     write_yaml,
 )
 from spiketrain.record.progress import Bar, Lines, Silent
@@ -50,6 +51,7 @@ IDENTITY = {
     "seed": 0,
     "epochs": 3,
 }
+ENDLESSLY = CONFIG | {"training": CONFIG["training"] | {"epochs": 10**6}}
 RESULT = {"test_accuracy": [0.9, 0.7], "train_samples_per_second": 10.0, "seconds": 1.5}
 
 
@@ -184,17 +186,48 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         run(record, 1, 1)
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(DamagedError, match=r"checkpoint\.safetensors: .*a whole safetensors file"):
         RunRecord.resume(tmp_path, CONFIG, IDENTITY)
+
+
+def test_a_checkpoint_is_known_by_its_content(tmp_path: Path) -> None:
+    """Other numbers, another epoch or another note under the same checksum; a run of old has none."""
+    with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
+        run(record, 1, 2)
+    path = tmp_path / "checkpoint.safetensors"
+    tensors, note = read_tensors(path)
+    for changed, about in (
+        (state(3), note),
+        (tensors | {"w": tensors["w"].float()}, note),
+        ({}, note),
+        (tensors, note | {"epoch": 1}),
+        (tensors, note | {"extra": {"epoch_again": 1}}),
+    ):
+        write_tensors(path, changed, about)
+        with pytest.raises(DamagedError, match=r"checkpoint\.safetensors: sha256: .*It was changed"):
+            RunRecord.resume(tmp_path, CONFIG, IDENTITY)
+    del note["sha256"]
+    write_tensors(path, tensors, note)
+    RunRecord.resume(tmp_path, CONFIG, IDENTITY).close()
+
+
+def test_a_run_is_not_made_shorter_than_it_is(tmp_path: Path) -> None:
+    with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
+        run(record, 1, 3)
+    before = (tmp_path / "config.yaml").read_bytes()
+    shorter = CONFIG | {"training": CONFIG["training"] | {"epochs": 2}}
+    with pytest.raises(InputError, match=r"training\.epochs: got 2; allowed: 3 or more"):
+        RunRecord.resume(tmp_path, shorter, IDENTITY)
+    assert (tmp_path / "config.yaml").read_bytes() == before
 
 
 ENDLESS = """
 import sys
 from pathlib import Path
-from test_record import CONFIG, IDENTITY, run
+from test_record import ENDLESSLY, IDENTITY, run
 from spiketrain.record import RunRecord
 directory = Path(sys.argv[1])
-record = RunRecord.resume(directory, CONFIG, IDENTITY)
+record = RunRecord.resume(directory, ENDLESSLY, IDENTITY)
 done = record.load_checkpoint()
 print("ready", flush=True)
 run(record, done[0] + 1 if done else 1, 10**6)
@@ -202,7 +235,7 @@ run(record, done[0] + 1 if done else 1, 10**6)
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_run(tmp_path: Path) -> None:
-    RunRecord.create(tmp_path, CONFIG, IDENTITY).close()
+    RunRecord.create(tmp_path, ENDLESSLY, IDENTITY).close()
     moments = random.Random(0)
     last = 0
     for _ in range(8):
@@ -218,7 +251,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_run(tmp_path: Path) -> None:
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()
-        with RunRecord.resume(tmp_path, CONFIG, IDENTITY) as record:
+        with RunRecord.resume(tmp_path, ENDLESSLY, IDENTITY) as record:
             loaded = record.load_checkpoint()
         assert not list(tmp_path.glob(".*.tmp"))
         if loaded is None:

@@ -1,4 +1,4 @@
-"""NIR files of other people: whatever HDF5 can refer to, nothing outside the file is read, and nothing explodes."""
+"""NIR files of other people: nothing outside the file is read, and nothing explodes."""
 
 import os
 import subprocess

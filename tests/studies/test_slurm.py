@@ -60,14 +60,20 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_cells_are_computed_by_jobs(slurm: Path) -> None:
     """The job's script asks for the queue, holds workers to one thread, and its worker does the work."""
-    with DaskEngine(cluster="slurm", workers=1) as engine:
+    with DaskEngine(cluster="slurm", workers=1, folder=slurm) as engine:
         found = dict(engine.map(str.upper, [("a", ("x",)), ("b", ("y",))]))
+        keys = list(slurm.glob(".dask-jobqueue.worker.*"))
+        assert len(keys) == 3
+        assert all(key.stat().st_mode & 0o077 == 0 for key in keys), "for this user alone"
     assert found == {"a": "X", "b": "Y"}
+    assert not list(slurm.glob(".dask-jobqueue.worker.*")), "gone with the cluster"
     script = (slurm / "job.sh").read_text()
     assert "#SBATCH -p long" in script
     assert "export OF_MY_OWN=yes" in script
     assert "export OMP_NUM_THREADS=1" in script
-    assert "dask_worker tcp://127.0.0.1:" in script
+    assert "dask_worker tls://127.0.0.1:" in script
+    assert f"--tls-key {slurm}" in script
+    assert "--dashboard-address 127.0.0.1:0" in script
 
 
 def test_what_slurm_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

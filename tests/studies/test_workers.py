@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +17,8 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
+from dask import config as dask_config
+from distributed import Client, Security
 from small_study import BASE, study
 
 from spiketrain.studies.engine import DaskEngine
@@ -41,6 +45,39 @@ def test_everything_listens_on_loopback_alone(engine: DaskEngine) -> None:
     assert set(listening) <= {"127.0.0.1", "::1"}
 
 
+def _ports() -> list[int]:
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return [c.laddr.port for p in processes for c in p.net_connections("inet") if c.status == "LISTEN"]
+
+
+def _answer(port: int, context: ssl.SSLContext | None) -> bytes:
+    """Return what a stranger is told who asks for a page, in plain text or with keys of their own."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        try:
+            with plain if context is None else context.wrap_socket(plain) as talk:
+                talk.sendall(b"GET /info/main/workers.html HTTP/1.0\r\n\r\n")
+                return talk.recv(100)
+        except (ssl.SSLError, ConnectionError):
+            return b""
+
+
+def test_strangers_on_this_machine_are_told_nothing(engine: DaskEngine) -> None:
+    """No HTTP, and no TLS without the cluster's own key: neither at the scheduler nor at a worker."""
+    assert engine.workers == 1
+    keyless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    keyless.check_hostname, keyless.verify_mode = False, ssl.CERT_NONE
+    other = Security.temporary().get_connection_args("client")["ssl_context"]
+    other.verify_mode = ssl.CERT_NONE
+    ports = _ports()
+    assert len(ports) == 3, "scheduler, nanny and worker, and no HTTP server"
+    for port in ports:
+        assert not [c for c in (keyless, other) if _answer(port, c)]
+        assert b"HTTP" not in _answer(port, None)
+    for address in (f"tcp://127.0.0.1:{port}" for port in ports):
+        with pytest.raises(OSError, match=r"."):
+            Client(address, timeout="2s", set_as_default=False)
+
+
 def test_an_error_comes_back_as_it_is(engine: DaskEngine) -> None:
     found = dict(engine.map(int, [("good", ("3",)), ("bad", ("x",))]))
     assert found["good"] == 3
@@ -61,10 +98,18 @@ def test_a_task_whose_worker_is_killed_goes_to_the_next(engine: DaskEngine, tmp_
 
 @pytest.fixture
 def started_by_hand(tmp_path: Path) -> Iterator[str]:
-    """The address of a scheduler and a worker that were started with Dask's own commands."""
+    """The address of a scheduler and a worker that were started with Dask's own commands, with TLS."""
+    keys, names = Security.temporary(), {"ca-file": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+    for place, content in keys.get_tls_config_for_role("client").items():
+        if content is not None:
+            (tmp_path / names[place.replace("_", "-")]).write_text(content)
+    paths = {place: str(tmp_path / name) for place, name in names.items()}
+    tls = [word for place, path in paths.items() for word in (f"--tls-{place}", path)]
+    ours = {"ca-file": paths["ca-file"], "client.cert": paths["cert"], "client.key": paths["key"]}
     dask, file = [sys.executable, "-m", "dask"], tmp_path / "scheduler.json"
-    about = ["--scheduler-file", str(file), "--no-dashboard"]
+    about = ["--scheduler-file", str(file), "--no-dashboard", "--protocol", "tls", *tls]
     with (
+        dask_config.set({f"distributed.comm.tls.{key}": path for key, path in ours.items()}),
         subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", *about]) as scheduler,
         subprocess.Popen([*dask, "worker", "--nthreads", "1", "--host", "127.0.0.1", *about]) as worker,
     ):
@@ -81,6 +126,7 @@ def started_by_hand(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_scheduler_started_by_hand_gives_the_same_table(started_by_hand: str, tmp_path: Path) -> None:
+    assert started_by_hand.startswith("tls://")
     there = sweep(study(), tmp_path / "there", Options(scheduler=started_by_hand, quiet=True)).table
     here = sweep(study(), tmp_path / "here", Options(workers=1, quiet=True)).table
     pd.testing.assert_frame_equal(there, here)

@@ -1,0 +1,58 @@
+"""Tables as CSV: written so that no cell is a formula, and read row by row with their shape checked."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rate_bridge.errors import DamagedError
+from rate_bridge.files import read_regular
+from rate_bridge.texts import cell
+
+if TYPE_CHECKING:  # training needs no pandas
+    import pandas as pd
+
+__all__ = ["read_rows", "table_text"]
+
+MAX_BYTES = 500_000_000
+
+MAX_COLUMNS = 10_000
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Return a table as CSV; what a spreadsheet would take for a formula gets an apostrophe before it."""
+    shown = table.rename(columns=lambda name: cell(str(name)))
+    for place, kind in enumerate(table.dtypes):
+        if kind == object or str(kind).startswith(("str", "category")):
+            values = [cell(value) if isinstance(value, str) else value for value in table.iloc[:, place]]
+            shown.isetitem(place, values)
+    return str(shown.to_csv(index=False))
+
+
+def read_rows(path: Path, needed: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    """Return the rows of a CSV file by the names in its first line.
+
+    Args:
+        path: where it is.
+        needed: columns that it must have.
+
+    Raises:
+        DamagedError: it cannot be read, lacks a column, or has rows of another length.
+    """
+    content = read_regular(path, str(path), "CSV file", MAX_BYTES, DamagedError)
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DamagedError(str(path), "a damaged file", "a table as CSV, in UTF-8", f"{error}") from None
+    names = rows[0] if rows else []
+    for name in needed:
+        if name not in names:
+            raise DamagedError(f"{path}: {name}", "no such column", "a column in the first line")
+    if len(set(names)) < len(names) or len(names) > MAX_COLUMNS:
+        raise DamagedError(str(path), f"{len(names)} columns", "columns whose names are all different")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(names):
+            raise DamagedError(f"{path}: line {number}", f"{len(row)} cells", f"{len(names)}, one per column")
+    return [dict(zip(names, row, strict=True)) for row in rows[1:]]
