@@ -7,6 +7,7 @@ everything is recorded.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from spiketrain.divergence import not_finite
 from spiketrain.evaluation import evaluate, look_at_a_sample, measure
 from spiketrain.parts import Parts, build
 from spiketrain.record import Progress, RunRecord, pack_state, unpack_state
+from spiketrain.record.files import read_tensors
+from spiketrain.record.resuming import check_shapes
+from spiketrain.record.run import INITIAL, Checkpoint
 from spiking.presentation import Observation, Weights
 
 __all__ = ["RunResult", "identify", "learn", "run", "trained"]
@@ -68,7 +72,6 @@ def run(
     directory = output or Path("runs") / f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     parts = build(experiment, data_dir)
     with _opened(parts, directory, resume=resume) as record:
-        _restore(parts, record)
         if parts.epoch == 0:
             _warm_up(parts, record)
         with record.progress(
@@ -143,8 +146,7 @@ def trained(experiment: Experiment, directory: Path, data_dir: Path | None = Non
         InputError: there is no such run in `directory`, or it is another experiment's.
     """
     parts = build(experiment, data_dir)
-    with _opened(parts, directory, resume=True) as record:
-        _restore(parts, record)
+    _opened(parts, directory, resume=True).close()
     return parts
 
 
@@ -177,27 +179,24 @@ def _scores(parts: Parts) -> dict[str, torch.Tensor]:
 
 
 def _opened(parts: Parts, directory: Path, *, resume: bool) -> RunRecord:
-    """Make the run directory, or go on with one."""
+    """Make the run directory, or go on with one, from its checkpoint."""
     experiment = parts.experiment
     config, files = experiment.kept(parts.data)
     if not resume:
         return RunRecord.create(directory, config, _identity(parts), files)
-    return RunRecord.resume(
-        directory, config, _identity(parts), files, said=experiment.resolved(defaults=False)
-    )
+    said = experiment.resolved(defaults=False)
+    restore = functools.partial(_restore, parts)
+    return RunRecord.resume(directory, config, _identity(parts), files, said=said, restore=restore)
 
 
-def _restore(parts: Parts, record: RunRecord) -> None:
-    """Go on from the checkpoint, if there is one.
+def _restore(parts: Parts, directory: Path, checkpoint: Checkpoint) -> None:
+    """Go on from a checkpoint.
 
     Raises:
         DamagedError: it is not one of this run.
     """
-    checkpoint = record.load_checkpoint()
-    if checkpoint is None:
-        return
     parts.epoch, tensors, extra = checkpoint
-    path = record.directory / "checkpoint.safetensors"
+    path = directory / "checkpoint.safetensors"
     try:
         parts.restore(unpack_state(tensors, extra["state"]))
         weights = parts.model.weights()
@@ -207,7 +206,10 @@ def _restore(parts: Parts, record: RunRecord) -> None:
         raise DamagedError(str(path), "a state of something else", "the state of this run", said) from None
     for chip in unnamed:
         raise DamagedError(f"{path}: model", f"weights of chip {chip} that are not finite", "finite weights")
-    record.check_initial({n: w for n, w in named(weights).items() if not n.startswith("feedback.")})
+    initial = directory / INITIAL
+    if initial.is_symlink() or initial.exists():
+        wanted = {name: value for name, value in named(weights).items() if not name.startswith("feedback.")}
+        check_shapes(initial, read_tensors(initial)[0], wanted)
 
 
 def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: bool) -> dict[str, Any]:

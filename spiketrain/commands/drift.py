@@ -33,12 +33,13 @@ def command(
     from spiketrain import drift as study  # noqa: PLC0415
     from spiketrain.config import load_experiment  # noqa: PLC0415
     from spiketrain.record.files import write_bytes, write_text  # noqa: PLC0415
+    from spiketrain.record.tables import table_text  # noqa: PLC0415
     from spiketrain.report.drawing import Drawing  # noqa: PLC0415
 
     plan = study.DriftPlan(decades, per_decade, batches, learning_rate)
     experiment = load_experiment(config or "", overrides or [])
     rows = study.drift(experiment, output / "trained", plan, data_dir, quiet=False)
-    write_text(output / "drift.csv", rows.to_csv(index=False))
+    write_text(output / "drift.csv", table_text(rows))
     drawing = Drawing("drift", "Drift", "test accuracy against age", "", study.figure(rows), rows)
     write_bytes(output / "drift.svg", drawing.svg().encode())
     table = Table(box=None)

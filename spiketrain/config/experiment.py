@@ -18,6 +18,7 @@ from rate_bridge.encodings import Encoding
 from rate_bridge.errors import InputError
 from rate_bridge.plugins import available
 from rate_bridge.seeds import SeedTree
+from rate_bridge.texts import check_texts
 from spiketrain.arms.base import Arm
 from spiketrain.config import building, checks
 from spiketrain.config.finding import find_config
@@ -77,6 +78,7 @@ class Experiment(Section):
         Raises:
             InputError: the first thing that is wrong with them.
         """
+        check_texts(data)
         raw = prepared(_written_out(_moved(data)))
         try:
             experiment = cls.model_validate_json(json.dumps(raw))

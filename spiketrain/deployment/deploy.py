@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mismatch.chip import ChipPopulation
 from mismatch.imperfections.resolution import Resolution
-from rate_bridge.errors import InputError
+from rate_bridge.errors import InputError, printable
 from rate_bridge.plugins import load
 from spiketrain.deployment.compared import Compared
 from spiketrain.deployment.cost import cost
@@ -102,7 +102,7 @@ def deploy(
     if there and not (folder / "deployment.html").is_file():
         raise InputError("--output", str(folder), "a new folder, an empty one or an earlier deployment")
     summary, parts, tensors = _Deployment(source, TARGETS[target], options, say).run(epochs)
-    content = {"target": target, "run": str(directory), **summary, **provenance()}
+    content = {"target": target, "run": printable(str(directory)), **summary, **provenance()}
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     write_tensors(folder / "weights.safetensors", named(parts.deployed()))

@@ -1,4 +1,4 @@
-"""Files of runs and studies: there as a whole or not at all (temporary name, fsync, rename), and read with care.
+"""Files of runs and studies: whole or not there at all (temporary name, fsync, rename), and read with care.
 
 A folder may have been damaged, or come from somebody else: what is read is bounded and checked like any other
 input, and refused by its file (`DamagedError`).
@@ -84,7 +84,7 @@ def is_leftover(name: str) -> bool:
 
 
 def remove_leftovers(*folders: Path) -> None:
-    """Remove what killed processes left in `folders`, where there are such; nobody else may be writing there."""
+    """Remove what killed processes left in `folders`, where there are such; nobody else may write there."""
     for folder in folders:
         for path in folder.iterdir() if folder.is_dir() else ():
             if is_leftover(path.name) and not (path.is_dir() and not path.is_symlink()):

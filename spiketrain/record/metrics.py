@@ -134,7 +134,7 @@ class MetricsTable:
 
 
 def checked_metrics(path: Path, chips: int) -> list[dict[str, str]]:
-    """Return the rows of a ``metrics.csv``: whole numbers of epochs and chips, numbers or nothing in the rest.
+    """Return the rows of a ``metrics.csv``: whole numbers for epochs and chips, numbers or nothing else.
 
     Args:
         path: the file.

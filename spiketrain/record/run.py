@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
@@ -28,13 +28,13 @@ from spiketrain.record.lock import LOCK, FolderLock
 from spiketrain.record.metrics import EpochMeans, MetricsTable
 from spiketrain.record.progress import Progress, progress
 from spiketrain.record.provenance import provenance
-from spiketrain.record.resuming import check_shapes, refuse_difference, refuse_epoch, refuse_lost
+from spiketrain.record.resuming import refuse_difference, refuse_epoch, refuse_lost
 from spiking.presentation import Observation
 
 if TYPE_CHECKING:  # the report brings matplotlib, which training does not need
     from spiketrain.report.samples import Samples
 
-__all__ = ["SUMMARY", "RunRecord"]
+__all__ = ["INITIAL", "SUMMARY", "Checkpoint", "RunRecord"]
 
 SUMMARY = (
     "task",
@@ -60,6 +60,10 @@ SUMMARY = (
 """The fields of ``summary.json``, in order."""
 
 FIGURES, CHECKPOINT, INITIAL = "figures", "checkpoint.safetensors", "initial_weights.safetensors"
+
+
+Checkpoint = tuple[int, dict[str, Tensor], Any]
+"""Epochs done, tensors, and what JSON can hold."""
 
 
 @final
@@ -121,12 +125,15 @@ class RunRecord:
         resolved: Mapping[str, Any],
         identity: Mapping[str, Any],
         files: Mapping[str, bytes] | None = None,
+        *,
         said: Mapping[str, Any] | None = None,
+        restore: Callable[[Path, Checkpoint], None] | None = None,
     ) -> Self:
         """Go on with a run; the metrics of epochs after its checkpoint are forgotten.
 
         A run of an earlier version knows fewer keys: what it lacks may be at its default. `said` is
-        `resolved` without its defaults; left out, nothing may be lacking.
+        `resolved` without its defaults; left out, nothing may be lacking. `restore` is given the folder and
+        the checkpoint, where there is one, before anything is written; it may refuse them.
 
         Raises:
             InputError: there is no run, it has another configuration (but for ``training.epochs``), something
@@ -152,6 +159,8 @@ class RunRecord:
             else:
                 refuse_epoch(directory, checkpoint[0], stored, known)
                 record._metrics.load(checkpoint[0])
+                if restore is not None:
+                    restore(directory, checkpoint)
             _write(directory, resolved, files)
             if checkpoint:  # a kill between the two files left an older note
                 record._note(*checkpoint)
@@ -223,7 +232,7 @@ class RunRecord:
         note = {"epoch": epoch, "extra": extra}
         write_json(self.directory / "checkpoint.json", {**note, "sha256": digest(tensors, note)})
 
-    def load_checkpoint(self) -> tuple[int, dict[str, Tensor], Any] | None:
+    def load_checkpoint(self) -> Checkpoint | None:
         """Return epoch, tensors and the JSON part of the last checkpoint, or None where there is none.
 
         Raises:
@@ -249,19 +258,6 @@ class RunRecord:
         path = self.directory / INITIAL
         if not path.is_file():
             write_tensors(path, weights)
-
-    def check_initial(self, weights: Mapping[str, Tensor]) -> None:
-        """Look at what was kept before training, where it was.
-
-        Args:
-            weights: what is programmed now; names and shapes are the same.
-
-        Raises:
-            DamagedError: it cannot be read, or is of another network.
-        """
-        path = self.directory / INITIAL
-        if path.is_symlink() or path.exists():
-            check_shapes(path, read_tensors(path)[0], weights)
 
     def finish(
         self,

@@ -25,7 +25,7 @@ def table_text(table: pd.DataFrame) -> str:
     """Return a table as CSV; what a spreadsheet would take for a formula gets an apostrophe before it."""
     shown = table.rename(columns=lambda name: cell(str(name)))
     for place, kind in enumerate(table.dtypes):
-        if kind == object or str(kind).startswith(("str", "category")):
+        if str(kind) in ("object", "str", "string", "category"):
             values = [cell(value) if isinstance(value, str) else value for value in table.iloc[:, place]]
             shown.isetitem(place, values)
     return str(shown.to_csv(index=False))

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from spiketrain.record.files import write_bytes, write_text
+from spiketrain.record.tables import table_text
 from spiketrain.report.style import THEMED
 
 __all__ = ["Drawing", "Omitted"]
@@ -65,7 +66,7 @@ class Drawing:
         self.figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
         write_text(folder / f"{self.name}.svg", svg)
         write_bytes(folder / f"{self.name}.png", png.getvalue())
-        write_text(folder / f"{self.name}.csv", self.data.to_csv(index=False))
+        write_text(folder / f"{self.name}.csv", table_text(self.data))
 
     def inline(self, svg: str) -> str:
         """Return `svg` as an element of the page: themed, with names of its own, nothing external."""

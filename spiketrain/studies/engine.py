@@ -40,9 +40,6 @@ SETTINGS = {
     "distributed.worker.http.routes": [],
 }
 
-KEYS = ".dask-jobqueue.worker."
-"""How the names of the files begin that hold the keys for SLURM's jobs, in the study's folder."""
-
 TRANSPORT = "distributed.comm.tls"
 """Dask's own settings of certificates."""
 

@@ -19,11 +19,16 @@ from pathlib import Path
 from typing import Any, Self, final
 
 from rate_bridge.errors import InputError, SimulationError
-from spiketrain.record.files import is_leftover, plain, read_json, read_yaml, write_json, write_yaml
+from spiketrain.record.files import is_leftover, plain, read_json, remove_leftovers, write_json, write_yaml
 from spiketrain.record.lock import LOCK, FolderLock
-from spiketrain.studies.study import Study
+from spiketrain.record.metrics import checked_metrics
+from spiketrain.record.tables import read_rows
+from spiketrain.studies.study import STORED, Study, read_stored
 
 __all__ = ["Cells", "StudyFolder", "disk_full"]
+
+OUTPUTS = ("figures", "tables", "failed", "chosen")
+"""Folders that the driver and its workers write files into."""
 
 CHECKPOINTS = ("checkpoint.safetensors", "checkpoint.json")
 
@@ -57,9 +62,23 @@ class Cells:
         """Return a finished cell's summary; None where there is none, or none that can be read."""
         try:
             content = read_json(self.finished(key) / "summary.json")
-        except (OSError, ValueError):
+        except InputError:
             return None
-        return content if isinstance(content, dict) and "test_accuracy" in content else None
+        return content if is_summary(content) else None
+
+    def whole(self, key: str) -> bool:
+        """Return whether a finished cell can be read: its summary and its tables."""
+        summary, folder = self.summary(key), self.finished(key)
+        if summary is None:
+            return False
+        try:
+            if "epochs" in summary:  # a cell that was trained
+                checked_metrics(folder / "metrics.csv", len(summary["test_accuracy"]))
+            for path in folder.glob("*.csv"):
+                read_rows(path)
+        except InputError:
+            return False
+        return True
 
     def publish(self, key: str) -> None:
         """Turn a cell under way into a finished one, in one step; the first to do so wins."""
@@ -89,6 +108,23 @@ class Cells:
         return path.rename(target)
 
 
+def is_summary(content: Any) -> bool:
+    """Return whether plain data are the ``summary.json`` of a cell."""
+    if not isinstance(content, dict):
+        return False
+    found, diverged = content.get("test_accuracy"), content.get("diverged_chips", {})
+    first = content.get("mismatch", {})
+    return (
+        isinstance(found, list)
+        and all(value is None or type(value) in (int, float) for value in found)
+        and isinstance(diverged, dict)
+        and all(isinstance(reason, str) for reason in diverged.values())
+        and isinstance(first, dict)
+        and type(first.get("first_chip", 0)) is int
+        and ("epochs" not in content or {"mismatch", "diverged_chips"} <= set(content))
+    )
+
+
 @final
 class StudyFolder:
     """A study's folder, held by one driver; made by `open`, and a context manager."""
@@ -114,13 +150,14 @@ class StudyFolder:
         try:
             root.mkdir(parents=True, exist_ok=True)
             lock = FolderLock(root)
+            remove_leftovers(root, *(root / name for name in OUTPUTS))
             content = sorted(p.name for p in root.iterdir() if p.name != LOCK and not is_leftover(p.name))
-            if "study.yaml" in content:
+            if STORED in content:
                 _refuse_other(root, study, resume=resume)
             elif content:
                 raise InputError("output", str(root), "a new or empty folder", f"It holds {content[0]!r}.")
             else:
-                write_yaml(root / "study.yaml", study.resolved())
+                write_yaml(root / STORED, study.resolved())
             return cls(root, study, lock)
         except BaseException as error:
             if lock is not None:
@@ -143,7 +180,7 @@ class StudyFolder:
         """Return which of the cells are finished; unreadable ones are set aside to be computed again."""
         cells = self.root / "cells"
         there = {path.name for path in cells.iterdir()} & keys if cells.is_dir() else set()
-        readable = {key for key in there if self.cells.summary(key) is not None}
+        readable = {key for key in there if self.cells.whole(key)}
         for key in there - readable:
             self.cells.set_aside(self.cells.finished(key))
         return readable
@@ -163,10 +200,7 @@ def _refuse_other(root: Path, study: Study, *, resume: bool) -> None:
     if not resume:
         fix = "It holds a study already: go on with --resume, or choose another folder."
         raise InputError("output", str(root), "a new or empty folder", fix)
-    try:
-        stored = read_yaml(root / "study.yaml")
-    except Exception as error:
-        raise InputError("resume", str(root / "study.yaml"), "a readable study", f"{error}") from None
+    stored = read_stored(root)
     given = plain(study.resolved())
     if stored != given:
         differing = [k for k in given if not isinstance(stored, dict) or stored.get(k) != given[k]]

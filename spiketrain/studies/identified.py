@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from rate_bridge.errors import InputError
+from rate_bridge.errors import DamagedError, InputError
+from rate_bridge.files import read_regular
 from spiketrain.config import dump_yaml
 from spiketrain.record.files import write_text
+from spiketrain.record.tables import table_text
 from spiketrain.studies.figures import against, words
 from spiketrain.studies.folder import Cells, StudyFolder
 from spiketrain.studies.identification_figures import progress_curves, scatter, training_curves
@@ -23,6 +26,8 @@ from spiketrain.studies.study import Study
 from spiketrain.studies.sweep import Options, compute_cells
 
 __all__ = ["identify", "time_to_identify"]
+
+MAX_BYTES = 500_000_000
 
 
 def identify(study: Study, root: Path, options: Options) -> tuple[Path, int]:
@@ -48,8 +53,8 @@ def identify(study: Study, root: Path, options: Options) -> tuple[Path, int]:
     with StudyFolder.open(root, study, resume=options.resume) as folder:
         failed = compute_cells(plan, folder, options, function)
         progress, gains = (_collected(plan, folder.cells, name) for name in (PROGRESS, GAINS))
-        write_text(root / PROGRESS, progress.to_csv(index=False))
-        write_text(root / GAINS, gains.to_csv(index=False))
+        write_text(root / PROGRESS, table_text(progress))
+        write_text(root / GAINS, table_text(gains))
     return _page(study, study.identify, progress, gains, failed).write(root), failed
 
 
@@ -75,7 +80,11 @@ def _collected(plan: Plan, cells: Cells, name: str) -> pd.DataFrame:
     for cell in plan.rows():
         path = cells.finished(cell.key) / name
         if path.is_file():
-            frame = pd.read_csv(path)
+            content = read_regular(path, str(path), "CSV file", MAX_BYTES, DamagedError)
+            try:
+                frame = pd.read_csv(io.BytesIO(content))
+            except ValueError as error:
+                raise DamagedError(str(path), "a damaged file", "a table as CSV", f"{error}") from None
             for place, (column, value) in enumerate(cell.columns.items()):
                 frame.insert(place, column, [value] * len(frame))
             frames.append(frame)

@@ -32,6 +32,7 @@ from spiketrain.parts import Parts, build
 from spiketrain.record.files import write_bytes, write_json, write_text, write_yaml
 from spiketrain.record.lock import FolderLock
 from spiketrain.record.provenance import provenance
+from spiketrain.record.tables import table_text
 from spiketrain.studies.parts import IdentifyPart
 from spiketrain.studies.work import Outcome, compute
 
@@ -104,8 +105,8 @@ def follow(part: IdentifyPart, config: Mapping[str, Any], folder: Path, data_dir
         for moment, found in _moments(part, parts):
             rows += _rows(moment, found)
             gains = _gain_rows(parts, found) if moment["epoch"] == 0 else gains
-        write_text(folder / PROGRESS, pd.DataFrame(rows).to_csv(index=False))
-        write_text(folder / GAINS, pd.DataFrame(gains).to_csv(index=False))
+        write_text(folder / PROGRESS, table_text(pd.DataFrame(rows)))
+        write_text(folder / GAINS, table_text(pd.DataFrame(gains)))
         accuracy = evaluate(parts, "test")
         summary = {"test_accuracy": accuracy, "test_accuracy_mean": accuracy.mean(), **provenance()}
         write_json(folder / "summary.json", summary)

@@ -14,6 +14,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from spiketrain.record.files import write_bytes, write_text
 from spiketrain.record.provenance import provenance
+from spiketrain.record.tables import table_text
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.style import RC
 
@@ -89,7 +90,7 @@ class Page:
                 write_bytes(figures / f"{drawing.name}.pdf", _pdf(drawing))
                 shown.append({"drawing": drawing, "svg": drawing.inline(svg)})
         for sheet in self.sheets:
-            write_text(tables / f"{sheet.name}.csv", sheet.data.to_csv(index=False))
+            write_text(tables / f"{sheet.name}.csv", table_text(sheet.data))
         path = root / "report.html"
         write_text(
             path, _environment().get_template("study.html").render(page=self, shown=shown, **provenance())

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Self, final
 
 from pydantic import Field, ValidationError
-from yaml import YAMLError
 
 from rate_bridge.errors import InputError, nearest
+from rate_bridge.texts import check_texts
 from spiketrain.config.finding import find_config
 from spiketrain.config.network import anchored
 from spiketrain.config.problems import input_error
@@ -20,7 +20,12 @@ from spiketrain.config.sections import Section, Seed
 from spiketrain.record.files import read_yaml
 from spiketrain.studies.parts import AnalysisPart, ComparePart, Entry, GridAxis, IdentifyPart, TunePart
 
-__all__ = ["Study", "load_study", "stored_study"]
+__all__ = ["STORED", "Study", "load_study", "read_stored", "stored_study"]
+
+STORED = "study.yaml"
+
+MAX_NODES, MAX_BYTES = 2_000_000, 100_000_000
+"""Of a stored study: its bases are written out."""
 
 Base = str | dict[str, Any]
 
@@ -68,6 +73,7 @@ class Study(Section):
         Raises:
             InputError: the first thing that is wrong with it.
         """
+        check_texts(data)
         raw = _with_bases(_written_out(data))
         try:
             study = cls.model_validate_json(json.dumps(raw))
@@ -117,11 +123,18 @@ def stored_study(root: Path) -> Study:
     Raises:
         InputError: it is no folder of a study.
     """
-    try:
-        content = read_yaml(root / "study.yaml")
-    except (OSError, YAMLError) as error:
-        raise InputError("resume", str(root), "the folder of a study", f"{error}") from None
-    return Study.from_mapping(content)
+    if not (root / STORED).exists():
+        raise InputError("resume", str(root), "the folder of a study", f"It holds no {STORED}.")
+    return Study.from_mapping(read_stored(root))
+
+
+def read_stored(root: Path) -> dict[str, Any]:
+    """Return the study in a folder as it was written down, bases and all.
+
+    Raises:
+        DamagedError: it cannot be read.
+    """
+    return read_yaml(root / STORED, nodes=MAX_NODES, size=MAX_BYTES)
 
 
 def _override(text: str) -> tuple[str, Any]:

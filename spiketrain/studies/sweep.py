@@ -11,6 +11,7 @@ from typing import Any, final
 import pandas as pd
 
 from rate_bridge.errors import SimulationError
+from spiketrain.studies.data import check_same_data
 from spiketrain.studies.display import Display, display
 from spiketrain.studies.engine import DaskEngine
 from spiketrain.studies.folder import StudyFolder, disk_full, full_disk
@@ -114,6 +115,7 @@ def compute_cells(
         shown.note(f"{len(keys)} cells: {len(done)} finished, {len(failed)} failed, {len(left)} to compute")
         if not left:
             return len(failed)
+        check_same_data(plan, folder.cells, done, left, options.data_dir)
         with options.engine(folder.root) as engine:
             outcomes = engine.map(function, _tasks(plan, folder.root, options, left))
             return len(failed) + _follow(plan, folder, outcomes, shown, len(done))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from rate_bridge.errors import InputError
+from rate_bridge.errors import InputError, printable
 from spiketrain.record.files import read_json, write_bytes, write_text
+from spiketrain.record.tables import read_rows, table_text
 from spiketrain.studies.folder import Cells
 from spiketrain.studies.plan import Cell, Plan
 
@@ -50,8 +50,8 @@ def tidy(plan: Plan, cells: Cells) -> tuple[pd.DataFrame, pd.DataFrame]:
 def write_table(plan: Plan, cells: Cells) -> pd.DataFrame:
     """Write ``table.csv``, ``table.parquet`` and ``cells.csv`` into the study's folder; return the table."""
     table, listed = tidy(plan, cells)
-    write_text(cells.root / "cells.csv", listed.to_csv(index=False))
-    write_text(cells.root / "table.csv", table.to_csv(index=False))
+    write_text(cells.root / "cells.csv", table_text(listed))
+    write_text(cells.root / "table.csv", table_text(table))
     write_bytes(cells.root / "table.parquet", _parquet(table))
     return table
 
@@ -86,12 +86,11 @@ def _history(path: Path) -> tuple[dict[int, dict[str, float]], dict[int, float]]
     last, best = dict[int, dict[str, float]](), dict[int, float]()
     if not path.is_file():
         return last, best
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            chip = int(row["chip"])
-            last[chip] = {k: float(v) for k, v in row.items() if k not in SKIPPED and v}
-            if row.get("test_accuracy"):
-                best[chip] = max(best.get(chip, float("-inf")), float(row["test_accuracy"]))
+    for row in read_rows(path):
+        chip = int(row["chip"])
+        last[chip] = {k: float(v) for k, v in row.items() if k not in SKIPPED and v}
+        if row.get("test_accuracy"):
+            best[chip] = max(best.get(chip, float("-inf")), float(row["test_accuracy"]))
     return last, best
 
 
@@ -101,8 +100,8 @@ def _about(cell: Cell, status: str) -> dict[str, Any]:
 
 def _error(path: Path) -> str:
     try:
-        return str(read_json(path)["error"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return printable(str(read_json(path)["error"]))
+    except (ValueError, LookupError, TypeError):
         return "its error cannot be read"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
-from rate_bridge.errors import InputError, nearest
+from rate_bridge.errors import DamagedError, InputError, nearest
+from rate_bridge.files import open_regular
 from rate_bridge.seeds import SeedTree
 from spiketrain.config import Experiment, dump_yaml
 from spiketrain.config.reading import assign
 from spiketrain.record.files import write_text
+from spiketrain.record.tables import read_rows, table_text
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.style import blank, colour
 from spiketrain.studies.display import Display, display
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["tune"]
 
 JOURNAL, TRIALS = "trials.log", "trials.csv"
+
+MAX_BYTES = 1_000_000_000
 
 
 @final
@@ -96,7 +99,7 @@ def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame
         with display(len(candidates) * part.trials, done=done, quiet=options.quiet) as shown:
             _search(part, candidates, folder, options, shown)
         table = _table(candidates)
-        write_text(root / TRIALS, table.to_csv(index=False))
+        write_text(root / TRIALS, table_text(table))
         _write_chosen(root, candidates)
     return _page(study, part, candidates, table).write(root), table
 
@@ -129,8 +132,16 @@ def _candidate(part: TunePart, cell: Cell, columns: Sequence[str], root: Path) -
         raise InputError("tune", "no optuna", "pip install 'spiketrain[studies]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     label = "-".join(str(cell.columns[name]) for name in columns if name in cell.columns) or "base"
-    storage = JournalStorage(JournalFileBackend(str(root / JOURNAL), lock_obj=_NoLock()))  # type: ignore[arg-type]
-    trials = optuna.create_study(storage=storage, study_name=label, direction="maximize", load_if_exists=True)
+    if (root / JOURNAL).exists():
+        open_regular(root / JOURNAL, str(root / JOURNAL), "log", MAX_BYTES, DamagedError).close()
+    try:
+        storage = JournalStorage(JournalFileBackend(str(root / JOURNAL), lock_obj=_NoLock()))  # type: ignore[arg-type]
+        trials = optuna.create_study(
+            storage=storage, study_name=label, direction="maximize", load_if_exists=True
+        )
+    except Exception as error:  # Optuna says a dozen things of a log that it did not write
+        said = f"{type(error).__name__}: {error}"
+        raise DamagedError(str(root / JOURNAL), "a damaged file", "the log of the trials", said) from None
     labels = {str(value) for value in cell.columns.values()}
     further = [ranges for label, ranges in part.entries.items() if _labels(label) <= labels]
     merged: dict[str, SearchRange | None] = {**part.search}
@@ -275,8 +286,7 @@ def _validation(cells: Cells, key: str) -> float:
     path = cells.finished(key) / "metrics.csv"
     if not path.is_file():
         return math.nan
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("validation_accuracy")]
+    rows = [row for row in read_rows(path) if row.get("validation_accuracy")]
     last = max((int(row["epoch"]) for row in rows), default=0)
     values = [float(row["validation_accuracy"]) for row in rows if int(row["epoch"]) == last]
     return sum(values) / len(values) if values else math.nan

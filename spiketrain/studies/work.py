@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
-from rate_bridge.errors import DamagedError, InputError
+from rate_bridge.errors import DamagedError, InputError, printable
 from spiketrain.config import Experiment
 from spiketrain.experiment import run
 from spiketrain.record.lock import FolderLock
@@ -80,7 +80,9 @@ def compute(
     with ONE_AT_A_TIME:
         try:
             _wait_for_others(cells, key)
-            if cells.summary(key) is None:
+            if not cells.whole(key):
+                if cells.finished(key).exists():
+                    cells.set_aside(cells.finished(key))
                 data = None if data_dir is None else Path(data_dir)
                 _attempt(cells, key, lambda: function(config, cells.under_way(key), data))
                 cells.publish(key)
@@ -118,7 +120,7 @@ def _wait_for_others(cells: Cells, key: str) -> None:
 
 
 def _failed(cells: Cells, key: str, config: Mapping[str, Any], error: Exception, seconds: float) -> Outcome:
-    message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+    message = str(error) if isinstance(error, InputError) else printable(f"{type(error).__name__}: {error}")
     if disk_full(error):
         return Outcome(key, "full", seconds, error=message)
     content = {"error": message, "traceback": traceback.format_exception(error), "config": config}

@@ -238,7 +238,7 @@ def test_measured_devices(name: str, tmp_path: Path) -> None:
 
 
 def test_measured_devices_that_explode_or_wait(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="500000000 bytes.*at most 100000000"):
+    with pytest.raises(InputError, match=r"500000000 bytes.*at most 100000000"):
         Empirical(str(bomb(tmp_path / "a.npz")), column="x")
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(InputError, match="It is a pipe"):
