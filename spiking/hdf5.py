@@ -11,11 +11,12 @@ Source: The HDF Group, HDF5 File Format Specification 3.0; Deutsch 1996, RFC 195
 from __future__ import annotations
 
 import math
+import struct
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import h5py
-import numpy as np
 
 from rate_bridge.arrays import DEFLATE
 
@@ -30,6 +31,9 @@ MAX_TEXTS = 100_000
 MAX_TEXT_BYTES = 10_000_000
 """Of texts of varying length: they are stored apart, so that many may be one and the same long one."""
 
+ENTRY = struct.Struct("<IQI")
+"""How a text of varying length is stored: its length, and the heap and the place in it where it is."""
+
 FILTERS = frozenset(
     {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
 )
@@ -40,18 +44,24 @@ class RefusedError(ValueError):
     """What HDF5 would allow and this program does not."""
 
 
-def check(file: h5py.File) -> None:
-    """Look at everything in an open file; no value of a data set of numbers is read.
+def check(file: h5py.File, content: bytes) -> None:
+    """Look at everything in an open file; no value of a data set is read.
+
+    Args:
+        file: the open file.
+        content: its bytes.
 
     Raises:
         RefusedError: it refers to something outside itself, or holds more than it can.
     """
+    if file.id.get_create_plist().get_sizes() != (8, 8):
+        raise RefusedError("addresses of another length than 8 bytes")
     unpacked = 0
     for number, (name, item) in enumerate(_walk(file, "", 0)):
         if number >= MAX_OBJECTS:
             raise RefusedError(f"more than {MAX_OBJECTS} objects, links followed")
         if isinstance(item, h5py.Dataset):
-            unpacked += _bytes(name, item)
+            unpacked += _bytes(name, item, content)
             if unpacked > MAX_UNPACKED:
                 raise RefusedError(f"data sets of more than {MAX_UNPACKED} bytes in all")
         elif not isinstance(item, h5py.Group):
@@ -71,7 +81,7 @@ def _walk(group: h5py.Group, place: str, depth: int) -> Iterator[tuple[str, Any]
             yield from _walk(item, name, depth + 1)
 
 
-def _bytes(name: str, item: Any) -> int:
+def _bytes(name: str, item: Any, content: bytes) -> int:
     """Return what a data set unpacks to, having checked that it is all in the file."""
     made = item.id.get_create_plist()
     layout = made.get_layout()
@@ -88,7 +98,9 @@ def _bytes(name: str, item: Any) -> int:
     size: int = kind.itemsize * math.prod(item.shape)
     texts = h5py.check_string_dtype(kind)
     if texts is not None and texts.length is None:
-        return size + _text_bytes(name, item)
+        if not filters <= {h5py.h5z.FILTER_DEFLATE}:
+            raise RefusedError(f"{name} holds texts that are compressed in another way than deflate")
+        return size + _text_bytes(name, item, filters, content)
     if kind.kind not in NUMBERS and texts is None:
         raise RefusedError(f"{name} holds values of type {kind}, neither numbers nor texts")
     stored = item.id.get_storage_size()
@@ -98,13 +110,28 @@ def _bytes(name: str, item: Any) -> int:
     return size
 
 
-def _text_bytes(name: str, item: Any) -> int:
-    """Return the bytes of texts of varying length, read one by one while they are few."""
+def _text_bytes(name: str, item: Any, filters: set[int], content: bytes) -> int:
+    """Return the bytes of texts of varying length, by what the file says of each: length and place."""
     if item.size > MAX_TEXTS:
         raise RefusedError(f"{name} has more than {MAX_TEXTS} texts")
-    total: int = 0
-    for index in np.ndindex(item.shape):
-        total += len(item[index])
-        if total > MAX_TEXT_BYTES:
-            raise RefusedError(f"{name} has texts of more than {MAX_TEXT_BYTES} bytes")
+    total = 0
+    for packed in _places(name, item, content):
+        raw = zlib.decompressobj().decompress(packed, MAX_TEXTS * ENTRY.size) if filters else packed
+        total += sum(length for length, _, _ in ENTRY.iter_unpack(raw[: len(raw) - len(raw) % ENTRY.size]))
+    if total > MAX_TEXT_BYTES:
+        raise RefusedError(f"{name} has texts of more than {MAX_TEXT_BYTES} bytes")
     return total
+
+
+def _places(name: str, item: Any, content: bytes) -> Iterator[bytes]:
+    """Yield the stored bytes of a data set, compressed as they are."""
+    layout = item.id.get_create_plist().get_layout()
+    if layout == h5py.h5d.CHUNKED:
+        for index in range(item.id.get_num_chunks()):
+            chunk = item.id.get_chunk_info(index)
+            yield content[chunk.byte_offset : chunk.byte_offset + chunk.size]
+    elif layout == h5py.h5d.CONTIGUOUS:
+        start = item.id.get_offset()
+        yield content[start : start + ENTRY.size * item.size] if start is not None else b""
+    else:
+        raise RefusedError(f"{name} holds texts within its header")

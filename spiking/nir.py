@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
@@ -53,6 +54,7 @@ BROKEN = (
     AssertionError,
     MemoryError,
     RuntimeError,
+    zlib.error,
 )
 """What a damaged file makes HDF5, NIR and this module say."""
 
@@ -159,7 +161,7 @@ class NIRFile:
         self.content = read_regular(path, KEY, "NIR file", MAX_BYTES)
         try:
             with h5py.File(io.BytesIO(self.content), "r") as file:
-                hdf5.check(file)
+                hdf5.check(file, self.content)
             self._graph = nir.read(io.BytesIO(self.content), type_check=False)
         except hdf5.RefusedError as error:
             allowed = "a NIR file that holds all of its values itself"

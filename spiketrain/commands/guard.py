@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from rate_bridge.errors import InputError, SpiketrainError
+from rate_bridge.errors import InputError, SpiketrainError, printable
 
 __all__ = ["FAILED", "INTERRUPTED", "WRONG_INPUT", "guarded"]
 
@@ -31,8 +31,11 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _fail("interrupted; go on with --resume", INTERRUPTED, debug)
         except SpiketrainError as error:
             _fail(f"{error}", FAILED, debug)
+        except MemoryError as error:
+            fix = "limits.memory_gb bounds what a run may take; a smaller batch or network takes less"
+            _fail(f"there is not enough memory ({error or 'no more said'}). {fix}", FAILED, debug)
         except Exception as error:
-            _fail(f"{type(error).__name__}: {error} (--debug shows where)", FAILED, debug)
+            _fail(printable(f"{type(error).__name__}: {error} (--debug shows where)"), FAILED, debug)
 
     return run
 

@@ -114,7 +114,8 @@ def test_help_names_every_command() -> None:
     [
         (SimulationError("torch ran out of neurons"), 1, "torch ran out of neurons"),
         (RuntimeError("unexpected"), 1, "RuntimeError: unexpected"),
-        (MemoryError(), 1, "MemoryError"),
+        (MemoryError("Unable to allocate 28. GiB"), 1, "not enough memory (Unable to allocate 28. GiB)"),
+        (MemoryError(), 1, "there is not enough memory (no more said)"),
         (KeyboardInterrupt(), 130, "--resume"),
     ],
 )

@@ -127,6 +127,18 @@ def many_long_texts(linear: h5py.Group, folder: Path) -> None:
     linear.create_dataset("texts", data=["x" * 1000] * 11_000, dtype=h5py.string_dtype())
 
 
+def one_endless_text(linear: h5py.Group, folder: Path) -> None:
+    """A text that says it is 4 GB long: memory would be taken before it is looked for."""
+    texts = linear.create_dataset("texts", data=["x" * 77], dtype=h5py.string_dtype())
+    linear.file.flush()
+    path, place = Path(linear.file.filename), texts.id.get_offset()
+    linear.file.close()
+    content = bytearray(path.read_bytes())
+    assert content[place : place + 4] == b"\x4d\0\0\0"
+    content[place : place + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+
+
 def too_many_texts(linear: h5py.Group, folder: Path) -> None:
     linear.create_dataset("texts", (100_001,), h5py.string_dtype())
 
@@ -171,6 +183,7 @@ REFUSED = {
     circle: "groups more than 16 deep",
     doubling: "more than 50000 objects, links followed",
     many_long_texts: "texts of more than 10000000 bytes",
+    one_endless_text: "texts of more than 10000000 bytes",
     too_many_texts: "more than 100000 texts",
     references: "neither numbers nor texts",
     records: "neither numbers nor texts",

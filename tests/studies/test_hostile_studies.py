@@ -148,7 +148,7 @@ def test_the_command_line_shows_no_control_character(tmp_path: Path) -> None:
 
 def test_labels_of_any_script_are_drawn_and_formulas_are_texts(tmp_path: Path, options: Options) -> None:
     """Letters and signs stay as they are, in figures, pages and tables; no cell of a table is a formula."""
-    labels = ['=HYPERLINK("x")', "+1+1", "-2+3", "@SUM(A1)", "−0.1 → größer", "学習 <b>&amp;", "-0.5"]
+    labels = ['=HYPERLINK("x")', "+1+1", "-2+3", "@SUM(A1)", "−0.1 → größer", "обучение <b>&amp;", "-0.5"]
     planned = study(
         grid={"mismatch.weight.cv": [0.1]},
         list={
@@ -171,7 +171,7 @@ def test_labels_of_any_script_are_drawn_and_formulas_are_texts(tmp_path: Path, o
     for path in swept.root.rglob("*.svg"):
         ElementTree.parse(path)
     page = (swept.root / "report.html").read_text(encoding="utf-8")
-    assert "学習 &lt;b&gt;&amp;amp;" in page
+    assert "обучение &lt;b&gt;&amp;amp;" in page
 
 
 # --- what killed drivers leave --------------------------------------------------------------------
