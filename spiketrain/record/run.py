@@ -61,7 +61,6 @@ SUMMARY = (
 
 FIGURES, CHECKPOINT, INITIAL = "figures", "checkpoint.safetensors", "initial_weights.safetensors"
 
-
 Checkpoint = tuple[int, dict[str, Tensor], Any]
 """Epochs done, tensors, and what JSON can hold."""
 

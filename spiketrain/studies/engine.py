@@ -93,6 +93,7 @@ class DaskEngine:
                 self._client = self._connect(scheduler)
             else:
                 made = self._slurm(workers, folder) if cluster == "slurm" else self._local(workers, stack)
+                stack.callback(_forget_keys, made)
                 stack.enter_context(contextlib.closing(made))
                 made.sync(hush.close_http, made.scheduler)
                 self._client = dd.Client(made, set_as_default=False)
@@ -225,6 +226,13 @@ class DaskEngine:
         finally:
             with contextlib.suppress(Exception):  # the cluster may be what went wrong
                 self._client.cancel(list(running.futures), force=True)
+
+
+def _forget_keys(cluster: Any) -> None:
+    """Remove the files with the keys of SLURM's jobs now, and not when the cluster is collected as garbage."""
+    for name, value in vars(cluster).items():
+        if name.startswith("_job_") and hasattr(value, "close"):
+            value.close()
 
 
 def cores() -> int:
