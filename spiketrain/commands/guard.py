@@ -33,7 +33,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _fail(f"{error}", FAILED, debug)
         except MemoryError as error:
             fix = "limits.memory_gb bounds what a run may take; a smaller batch or network takes less"
-            _fail(f"there is not enough memory ({error or 'no more said'}). {fix}", FAILED, debug)
+            _fail(f"there is not enough memory ({str(error) or 'no more said'}). {fix}", FAILED, debug)
         except Exception as error:
             _fail(printable(f"{type(error).__name__}: {error} (--debug shows where)"), FAILED, debug)
 

@@ -229,7 +229,7 @@ class DaskEngine:
 
 
 def _forget_keys(cluster: Any) -> None:
-    """Remove the files with the keys of SLURM's jobs now, and not when the cluster is collected as garbage."""
+    """Remove the files with the keys of SLURM's jobs now, not when the cluster is collected as garbage."""
     for name, value in vars(cluster).items():
         if name.startswith("_job_") and hasattr(value, "close"):
             value.close()
