@@ -2,8 +2,8 @@
 
 A text from outside may hold any letter of any script, but no *control character*: none of Unicode's
 categories Cc (tabulators, line breaks, escape sequences), Cs (halves of a pair), Zl and Zp (line and
-paragraph separators), none that turns the direction of writing, and none that XML cannot say. Such
-texts are refused where they come in (`check_text`), shown escaped where a message quotes them
+paragraph separators), none that turns the direction of writing, and none that XML cannot say. Only a
+value of a config, such as equations, may have several lines. Such texts are refused where they come in (`check_text`), shown escaped where a message quotes them
 (`printable`), and in tables nothing that a spreadsheet would compute is left as it is (`cell`).
 """
 
@@ -29,17 +29,20 @@ FORMULA = tuple("=+-@\t\r")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 
 
-def check_text(key: str, text: str) -> str:
+def check_text(key: str, text: str, *, lines: bool = False) -> str:
     """Return `text`.
 
     Args:
         key: what to blame.
         text: from outside.
+        lines: whether it may have line breaks and tabulators.
 
     Raises:
         InputError: it has a control character.
     """
     for place, character in enumerate(text):
+        if lines and character in "\n\t":
+            continue
         if not character.isprintable() and _control(character):
             given = f"U+{ord(character):04X} at character {place + 1}"
             raise InputError(
@@ -49,14 +52,14 @@ def check_text(key: str, text: str) -> str:
 
 
 def check_texts(data: Any, key: str = "") -> None:
-    """Check every text in plain `data`, keys too; see `check_text`.
+    """Check every text in plain `data`; see `check_text`. Values may have several lines, keys may not.
 
     Args:
         data: mappings, lists, texts, numbers.
         key: the dotted name of `data`, empty at the top.
     """
     if isinstance(data, str):
-        check_text(key, data)
+        check_text(key, data, lines=True)
     elif isinstance(data, Mapping):
         for name, value in data.items():
             place = f"{key}.{name}" if key else str(name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from rate_bridge.errors import InputError, nearest
+from rate_bridge.texts import check_text
 from spiketrain.config.reading import assign
 from spiketrain.studies.compare import expanded
 from spiketrain.studies.naming import Names
@@ -190,10 +191,14 @@ def _columns(axes: Sequence[Sequence[Level]]) -> set[str]:
 def _entry(axis: str, entry: Entry) -> Level:
     columns = {axis: entry.label} if isinstance(entry.label, str) else dict(entry.label)
     changes = [(_steps(key), value) for key, value in entry.keys.items() if key != "base"]
+    for name, value in columns.items():
+        check_text(f"list.{axis}.label" if name == axis else f"list.{axis}.label.{name}", str(value))
     return Level(columns, changes, dict(entry.base) if isinstance(entry.base, dict) else None)
 
 
 def _grid(column: str, axis: GridAxis) -> list[Level]:
+    for value in axis.values:
+        check_text(f"grid.{column}", str(value))  # a column of the tables has it
     steps = [_steps(key) for key in axis.keys]
     return [Level({column: _scalar(value)}, [(s, value) for s in steps]) for value in axis.values]
 

@@ -21,6 +21,7 @@ from spiketrain.cli import app
 from spiketrain.config import Experiment
 from spiketrain.record.scratch import USED, scratch
 from spiketrain.studies.folder import StudyFolder
+from spiketrain.studies.plan import Plan
 from spiketrain.studies.report import write_report
 from spiketrain.studies.study import Study, stored_study
 from spiketrain.studies.sweep import Options, sweep
@@ -133,9 +134,10 @@ def test_control_characters_are_refused_wherever_they_stand(character: str) -> N
         {"name": odd},
     ):
         with pytest.raises(InputError, match=r"U\+[0-9A-F]{4} at character|name: got"):
-            study(**keys)
-    with pytest.raises(InputError, match=r"task\.file: got 'U\+"):
-        Experiment.from_mapping({**BASE, "name": "x", "task": {"name": "npz", "file": odd}})
+            Plan(study(**keys))
+    if character not in "\n\t":  # a value may have several lines: equations have
+        with pytest.raises(InputError, match=r"task\.file: got 'U\+"):
+            Experiment.from_mapping({**BASE, "name": "x", "task": {"name": "npz", "file": odd}})
 
 
 def test_the_command_line_shows_no_control_character(tmp_path: Path) -> None:
