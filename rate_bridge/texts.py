@@ -2,9 +2,10 @@
 
 A text from outside may hold any letter of any script, but no *control character*: none of Unicode's
 categories Cc (tabulators, line breaks, escape sequences), Cs (halves of a pair), Zl and Zp (line and
-paragraph separators), none that turns the direction of writing, and none that XML cannot say. Only a
-value of a config, such as equations, may have several lines. Such texts are refused where they come in (`check_text`), shown escaped where a message quotes them
-(`printable`), and in tables nothing that a spreadsheet would compute is left as it is (`cell`).
+paragraph separators), none that turns the direction of writing, and none that XML cannot say; only a
+value of a config, such as equations, may have several lines. Such texts are refused where they come in
+(`check_text`), shown escaped where a message quotes them (`printable`), and in tables nothing that a
+spreadsheet would compute is left as it is (`cell`).
 """
 
 from __future__ import annotations
