@@ -135,7 +135,9 @@ def _config(path: Path) -> dict[str, Any]:
     for name in SECTIONS:
         if not isinstance(config.setdefault(name, {}), dict):
             raise DamagedError(f"{path}: {name}", config[name], "a mapping of keys and values")
-    config["mismatch"].setdefault("chips", 1)
+    chips = config["mismatch"].setdefault("chips", 1)
+    if type(chips) is not int or chips < 1:
+        raise DamagedError(f"{path}: mismatch.chips", chips, "a number of chips")
     return config
 
 

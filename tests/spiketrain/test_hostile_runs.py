@@ -268,6 +268,7 @@ EXPORTED: dict[str, tuple[Callable[[Path], Any], str]] = {
         config(lambda c: c["mismatch"].update(chips=3)),
         "summary.json: test_accuracy",
     ),
+    "a word for a number of chips": (config(lambda c: c["mismatch"].update(chips="x")), "mismatch.chips"),
     "a huge number of chips": (config(lambda c: c["mismatch"].update(chips=10**12)), "test_accuracy"),
 }
 
