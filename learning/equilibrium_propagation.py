@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from learning.model import Model
 from learning.rule import Dense, LearningRule, Outer, Update
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.ranges import GAIN, check_ranges
 from spiking.network import Network
 from spiking.presentation import Controller, Observation, Phase
 
@@ -46,15 +47,14 @@ class EquilibriumPropagation(LearningRule):
         nudging: ``symmetric`` or ``one_sided``.
     """
 
-    beta: float = 0.2
+    beta: Annotated[float, GAIN] = 0.2
     nudging: Literal["symmetric", "one_sided"] = "symmetric"
 
     name: ClassVar[str] = "equilibrium_propagation"
     uses_feedback: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not self.beta > 0:
-            raise InputError("rule.beta", self.beta, "a number > 0")
+        check_ranges(self, "rule")
         if self.nudging not in ("symmetric", "one_sided"):
             raise InputError("rule.nudging", self.nudging, "symmetric, one_sided")
 
@@ -65,6 +65,9 @@ class EquilibriumPropagation(LearningRule):
     @property
     def uses_model(self) -> bool:
         return False
+
+    def trains_backward(self, *, on_chip: bool) -> bool:
+        return True
 
     def check(self, network: Network) -> None:
         found = {(c.pre, c.post) for c in network.connections}

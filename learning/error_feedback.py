@@ -51,8 +51,6 @@ class ErrorFeedback(LearningRule):
     output_slope: bool = True
 
     def check(self, network: Network) -> None:
-        if len(network.connections) != network.depth:
-            raise UnsupportedError("rule.name", self.name, "a rule for networks with backward connections")
         output = network.layers[-1].neuron.transfer(network.max_rate_hz, network.dt_ms)
         if not self.output_slope and bool((output.slope(PROBES) == 1.0).all()):
             raise UnsupportedError("rule.output_slope", False, "true: the output is linear, its slope is 1")

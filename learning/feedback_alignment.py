@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from learning.error_feedback import ErrorFeedback, random_matrices
 from learning.model import Model
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import GAIN, check_ranges
 
 __all__ = ["FeedbackAlignment"]
 
@@ -26,13 +26,12 @@ class FeedbackAlignment(ErrorFeedback):
         scale: standard deviation of :math:`B_l` times :math:`\sqrt{n_l}`.
     """
 
-    scale: float = 1.0
+    scale: Annotated[float, GAIN] = 1.0
 
     name: ClassVar[str] = "feedback_alignment"
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise InputError("rule.scale", self.scale, "a number > 0")
+        check_ranges(self, "rule")
 
     def start(self, model: Model) -> None:
         hidden = model.network.sizes[1:-1]

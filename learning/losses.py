@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor
 
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import GAIN, check_ranges
 
 __all__ = ["CrossEntropy", "Loss", "Squared"]
 
@@ -60,11 +60,10 @@ class CrossEntropy(Loss):
         temperature: T; rates differ by less than 1, so a softmax needs a small one to tell them apart.
     """
 
-    temperature: float = 0.2
+    temperature: Annotated[float, GAIN] = 0.2
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise InputError("rule.loss.temperature", self.temperature, "a number > 0")
+        check_ranges(self, "rule.loss")
 
     def value(self, rates: Tensor, target: Tensor) -> Tensor:
         return -(_label(target) * (rates / self.temperature).log_softmax(-1)).sum(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ from torch import Tensor
 from learning.model import Model
 from learning.optimizers import Optimizer, Stepper
 from learning.rule import Outer, Update
-from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.errors import UnsupportedError
+from rate_bridge.ranges import SHARE, check_ranges
 
 __all__ = ["CentredNLMS"]
 
@@ -36,13 +37,12 @@ class CentredNLMS(Optimizer):
         mean_rate: weight of a new batch in the running mean and power, in (0, 1].
     """
 
-    mean_rate: float = 0.02
+    mean_rate: Annotated[float, SHARE] = 0.02
     name: ClassVar[str] = "nlms"
     needs_outer: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.mean_rate <= 1:
-            raise InputError("training.optimizer.mean_rate", self.mean_rate, "a number in (0, 1]")
+        check_ranges(self, "training.optimizer")
 
     def bind(self, model: Model, scales: tuple[float, ...]) -> Stepper:
         return _NlmsStepper(self, model, scales)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from learning.model import Model, OnChip
 from learning.rule import Update
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import EPSILON, FACTOR, FRACTION_BELOW_1, check_ranges
 
 __all__ = ["SGD", "Adam", "Optimizer", "Stepper", "TorchStepper"]
 
@@ -135,13 +135,12 @@ class SGD(Optimizer):
         weight_decay: 0 or more.
     """
 
-    momentum: float = 0.0
-    weight_decay: float = 0.0
+    momentum: Annotated[float, FRACTION_BELOW_1] = 0.0
+    weight_decay: Annotated[float, FACTOR] = 0.0
     name: ClassVar[str] = "sgd"
 
     def __post_init__(self) -> None:
-        _check("momentum", self.momentum, 1.0)
-        _check("weight_decay", self.weight_decay)
+        check_ranges(self, "training.optimizer")
 
     def bind(self, model: Model, scales: tuple[float, ...]) -> Stepper:
         sgd = torch.optim.SGD(
@@ -162,18 +161,14 @@ class Adam(Optimizer):
         weight_decay: 0 or more.
     """
 
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    beta1: Annotated[float, FRACTION_BELOW_1] = 0.9
+    beta2: Annotated[float, FRACTION_BELOW_1] = 0.999
+    epsilon: Annotated[float, EPSILON] = 1e-8
+    weight_decay: Annotated[float, FACTOR] = 0.0
     name: ClassVar[str] = "adam"
 
     def __post_init__(self) -> None:
-        _check("beta1", self.beta1, 1.0)
-        _check("beta2", self.beta2, 1.0)
-        _check("weight_decay", self.weight_decay)
-        if not self.epsilon > 0:
-            raise InputError("training.optimizer.epsilon", self.epsilon, "a number > 0")
+        check_ranges(self, "training.optimizer")
 
     def bind(self, model: Model, scales: tuple[float, ...]) -> Stepper:
         adam = torch.optim.Adam(
@@ -185,9 +180,3 @@ class Adam(Optimizer):
             foreach=False,
         )
         return TorchStepper(adam, model, scales)
-
-
-def _check(key: str, value: float, below: float | None = None) -> None:
-    if value < 0 or (below is not None and value >= below):
-        allowed = "a number >= 0" if below is None else f"a number in [0, {below:g})"
-        raise InputError(f"training.optimizer.{key}", value, allowed)

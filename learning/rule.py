@@ -131,6 +131,26 @@ class LearningRule(ABC):
     def check(self, network: Network) -> None:  # noqa: B027 (most rules work on every network)
         """Raise `UnsupportedError` where the rule cannot train `network`."""
 
+    def trains_backward(self, *, on_chip: bool) -> bool:
+        """Return whether connections beside the chain from the input to the output are trained.
+
+        Args:
+            on_chip: whether the synapses change by themselves.
+        """
+        return False
+
+    @final
+    def check_connections(self, network: Network, *, on_chip: bool) -> None:
+        """Raise `UnsupportedError` where `network` has connections that would stay as they began.
+
+        Args:
+            network: what is to be trained.
+            on_chip: whether the synapses change by themselves.
+        """
+        if len(network.connections) > network.depth and not self.trains_backward(on_chip=on_chip):
+            allowed = f"false: the rule {self.name}, as it is set, leaves backward connections untrained"
+            raise UnsupportedError("network.bidirectional", True, allowed)
+
     def abilities(self, *, on_chip: bool) -> frozenset[str]:
         """Return what the machine must be able to do, by the names of `Phase.needs`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from learning.losses import CrossEntropy, Loss
 from learning.model import Model
 from learning.rule import Dense, LearningRule, Update
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.errors import UnsupportedError
+from rate_bridge.ranges import GAIN, check_ranges
 from spiking.network import Network
 from spiking.neurons import LIF, Neuron
 from spiking.presentation import Observation, Phase, SpikeDrive
@@ -50,13 +51,12 @@ class SurrogateBPTT(LearningRule):
     """
 
     loss: Loss = field(default_factory=CrossEntropy)
-    steepness: float = 25.0
+    steepness: Annotated[float, GAIN] = 25.0
 
     name: ClassVar[str] = "surrogate_bptt"
 
     def __post_init__(self) -> None:
-        if not self.steepness > 0:
-            raise InputError("rule.steepness", self.steepness, "a number > 0")
+        check_ranges(self, "rule")
 
     @property
     def gives_outer(self) -> bool:
@@ -66,8 +66,6 @@ class SurrogateBPTT(LearningRule):
         return KEPT * steps * sum(network.sizes[1:])
 
     def check(self, network: Network) -> None:
-        if len(network.connections) != network.depth:
-            raise UnsupportedError("rule.name", self.name, "a rule for networks with backward connections")
         for layer in network.layers:
             neuron = layer.neuron
             if not isinstance(neuron, LIF):

@@ -18,6 +18,7 @@ from rate_bridge.seeds import SeedTree
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Weights
+from spiking.shapes import check_weights
 from spiking.simulators.base import Simulator
 from spiking.simulators.snapshots import initial_snapshot
 
@@ -53,6 +54,8 @@ class ChipPopulation:
         self._simulator, self._seeds = simulator, seeds
         self._streams = Streams(seeds.child("chip"), spec.numbers)
         self._draw = Draw(network, spec)
+        for layers in (self._draw.neurons, self._draw.shadows):
+            simulator.check_neurons(network, layers)
         shared = spec.shadow == "shared"
         self._effects = [
             kind.on(Die(network, self._draw.streams.child(name), shared)) for name, kind in spec.kinds
@@ -88,7 +91,12 @@ class ChipPopulation:
         return other
 
     def program(self, weights: Weights) -> None:
-        """Write weights; what the chips make of them stays inside."""
+        """Write weights; what the chips make of them stays inside.
+
+        Raises:
+            InputError: they are not those of this network on so many chips.
+        """
+        check_weights(self.network, self.chips, weights)
         written = self._memory.write(weights, self._now_ms) if self._memory else weights
         hardware = self._draw.hardware(written)
         for effect in self._effects:

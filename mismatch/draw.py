@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from mismatch.spec import MismatchSpec
+from mismatch.spec import MismatchSpec, nominal
 from mismatch.streams import Streams
 from rate_bridge.seeds import SeedTree
 from spiking.hardware import Hardware
@@ -79,10 +79,7 @@ class Draw:
         """Return what the design says, one value for all neurons or one each; biases are programmed."""
         if parameter.field == "bias":
             return torch.zeros((), dtype=torch.float64)
-        if self.spec.neurons:
-            return self.spec.neurons[index][parameter.field]
-        value = self.network.layers[index].neuron.nominal[parameter.field]
-        return torch.tensor(value, dtype=torch.float64)
+        return nominal(self.network, self.spec.neurons, index, parameter)
 
     def _shadows(self, index: int) -> dict[str, Tensor]:
         """Return what shadows are made of: values of their own, or on the way there from their neurons'."""
@@ -94,8 +91,8 @@ class Draw:
     def _synapses(self, index: int) -> Tensor | None:
         """Return the factors of a connection's weights; an input's gain multiplies all its synapses."""
         connection, sizes = self.network.connections[index], self.network.sizes
-        place = ("connection", connection.pre, connection.post)
-        factors = self._factors("weight", place, (sizes[connection.pre], sizes[connection.post]))
+        shape = (sizes[connection.pre], sizes[connection.post])
+        factors = self._factors("weight", self._place(index), shape)
         if connection.pre > 0:
             return factors
         gains = self._factors("input_gain", ("input",), (self.network.inputs,))
@@ -103,12 +100,17 @@ class Draw:
             return factors
         return gains.unsqueeze(-1) if factors is None else factors * gains.unsqueeze(-1)
 
+    def _place(self, index: int) -> tuple[str | int, ...]:
+        """Return where a connection draws from: second ones between the same layers are numbered."""
+        ends = [(c.pre, c.post) for c in self.network.connections[: index + 1]]
+        before = ends[:-1].count(ends[-1])
+        return ("connection", *ends[-1], *((before,) if before else ()))
+
     def _delays(self) -> tuple[Tensor, ...]:
         """Return whole steps per presynaptic neuron, one or more; nothing where none deviates."""
         steps = []
-        for connection in self.network.connections:
-            place = ("connection", connection.pre, connection.post)
-            factors = self._factors("delay", place, (self.network.sizes[connection.pre],))
+        for index, connection in enumerate(self.network.connections):
+            factors = self._factors("delay", self._place(index), (self.network.sizes[connection.pre],))
             if factors is None:
                 return ()
             steps.append((connection.delay_steps * factors).round().clamp(min=1).to(torch.int64))

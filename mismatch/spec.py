@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from mismatch.distributions import Distribution
 from mismatch.imperfections.base import Imperfection
 from rate_bridge.errors import InputError, UnsupportedError, nearest
 from spiking.network import Network
+from spiking.neurons.base import Parameter
 from spiking.simulators.base import Simulator
 
-__all__ = ["MismatchSpec", "deviating"]
+__all__ = ["MismatchSpec", "deviating", "nominal"]
 
 SYNAPTIC = ("weight", "bias_weight", "feedback", "input_gain", "delay")
 READOUT = ("readout_gain", "readout_offset", "kp", "ki")
@@ -75,6 +77,11 @@ class MismatchSpec:
         return not self.deviations and not self.imperfections
 
     @property
+    def drifts(self) -> bool:
+        """Whether the chips change with time."""
+        return any(kind.drifts for kind in self.imperfections.values())
+
+    @property
     def ideal(self) -> MismatchSpec:
         """The design itself, as one chip."""
         return replace(self, chips=1, first_chip=0, deviations={}, imperfections={})
@@ -89,9 +96,10 @@ class MismatchSpec:
         if taken := sorted(own & {*SYNAPTIC, *READOUT}):
             allowed = f"other names than those of the chip's own: {', '.join((*SYNAPTIC, *READOUT))}"
             raise InputError("network.neuron.parameters", ", ".join(taken), allowed)
-        for name in self.deviations:
+        for name, distribution in self.deviations.items():
             if name not in known:
                 raise InputError("mismatch", name, ", ".join(known), nearest(name, known))
+            _check_effect(network, name, distribution, self.neurons)
         if "delay" in self.deviations:
             _check_delays(network, self.deviations["delay"])
         for name, kind in self.imperfections.items():
@@ -110,6 +118,41 @@ class MismatchSpec:
             if missing := wanted - simulator.abilities:
                 allowed = f"a simulator with {', '.join(sorted(missing))} (torch); {simulator.name} has none"
                 raise UnsupportedError(f"mismatch.{name}", name, allowed, "use simulator.name=torch")
+
+
+def _check_effect(
+    network: Network, name: str, distribution: Distribution, neurons: tuple[Mapping[str, Tensor], ...]
+) -> None:
+    """Refuse deviations of a neuron's parameter that change nothing: factors of 0, parts of a time step."""
+    low, high = distribution.support
+    found = [
+        (i, p) for i, layer in enumerate(network.layers) for p in layer.neuron.parameters if p.name == name
+    ]
+    values = [nominal(network, neurons, index, parameter) for index, parameter in found]
+    pairs = zip(found, values, strict=True)
+    if found and not any(p.deviates(value, low, high, network.dt_ms) for (_, p), value in pairs):
+        largest = max(float(value.max()) for value in values)
+        fix = f"network.neuron says {found[0][1].field}: {largest:g}, whose steps these factors leave alone."
+        raise InputError(
+            f"mismatch.{name}", distribution, "nothing, or a nominal value that they change", fix
+        )
+
+
+def nominal(
+    network: Network, neurons: tuple[Mapping[str, Tensor], ...], index: int, parameter: Parameter
+) -> Tensor:
+    """Return what the design says of a parameter: one value for all neurons of a layer, or one each.
+
+    Args:
+        network: the design.
+        neurons: per layer, values of single neurons; empty where a layer has one for all.
+        index: of the layer, from 0.
+        parameter: which.
+    """
+    if neurons:
+        return neurons[index][parameter.field]
+    value = network.layers[index].neuron.nominal[parameter.field]
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def _check_delays(network: Network, distribution: Distribution) -> None:

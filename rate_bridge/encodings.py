@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import INNER, POTENTIAL, SHARE, check_ranges
 
 __all__ = ["CurrentEncoding", "Encoding", "LatencyEncoding", "PhaseEncoding", "PoissonEncoding"]
 
@@ -51,11 +52,25 @@ class Encoding(ABC):
         """
         if not bool(((x >= 0) & (x <= 1)).all()):  # also refuses NaN
             raise InputError("x", (float(x.min()), float(x.max())), "values in [0, 1]", "Rescale the data")
-        expected = max_rate_hz * dt_ms / 1000.0
-        if self.kind == "spikes" and not 0 < expected <= 1:
+        self.check(dt_ms, max_rate_hz)
+        return self._present(x.to(torch.float64), steps, max_rate_hz * dt_ms / 1000.0, generator)
+
+    @final
+    def check(self, dt_ms: float, max_rate_hz: float) -> None:
+        """Raise `InputError` where 1 cannot be presented: a rate above one spike per step.
+
+        Args:
+            dt_ms: time step.
+            max_rate_hz: the rate that counts as 1.
+        """
+        if self.kind == "spikes" and not 0 < max_rate_hz * dt_ms / 1000.0 <= 1:
             allowed = f"a rate of at most one spike per step, {1000.0 / dt_ms:g} Hz"
-            raise InputError("max_rate_hz", max_rate_hz, allowed, "Take a shorter dt_ms")
-        return self._present(x.to(torch.float64), steps, expected, generator)
+            raise InputError("bridge.max_rate_hz", max_rate_hz, allowed, "Take a shorter simulator.dt_ms")
+
+    @property
+    def largest_current(self) -> float:
+        """The largest absolute current that is presented; 0 for spikes."""
+        return 0.0
 
     @abstractmethod
     def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
@@ -146,18 +161,15 @@ class LatencyEncoding(Encoding):
     """
 
     curve: Literal["linear", "logarithmic"] = "linear"
-    faintest: float = 0.01
-    span: float = 1.0
+    faintest: Annotated[float, INNER] = 0.01
+    span: Annotated[float, SHARE] = 1.0
 
     kind: ClassVar[Literal["spikes", "current"]] = "spikes"
 
     def __post_init__(self) -> None:
         if self.curve not in ("linear", "logarithmic"):
             raise InputError("curve", self.curve, "linear, logarithmic")
-        if not 0 < self.faintest < 1:
-            raise InputError("faintest", self.faintest, "a number in (0, 1)")
-        if not 0 < self.span <= 1:
-            raise InputError("span", self.span, "a number in (0, 1]")
+        check_ranges(self, "bridge.encoding")
 
     def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
         bright = x.clamp(min=self.faintest)
@@ -181,17 +193,19 @@ class CurrentEncoding(Encoding):
         high: the current that 1 stands for; values between are linear.
     """
 
-    low: float = 0.0
-    high: float = 1.0
+    low: Annotated[float, POTENTIAL] = 0.0
+    high: Annotated[float, POTENTIAL] = 1.0
 
     kind: ClassVar[Literal["spikes", "current"]] = "current"
 
     def __post_init__(self) -> None:
-        for key in ("low", "high"):
-            if not math.isfinite(getattr(self, key)):
-                raise InputError(f"bridge.encoding.{key}", getattr(self, key), "a finite number")
+        check_ranges(self, "bridge.encoding")
         if self.low == self.high:
             raise InputError("bridge.encoding.high", self.high, "a number other than low")
+
+    @property
+    def largest_current(self) -> float:
+        return max(abs(self.low), abs(self.high))
 
     def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
         return x if (self.low, self.high) == (0.0, 1.0) else self.low + (self.high - self.low) * x

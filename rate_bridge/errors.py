@@ -62,7 +62,7 @@ class SimulationError(SpiketrainError, RuntimeError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"did you mean 'x'?"`` for the known name closest to `name`, or an empty string."""
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    match = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=0.6)
     return f"did you mean {match[0]!r}?" if match else ""
 
 

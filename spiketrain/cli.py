@@ -152,7 +152,11 @@ def _refuse_options(context: typer.Context) -> None:
 
 
 def _check_folder(data_dir: Path | None) -> None:
-    if data_dir is not None and not data_dir.is_dir():
+    try:
+        there = data_dir is None or data_dir.is_dir()
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        there = False
+    if not there:
         raise InputError("--data-dir", str(data_dir), "an existing folder")
 
 

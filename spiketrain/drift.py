@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Annotated, final
 
 import pandas as pd
 from matplotlib import style
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import COUNT, DECADES, GAIN, STOPS, check_ranges
 from spiketrain.config import Experiment
 from spiketrain.evaluation import evaluate
 from spiketrain.experiment import learn, run, trained
@@ -41,17 +42,16 @@ class DriftPlan:
         learning_rate: step size then, as a factor of the first epoch's.
     """
 
-    decades: int = 4
-    per_decade: int = 2
-    batches: int = 44
-    learning_rate: float = 0.3
+    decades: Annotated[int, DECADES] = 4
+    per_decade: Annotated[int, STOPS] = 2
+    batches: Annotated[int, COUNT] = 44
+    learning_rate: Annotated[float, GAIN] = 0.3
 
     def __post_init__(self) -> None:
-        for key in ("decades", "per_decade", "batches"):
-            if getattr(self, key) < 1:
-                raise InputError(f"--{key.replace('_', '-')}", getattr(self, key), "1 or more")
-        if self.learning_rate <= 0:
-            raise InputError("--learning-rate", self.learning_rate, "a number > 0")
+        try:
+            check_ranges(self)
+        except InputError as error:
+            raise InputError(f"--{error.key.replace('_', '-')}", error.given, error.allowed) from None
 
     def factors(self) -> list[float]:
         """Return the stops as factors of the age at the end of training."""
@@ -77,7 +77,14 @@ def drift(
 
     Returns:
         one row per stop, chip and way: ``age_ms``, ``factor``, ``chip``, ``weights``, ``test_accuracy``.
+
+    Raises:
+        InputError: nothing about the chips changes with time.
     """
+    if not experiment.build_mismatch().drifts:
+        given = sorted(experiment.mismatch.entries) or "nothing"
+        allowed = "an imperfection that changes with time, such as conductance_drift or random_walk"
+        raise InputError("mismatch", given, allowed, "Without one all ages are the same.")
     if not (directory / "summary.json").is_file():
         run(experiment, directory, data_dir=data_dir, quiet=quiet, report=False)
     rows = []

@@ -84,7 +84,7 @@ def look_at_a_sample(parts: Parts) -> Samples:
     one = Batch(batch.x[:1], batch.target[:1], ("look",))
     chips = parts.chips.trial()
     chips.program(parts.deployed())
-    phases = [replace(p, record=TRACES) for p in parts.rule.presentation(one, parts.model)]
+    phases = [replace(p, record=frozenset(TRACES)) for p in parts.rule.presentation(one, parts.model)]
     recordings = chips.present(phases, *one.key)
     network = parts.model.network
     return Samples.of(recordings, one.target, network.dt_ms, network.max_rate_hz)

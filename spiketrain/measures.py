@@ -6,7 +6,8 @@ true parameters; on a spiking chip the response of the output to current steps i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -150,14 +151,14 @@ def feedback_measures(response: Sequence[Tensor], feedback: Sequence[Tensor]) ->
     """
     j = torch.cat(list(response), dim=-1).double()
     q = torch.cat([w.double() for w in feedback], dim=-1).unsqueeze(1)
-    inverse = torch.linalg.pinv(j)  # (chips, batch, all neurons, n_out)
+    inverse = _defined(torch.linalg.pinv, j)  # (chips, batch, all neurons, n_out)
     projected = torch.matmul(torch.matmul(q, inverse), j)
     loop = torch.matmul(j, q.transpose(-1, -2))
     return {
         "c2_ratio": (_norm(projected) / _norm(q)).mean(1),
         "angle_q_jt": _degrees(q.flatten(-2), j.flatten(-2)).mean(1),
         "angle_q_jpinv": _degrees(q.flatten(-2), inverse.transpose(-1, -2).flatten(-2)).mean(1),
-        "min_re_eig_jq": torch.linalg.eigvals(loop).real.amin(dim=(1, 2)),
+        "min_re_eig_jq": _defined(_real_eigenvalues, loop).amin(dim=(1, 2, 3)),
     }
 
 
@@ -187,8 +188,8 @@ def update_measures(state: TrueState, target: Tensor, update: Update) -> dict[st
     gauss = sum((p * g for p, g in zip(power, grams, strict=True)), identity)
     signals = {
         "angle_to_bp": wanted,
-        "angle_to_mn": torch.linalg.solve(minimum, wanted.unsqueeze(-1)).squeeze(-1),
-        "angle_to_gn": torch.linalg.solve(gauss, wanted.unsqueeze(-1)).squeeze(-1),
+        "angle_to_mn": _solved(minimum, wanted),
+        "angle_to_gn": _solved(gauss, wanted),
     }
     proposed = [change.weight().double() for change in update.connections if change is not None]
     return {name: _weight_angle(state, signal, proposed) for name, signal in signals.items()}
@@ -219,7 +220,7 @@ def control_measures(state: TrueState, target: Tensor, feedback: Sequence[Tensor
     q = torch.cat([w.double() for w in feedback], dim=-1).unsqueeze(1)
     loop = torch.matmul(j, q.transpose(-1, -2))
     wanted = (target.double() - state.rates[-1]).unsqueeze(-1)
-    control = torch.matmul(torch.linalg.pinv(loop), wanted).transpose(-1, -2)
+    control = torch.matmul(_defined(torch.linalg.pinv, loop), wanted).transpose(-1, -2)
     return {
         "layer_norm_spread": (norms.std(0, correction=0) / norms.mean(0)).mean(1),
         "control_norm": torch.matmul(control, q).norm(dim=(-2, -1)).mean(1),
@@ -246,6 +247,24 @@ def all_measures(
     if update is not None:
         found |= update_measures(state, batch.target, update)
     return found
+
+
+def _defined(function: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
+    """Return a function of matrices; NaN where one is not finite, since its chip has diverged."""
+    finite = matrix.isfinite().flatten(-2).all(-1)[..., None, None]
+    return torch.where(finite, function(torch.where(finite, matrix, 0.0)), math.nan)
+
+
+def _real_eigenvalues(matrix: Tensor) -> Tensor:
+    """Return the real parts of eigenvalues, ``(..., n, 1)``."""
+    real: Tensor = torch.linalg.eigvals(matrix).real
+    return real.unsqueeze(-1)
+
+
+def _solved(matrix: Tensor, wanted: Tensor) -> Tensor:
+    """Return the solutions of linear equations, ``(..., n)``; NaN where there is none, or no single one."""
+    found, wrong = torch.linalg.solve_ex(matrix, wanted.unsqueeze(-1))
+    return torch.where((wrong == 0).unsqueeze(-1), found.squeeze(-1), math.nan)
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -154,6 +154,7 @@ def build(experiment: Experiment, data_dir: Path | None) -> Parts:
     rule = experiment.build_rule()
     rule.check(network)
     rule.check_feedback(network)
+    rule.check_connections(network, on_chip=experiment.training.plasticity == "on_chip")
     seeds = SeedTree(experiment.training.seed)
     arm = experiment.build_arm()
     chips = ChipPopulation(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import TIME_MS, check_ranges
 
 __all__ = ["Direct", "FeedbackPath", "Layered"]
 
@@ -87,19 +87,14 @@ class Layered(FeedbackPath):
         trace_ms: time constant τ of the activity that the gates see.
     """
 
-    refresh_ms: float | None = None
-    trace_ms: float = 40.0
+    refresh_ms: Annotated[float, TIME_MS] | None = None
+    trace_ms: Annotated[float, TIME_MS] = 40.0
 
     origin: ClassVar[str] = "layered"
     relayed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for key in ("refresh_ms", "trace_ms"):
-            value = getattr(self, key)
-            if value is not None and not (math.isfinite(value) and 0 < value <= 1e6):
-                raise InputError(
-                    f"network.feedback.{key}", value, "a number of milliseconds, > 0 and at most 1e6"
-                )
+        check_ranges(self, "network.feedback")
 
     def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
         return (*sizes[1:], sizes[-1])

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rate_bridge import ranges
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import spike_value
 from spiking.network import Clock, Connection, Layer, Network
@@ -222,10 +223,9 @@ def checked(chip: Stored) -> Stored:
 
 
 def _check_values(place: str, values: Mapping[str, Tensor]) -> None:
-    for parameter in LIF.parameters:
-        value = values[parameter.field]
-        low = value <= parameter.minimum if parameter.exclusive else value < parameter.minimum
-        _refuse_any(place, parameter.field, value, ~value.isfinite() | low, parameter.allowed)
+    for field, limits in ranges.of(LIF).items():
+        wrong = torch.tensor([not limits.holds(value) for value in values[field].tolist()])
+        _refuse_any(place, field, values[field], wrong, limits.allowed)
     high = values["reset"] >= values["threshold"]
     _refuse_any(place, "reset", values["reset"], high, "a number below the neuron's threshold")
 

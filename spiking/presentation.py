@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError
 from spiking.neurons.base import State
+from spiking.shapes import check_phase
 
 __all__ = [
     "TRACES",
@@ -27,7 +28,7 @@ __all__ = [
     "Weights",
 ]
 
-TRACES = frozenset({"spikes", "voltage", "current", "control", "readout"})
+TRACES = ("spikes", "voltage", "current", "control", "readout")
 """Names of what can be recorded in every step."""
 
 
@@ -234,6 +235,9 @@ class Phase:
         noise: noise in the feedback compartments, or None.
         plasticity: what the synapses learn by themselves, or None.
         record: names from `TRACES` to be recorded in every step.
+
+    Raises:
+        InputError: a name is unknown, or the tensors do not fit each other.
     """
 
     name: str
@@ -249,8 +253,9 @@ class Phase:
     record: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if unknown := self.record - TRACES:
-            raise InputError("record", sorted(unknown), ", ".join(sorted(TRACES)))
+        if unknown := self.record.difference(TRACES):
+            raise InputError("record", sorted(unknown), ", ".join(TRACES))
+        check_phase(self)
 
     @property
     def steps(self) -> int:

@@ -10,23 +10,16 @@ sigma-delta modulation", IEEE TNNLS 28(5); O'Connor & Welling 2016, arXiv 1611.0
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.errors import UnsupportedError
 from spiking.network import Network
 from spiking.simulators.blocks import Block
 
-__all__ = ["check_messages", "check_threshold", "messages", "sent_before"]
-
-
-def check_threshold(threshold: float | None) -> None:
-    """Raise `InputError` where `threshold` is none for messages."""
-    if threshold is not None and not 0 <= threshold < math.inf:
-        raise InputError("simulator.message_threshold", threshold, "a number >= 0, or none")
+__all__ = ["check_messages", "messages", "sent_before"]
 
 
 def check_messages(network: Network, threshold: float | None) -> None:

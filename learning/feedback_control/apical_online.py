@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor
 
 from learning.feedback_control.prediction import Prediction
 from learning.model import Model
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import TIME_MS, check_ranges
 from spiking.presentation import Observation, Plasticity
 
 __all__ = ["ApicalOnline"]
@@ -34,15 +34,14 @@ class ApicalOnline(Prediction):
         trace_ms: time constant of the presynaptic trace, > 0.
     """
 
-    trace_ms: float = 20.0
+    trace_ms: Annotated[float, TIME_MS] = 20.0
 
     origin: ClassVar[str] = "apical_online"
     predicts: ClassVar[bool] = False
     gives_outer: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not self.trace_ms > 0:
-            raise InputError("rule.prediction.trace_ms", self.trace_ms, "a number > 0")
+        check_ranges(self, "rule.prediction")
 
     def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
         """Return the controlled rates: nothing else was measured."""

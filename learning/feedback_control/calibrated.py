@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from learning.feedback_control.prediction import Prediction
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import COUNT, SHARE, STEP, check_ranges
 from spiking.presentation import Observation, Phase, Recording
 
 __all__ = ["AffineShadow", "CalibratedShadow", "DendriticShadow"]
@@ -34,16 +34,13 @@ class CalibratedShadow(Prediction):
         eta: η, weight of a new measurement, in (0, 1].
     """
 
-    every: int = 1
-    eta: float = 0.05
+    every: Annotated[int, COUNT] = 1
+    eta: Annotated[float, SHARE] = 0.05
 
     needs_shadow: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise InputError("rule.prediction.every", self.every, "1 or more")
-        if not 0 < self.eta <= 1:
-            raise InputError("rule.prediction.eta", self.eta, "a number in (0, 1]")
+        check_ranges(self, "rule.prediction")
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         shown = int(model.memory.get(SHOWN, torch.zeros(())))
@@ -147,14 +144,9 @@ class DendriticShadow(CalibratedShadow):
         step: κ, in (0, 2).
     """
 
-    step: float = 0.5
+    step: Annotated[float, STEP] = 0.5
 
     origin: ClassVar[str] = "basal_dendritic"
-
-    def __post_init__(self) -> None:
-        CalibratedShadow.__post_init__(self)
-        if not 0 < self.step < 2:
-            raise InputError("rule.prediction.step", self.step, "a number in (0, 2)")
 
     def corrected(self, index: int, seen: Recording, memory: Mapping[str, Tensor]) -> Tensor:
         affine = _regression(index, seen, memory)

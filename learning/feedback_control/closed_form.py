@@ -15,7 +15,6 @@ from learning.feedback_control.with_feedback import RuleWithFeedback
 from learning.model import Model
 from learning.rule import Outer, Update
 from learning.stimulus import Batch
-from rate_bridge.errors import UnsupportedError
 from spiking.network import Network
 from spiking.presentation import Observation, Phase
 
@@ -52,8 +51,6 @@ class ClosedFormDFC(RuleWithFeedback):
     needs_truth: ClassVar[bool] = True
 
     def check(self, network: Network) -> None:
-        if len(network.connections) != network.depth:
-            raise UnsupportedError("rule.name", self.name, "a rule for networks with backward connections")
         super().check(network)
 
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:

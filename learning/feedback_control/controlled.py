@@ -102,6 +102,10 @@ class ControlledRule(RuleWithFeedback):
     def gives_outer(self) -> bool:
         return self.prediction.gives_outer
 
+    def trains_backward(self, *, on_chip: bool) -> bool:
+        """Return whether the synapses sum what they learn: errors that are read are those of the chain."""
+        return on_chip or not self.prediction.gives_outer
+
     def check(self, network: Network) -> None:
         spiking = any(layer.neuron.emits_spikes for layer in network.layers)
         if self.readout == "last" and spiking:

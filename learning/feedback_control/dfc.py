@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from learning.feedback_control.controlled import ControlledRule
 from learning.feedback_control.gains import ControllerGains
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import SHARE, check_ranges
 from spiking.presentation import Controller
 
 __all__ = ["ControllerGains", "DeepFeedbackControl"]
@@ -31,14 +31,13 @@ class DeepFeedbackControl(ControlledRule):
         nudge: λ in (0, 1], or None.
     """
 
-    nudge: float | None = None
+    nudge: Annotated[float, SHARE] | None = None
 
     name: ClassVar[str] = "dfc"
 
     def __post_init__(self) -> None:
         ControlledRule.__post_init__(self)
-        if self.nudge is not None and not 0 < self.nudge <= 1:
-            raise InputError("rule.nudge", self.nudge, "a number in (0, 1], or none")
+        check_ranges(self, "rule")
 
     @property
     def compares_softmax(self) -> bool:

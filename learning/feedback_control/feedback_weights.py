@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.files import checksum
 from rate_bridge.plugins import available, load
+from rate_bridge.ranges import GAIN, check_ranges
 from spiking.network import Network
 from spiking.presentation import Noise, Observation, Phase
 from spiking.tensor_files import read_tensors
@@ -56,7 +57,7 @@ class FeedbackWeights(ABC):
             large as they come out.
     """
 
-    scale: float | None = 0.1
+    scale: Annotated[float, GAIN] | None = 0.1
 
     plugin_group: ClassVar[str] = "feedback"
     origin: ClassVar[str]
@@ -71,8 +72,7 @@ class FeedbackWeights(ABC):
     """Whether the weights change with every step of the forward weights."""
 
     def __post_init__(self) -> None:
-        if self.scale is not None and not self.scale > 0:
-            raise InputError("rule.feedback.scale", self.scale, "a number > 0, or none")
+        check_ranges(self, "rule.feedback")
 
     def check(self, network: Network) -> None:
         """Raise `UnsupportedError` where these weights cannot be had for `network`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Annotated, Any, final
 
 from torch import Tensor
 
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import FACTOR, check_ranges
 from spiking.presentation import Controller
 
 __all__ = ["ControllerGains"]
@@ -25,15 +26,13 @@ class ControllerGains:
         trace_at_target: start the read-out trace at the target.
     """
 
-    kp: float = 0.5
-    ki_per_ms: float = 0.01
-    leak_per_ms: float = 0.0
+    kp: Annotated[float, FACTOR] = 0.5
+    ki_per_ms: Annotated[float, FACTOR] = 0.01
+    leak_per_ms: Annotated[float, FACTOR] = 0.0
     trace_at_target: bool = False
 
     def __post_init__(self) -> None:
-        for key in ("kp", "ki_per_ms", "leak_per_ms"):
-            if getattr(self, key) < 0:
-                raise InputError(f"rule.controller.{key}", getattr(self, key), "a number >= 0")
+        check_ranges(self, "rule.controller")
         if self.kp == 0 and self.ki_per_ms == 0:
             raise InputError("rule.controller.kp", 0.0, "a number > 0, or ki_per_ms > 0")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from learning.feedback_control.feedback_weights import (
 from learning.model import Model
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import BATCHES, GAIN, SHARE
 from spiking.presentation import Observation, Phase
 
 __all__ = ["IdentifiedFeedback"]
@@ -62,27 +63,18 @@ class IdentifiedFeedback(FeedbackWeights):
         loop_gain: g > 0, or None for no bound.
     """
 
-    warmup: int = 20
-    every: int = 4
-    eta: float = 0.02
-    sigma: float = 0.5
-    loop_gain: float | None = None
+    warmup: Annotated[int, BATCHES] = 20
+    every: Annotated[int, BATCHES] = 4
+    eta: Annotated[float, SHARE] = 0.02
+    sigma: Annotated[float, GAIN] = 0.5
+    loop_gain: Annotated[float, GAIN] | None = None
 
     origin: ClassVar[str] = "identified"
 
     def __post_init__(self) -> None:
         FeedbackWeights.__post_init__(self)
-        for key in ("warmup", "every"):
-            if getattr(self, key) < 0:
-                raise InputError(f"rule.feedback.{key}", getattr(self, key), "0 or more")
         if self.warmup == self.every == 0:
             raise InputError("rule.feedback.every", 0, "1 or more, or a warmup", "nothing is ever measured")
-        if not 0 < self.eta <= 1:
-            raise InputError("rule.feedback.eta", self.eta, "a number in (0, 1]")
-        if not self.sigma > 0:
-            raise InputError("rule.feedback.sigma", self.sigma, "a number > 0")
-        if self.loop_gain is not None and not self.loop_gain > 0:
-            raise InputError("rule.feedback.loop_gain", self.loop_gain, "a number > 0, or none")
 
     @property
     def warmup_batches(self) -> int:

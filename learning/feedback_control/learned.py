@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from learning.feedback_control.noise_learning import NoiseLearning
 from learning.model import Model
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import BATCHES
 from spiking.presentation import Observation, Phase
 
 __all__ = ["LearnedFeedback"]
@@ -39,14 +40,12 @@ class LearnedFeedback(NoiseLearning):
     """
 
     controller: ControllerGains = field(default_factory=lambda: ControllerGains(0.5, 0.01, 0.01))
-    every: int = 1
+    every: Annotated[int, BATCHES] = 1
 
     origin: ClassVar[str] = "learned"
 
     def __post_init__(self) -> None:
         NoiseLearning.__post_init__(self)
-        if self.every < 0:
-            raise InputError("rule.feedback.every", self.every, "0 or more")
         if self.warmup == self.every == 0:
             raise InputError("rule.feedback.every", 0, "1 or more, or a warmup", "nothing is ever learnt")
 

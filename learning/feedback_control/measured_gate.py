@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from learning.feedback_control.gates import WIDEST, Curve, Gate
 from learning.feedback_control.probing import Probe
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
+from rate_bridge import ranges
 from spiking.presentation import Observation, Phase
 
 __all__ = ["Measured"]
@@ -48,19 +48,14 @@ class Measured(Gate):
         sigma: size of the currents, > 0.
     """
 
-    every: int = 4
-    eta: float = 0.02
-    sigma: float = 0.2
+    every: Annotated[int, ranges.COUNT] = 4
+    eta: Annotated[float, ranges.SHARE] = 0.02
+    sigma: Annotated[float, ranges.PROBE] = 0.2
 
     origin: ClassVar[str] = "measured"
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise InputError("rule.gate.every", self.every, "1 or more")
-        if not 0 < self.eta <= 1:
-            raise InputError("rule.gate.eta", self.eta, "a number in (0, 1]")
-        if not 0 < self.sigma <= 1e3:
-            raise InputError("rule.gate.sigma", self.sigma, "a number > 0, at most 1000")
+        ranges.check_ranges(self, "rule.gate")
 
     @property
     def probe(self) -> Probe:

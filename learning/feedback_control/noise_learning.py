@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from learning.feedback_control.feedback_weights import (
 from learning.model import Model
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import BATCHES, FACTOR, GAIN
 from spiking.presentation import Observation
 
 __all__ = ["NoiseLearning"]
@@ -46,22 +48,16 @@ class NoiseLearning(FeedbackWeights):
         warmup: batches shown before training, to learn the feedback weights alone.
     """
 
-    eta: float = 0.1
-    decay: float = 0.025
-    clip: float = 1.0
-    sigma: float = 0.1
-    warmup: int = 100
+    eta: Annotated[float, GAIN] = 0.1
+    decay: Annotated[float, FACTOR] = 0.025
+    clip: Annotated[float, GAIN] = 1.0
+    sigma: Annotated[float, GAIN] = 0.1
+    warmup: Annotated[int, BATCHES] = 100
 
     def __post_init__(self) -> None:
         FeedbackWeights.__post_init__(self)
         if self.scale is None:
             raise InputError("rule.feedback.scale", None, "a number > 0", "the weights start at random")
-        for key in ("eta", "clip", "sigma"):
-            if not getattr(self, key) > 0:
-                raise InputError(f"rule.feedback.{key}", getattr(self, key), "a number > 0")
-        for key in ("decay", "warmup"):
-            if getattr(self, key) < 0:
-                raise InputError(f"rule.feedback.{key}", getattr(self, key), "0 or more")
 
     @property
     def warmup_batches(self) -> int:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor
 
 from learning.feedback_control.noise_learning import NoiseLearning
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.errors import UnsupportedError
+from rate_bridge.ranges import GAIN, TIME_MS
 from spiking.network import Network
 from spiking.neurons.rate import Rate
 from spiking.presentation import Noise, Observation
@@ -39,17 +40,11 @@ class OnlineFeedback(NoiseLearning):
             window begins, how the controller reached the target.
     """
 
-    sigma: float = 0.3
-    tau_ms: float = 40.0
-    highpass_ms: float = 60.0
+    sigma: Annotated[float, GAIN] = 0.3
+    tau_ms: Annotated[float, TIME_MS] = 40.0
+    highpass_ms: Annotated[float, TIME_MS] = 60.0
 
     origin: ClassVar[str] = "online"
-
-    def __post_init__(self) -> None:
-        NoiseLearning.__post_init__(self)
-        for key in ("tau_ms", "highpass_ms"):
-            if not getattr(self, key) > 0:
-                raise InputError(f"rule.feedback.{key}", getattr(self, key), "a number > 0")
 
     def check(self, network: Network) -> None:
         NoiseLearning.check(self, network)

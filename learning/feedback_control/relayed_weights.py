@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from learning.feedback_control.probing import Probe
 from learning.model import Model
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import BATCHES, INNER, PROBE, SHARE
 from spiking.presentation import Observation, Phase
 
 __all__ = ["IdentifiedLayers", "KolenPollack", "Transposed"]
@@ -56,16 +57,11 @@ class KolenPollack(FeedbackWeights):
         decay: λ per batch, in (0, 1).
     """
 
-    decay: float = 5e-4
+    decay: Annotated[float, INNER] = 5e-4
 
     origin: ClassVar[str] = "kolen_pollack"
     relayed: ClassVar[bool | None] = True
     follows: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        FeedbackWeights.__post_init__(self)
-        if not 0 < self.decay < 1:
-            raise InputError("rule.feedback.decay", self.decay, "a number in (0, 1)")
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
         return (*random_weights(model, None), identity(model))
@@ -115,25 +111,18 @@ class IdentifiedLayers(FeedbackWeights):
         sigma: size of the currents, > 0.
     """
 
-    warmup: int = 40
-    every: int = 2
-    eta: float = 0.005
-    sigma: float = 0.5
+    warmup: Annotated[int, BATCHES] = 40
+    every: Annotated[int, BATCHES] = 2
+    eta: Annotated[float, SHARE] = 0.005
+    sigma: Annotated[float, PROBE] = 0.5
 
     origin: ClassVar[str] = "identified_layers"
     relayed: ClassVar[bool | None] = True
 
     def __post_init__(self) -> None:
         FeedbackWeights.__post_init__(self)
-        for key in ("warmup", "every"):
-            if getattr(self, key) < 0:
-                raise InputError(f"rule.feedback.{key}", getattr(self, key), "0 or more")
         if self.warmup == self.every == 0:
             raise InputError("rule.feedback.every", 0, "1 or more, or a warmup", "nothing is ever measured")
-        if not 0 < self.eta <= 1:
-            raise InputError("rule.feedback.eta", self.eta, "a number in (0, 1]")
-        if not 0 < self.sigma <= 1e3:
-            raise InputError("rule.feedback.sigma", self.sigma, "a number > 0, at most 1000")
 
     @property
     def probe(self) -> Probe:

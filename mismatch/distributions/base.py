@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, final
 
@@ -74,8 +73,7 @@ class Distribution(ABC):
         return self.draw(layer, shape) * self.common(chip)
 
 
-def check_cv(cv: float, below: float = math.inf, fix: str = "") -> None:
+def check_cv(cv: float, below: float, fix: str) -> None:
     """Raise `InputError` unless ``0 <= cv < below``."""
-    if not (math.isfinite(cv) and 0 <= cv < below):
-        bound = "" if below == math.inf else f" and < {below:.4g}"
-        raise InputError("cv", cv, f"a finite number >= 0{bound}", fix)
+    if not 0 <= cv < below:
+        raise InputError("cv", cv, f"a finite number >= 0 and < {below:.4g}", fix)

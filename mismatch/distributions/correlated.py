@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,13 @@ from scipy import fft
 
 from mismatch.distributions.base import Distribution
 from mismatch.distributions.normal import Normal
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import CUT, FRACTION, PITCHES, SPREAD, check_ranges
 
 __all__ = ["Correlated", "gaussian_field"]
 
 REACH = 5.0
 """Correlation lengths after which two devices count as independent (correlation below 4e-6)."""
 
-LONGEST = 200.0
 """Longest correlation length: longer ones are better described as common to the die."""
 
 
@@ -52,16 +51,13 @@ class Correlated(Distribution):
         limit: where the tails are cut, in standard deviations.
     """
 
-    cv: float
-    length: float
-    white: float = 0.5
-    limit: float = 4.0
+    cv: Annotated[float, SPREAD]
+    length: Annotated[float, PITCHES]
+    white: Annotated[float, FRACTION] = 0.5
+    limit: Annotated[float, CUT] = 4.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.length) and 0 < self.length <= LONGEST):
-            raise InputError("length", self.length, f"pitches > 0 and <= {LONGEST:g}", "Use die_shift")
-        if not 0 <= self.white <= 1:
-            raise InputError("white", self.white, "a number in [0, 1]")
+        check_ranges(self)
         _ = self._marginal.sigma
 
     @cached_property

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from mismatch.distributions.base import Distribution
 from mismatch.distributions.nested import nested
 from mismatch.distributions.normal import Normal
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import CUT, SPREAD, check_ranges
 
 __all__ = ["DieShift"]
 
@@ -37,11 +38,12 @@ class DieShift(Distribution):
         limit: where the tails of the common factor are cut, in standard deviations.
     """
 
-    shift_cv: float
+    shift_cv: Annotated[float, SPREAD]
     local: Mapping[str, Any] | None = None
-    limit: float = 4.0
+    limit: Annotated[float, CUT] = 4.0
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         try:
             _ = self._shift
         except InputError as error:

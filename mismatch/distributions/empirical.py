@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from mismatch.distributions.base import Distribution
 from rate_bridge.arrays import Archive, read_npy
 from rate_bridge.errors import InputError, nearest
 from rate_bridge.files import checksum, read_regular
+from rate_bridge.ranges import GAIN, check_ranges
 
 __all__ = ["Empirical"]
 
@@ -46,12 +46,11 @@ class Empirical(Distribution):
 
     file: str
     column: str | None = None
-    nominal: float | None = None
+    nominal: Annotated[float, GAIN] | None = None
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        if self.nominal is not None and not (math.isfinite(self.nominal) and self.nominal > 0):
-            raise InputError("nominal", self.nominal, "a finite number > 0")
+        check_ranges(self)
         found = checksum({"values": self.measured})  # read now: a bad file is refused before anything is run
         if self.sha256 not in (None, found):
             fix = "The file has changed; without this key it is taken as it is now."

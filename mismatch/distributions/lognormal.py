@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mismatch.distributions.base import Distribution, check_cv
+from mismatch.distributions.base import Distribution
+from rate_bridge.ranges import SPREAD, check_ranges
 
 __all__ = ["Lognormal"]
 
@@ -31,10 +32,10 @@ class Lognormal(Distribution):
         cv: standard deviation over mean.
     """
 
-    cv: float
+    cv: Annotated[float, SPREAD]
 
     def __post_init__(self) -> None:
-        check_cv(self.cv)
+        check_ranges(self)
 
     @property
     def mean(self) -> float:

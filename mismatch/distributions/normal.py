@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
 from mismatch.distributions.base import Distribution, check_cv
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import CUT, SPREAD, check_ranges
 
 __all__ = ["FLOOR", "Normal"]
 
@@ -41,12 +41,11 @@ class Normal(Distribution):
         limit: where the tails are cut, in standard deviations of the uncut distribution.
     """
 
-    cv: float
-    limit: float = 4.0
+    cv: Annotated[float, SPREAD]
+    limit: Annotated[float, CUT] = 4.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.limit) and self.limit > 0):
-            raise InputError("limit", self.limit, "a finite number > 0")
+        check_ranges(self)
         widest = (1 - FLOOR) / math.sqrt(3)
         check_cv(self.cv, widest - 1e-3, "Wider positive mismatch needs distribution: lognormal")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mismatch.distributions.base import Distribution, check_cv
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import INNER, SPREAD, check_ranges
 
 __all__ = ["TwoPoint"]
 
@@ -32,12 +32,11 @@ class TwoPoint(Distribution):
         high_fraction: p, the expected fraction of high devices, in (0, 1).
     """
 
-    cv: float
-    high_fraction: float = 0.5
+    cv: Annotated[float, SPREAD]
+    high_fraction: Annotated[float, INNER] = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.high_fraction < 1:
-            raise InputError("high_fraction", self.high_fraction, "a number in (0, 1)")
+        check_ranges(self)
         widest = math.sqrt((1 - self.high_fraction) / self.high_fraction)
         check_cv(self.cv, widest, "A smaller high_fraction allows a larger cv")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mismatch.distributions.base import Distribution, check_cv
+from rate_bridge.ranges import SPREAD, check_ranges
 
 __all__ = ["Uniform"]
 
@@ -29,9 +30,10 @@ class Uniform(Distribution):
         cv: standard deviation over mean.
     """
 
-    cv: float
+    cv: Annotated[float, SPREAD]
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         check_cv(self.cv, 1 / math.sqrt(3), "Wider positive mismatch needs distribution: lognormal")
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,7 @@ __all__ = [
     "Imperfection",
     "Moment",
     "Write",
-    "check_at_least",
-    "check_fraction",
     "check_parameters",
-    "check_positive",
     "scaled_parameters",
 ]
 
@@ -142,6 +138,11 @@ class Imperfection(ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     """What a simulator must be able to do; see `Simulator.abilities`."""
 
+    @property
+    def drifts(self) -> bool:
+        """Whether chips that are left alone change with time."""
+        return False
+
     def check(self, network: Network) -> None:  # noqa: B027 (most kinds are at home in every network)
         """Raise `InputError` where this kind has nothing to act on in `network`."""
 
@@ -159,27 +160,15 @@ def check_parameters(names: Iterable[str], network: Network, key: str) -> None:
     for name in given:
         if name not in known:
             raise InputError(key, name, ", ".join(known), nearest(name, known))
+        if not _can_change(name, network):
+            allowed = "parameters that are not 0 in the design: a change of theirs is relative"
+            raise InputError(f"{key}.{name}", name, allowed, "Remove the key, or set the nominal value.")
 
 
-def check_at_least(low: float, /, **values: float) -> None:
-    """Raise `InputError` for the first of `values` that is not finite or below `low`."""
-    for key, value in values.items():
-        if not math.isfinite(value) or value < low:
-            raise InputError(key, value, f"a finite number >= {low:g}")
-
-
-def check_positive(**values: float) -> None:
-    """Raise `InputError` for the first of `values` that is not finite or not above 0."""
-    for key, value in values.items():
-        if not math.isfinite(value) or value <= 0:
-            raise InputError(key, value, "a finite number > 0")
-
-
-def check_fraction(**values: float) -> None:
-    """Raise `InputError` for the first of `values` outside [0, 1]."""
-    for key, value in values.items():
-        if not 0 <= value <= 1:
-            raise InputError(key, value, "a number in [0, 1]")
+def _can_change(name: str, network: Network) -> bool:
+    """Return whether a relative change of the parameter `name` does anything in `network`."""
+    found = [(layer.neuron, p) for layer in network.layers for p in layer.neuron.parameters if p.name == name]
+    return any(p.additive or neuron.nominal[p.field] != 0 for neuron, p in found)
 
 
 def scaled_parameters(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
-from mismatch.imperfections.base import Die, Effect, Imperfection, Write, check_positive
+from mismatch.imperfections.base import Die, Effect, Imperfection, Write
+from rate_bridge.ranges import GAIN, check_ranges
 
 __all__ = ["Clipping"]
 
@@ -22,13 +23,13 @@ class Clipping(Imperfection, Effect):
         range: :math:`w_{max}`, in units of weights.
     """
 
-    range: float
+    range: Annotated[float, GAIN]
 
     order: ClassVar[int] = 15
     remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_positive(range=self.range)
+        check_ranges(self)
 
     def on(self, die: Die) -> Effect:
         return self

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from torch import Tensor
 
-from mismatch.imperfections.base import Die, Effect, Imperfection, Moment, check_at_least, check_positive
+from mismatch.imperfections.base import Die, Effect, Imperfection, Moment
+from rate_bridge.ranges import AGE_MS, EXPONENT, check_ranges
 from spiking.hardware import Hardware
 
 __all__ = ["ConductanceDrift"]
@@ -38,16 +39,19 @@ class ConductanceDrift(Imperfection):
         since: ``write`` or ``start``.
     """
 
-    nu: float = 0.05
-    nu_std: float = 0.01
-    t0_ms: float = 20_000.0
+    nu: Annotated[float, EXPONENT] = 0.05
+    nu_std: Annotated[float, EXPONENT] = 0.01
+    t0_ms: Annotated[float, AGE_MS] = 20_000.0
     since: Literal["write", "start"] = "write"
 
     order: ClassVar[int] = 60
 
     def __post_init__(self) -> None:
-        check_at_least(0.0, nu=self.nu, nu_std=self.nu_std)
-        check_positive(t0_ms=self.t0_ms)
+        check_ranges(self)
+
+    @property
+    def drifts(self) -> bool:
+        return self.nu > 0 or self.nu_std > 0
 
     @property
     def remembers(self) -> bool:  # type: ignore[override]

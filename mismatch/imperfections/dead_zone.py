@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
-from mismatch.imperfections.base import Die, Effect, Imperfection, Write, check_positive
+from mismatch.imperfections.base import Die, Effect, Imperfection, Write
+from rate_bridge.ranges import GAIN, check_ranges
 
 __all__ = ["DeadZone"]
 
@@ -27,13 +28,13 @@ class DeadZone(Imperfection, Effect):
         smallest: θ, in units of weights.
     """
 
-    smallest: float
+    smallest: Annotated[float, GAIN]
 
     order: ClassVar[int] = 30
     remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_positive(smallest=self.smallest)
+        check_ranges(self)
 
     def on(self, die: Die) -> Effect:
         return self

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from mismatch.distributions.lognormal import Lognormal
-from mismatch.imperfections.base import Die, Effect, Imperfection, Write, check_at_least
+from mismatch.imperfections.base import Die, Effect, Imperfection, Write
+from rate_bridge.ranges import SPREAD, WRITES, check_ranges
 
 __all__ = ["Endurance"]
 
@@ -27,15 +28,14 @@ class Endurance(Imperfection):
         cv: spread over devices.
     """
 
-    writes: float
-    cv: float = 0.3
+    writes: Annotated[float, WRITES]
+    cv: Annotated[float, SPREAD] = 0.3
 
     order: ClassVar[int] = 50
     remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_at_least(1.0, writes=self.writes)
-        check_at_least(0.0, cv=self.cv)
+        check_ranges(self)
 
     def on(self, die: Die) -> Effect:
         return _Lives(self, die)

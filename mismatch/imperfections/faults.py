@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
 
-from mismatch.imperfections.base import Die, Effect, Imperfection, check_fraction, check_positive
+from mismatch.imperfections.base import Die, Effect, Imperfection
 from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.ranges import FRACTION, GAIN, check_ranges
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
@@ -44,25 +45,30 @@ class Faults(Imperfection):
         columns: fraction of every matrix's columns.
     """
 
-    dead: float = 0.0
-    firing: float = 0.0
-    firing_rate: float = 1.0
-    stuck_zero: float = 0.0
-    stuck_on: float = 0.0
-    on_weight: float = 1.0
-    rows: float = 0.0
-    columns: float = 0.0
+    dead: Annotated[float, FRACTION] = 0.0
+    firing: Annotated[float, FRACTION] = 0.0
+    firing_rate: Annotated[float, GAIN] = 1.0
+    stuck_zero: Annotated[float, FRACTION] = 0.0
+    stuck_on: Annotated[float, FRACTION] = 0.0
+    on_weight: Annotated[float, GAIN] = 1.0
+    rows: Annotated[float, FRACTION] = 0.0
+    columns: Annotated[float, FRACTION] = 0.0
 
     order: ClassVar[int] = 90
 
     def __post_init__(self) -> None:
-        fractions = ("dead", "firing", "stuck_zero", "stuck_on", "rows", "columns")
-        check_fraction(**{name: getattr(self, name) for name in fractions})
-        check_positive(firing_rate=self.firing_rate, on_weight=self.on_weight)
+        check_ranges(self)
         for first, second in (("dead", "firing"), ("stuck_zero", "stuck_on")):
             total = getattr(self, first) + getattr(self, second)
             if total > 1:
                 raise InputError(second, getattr(self, second), f"at most 1 together with {first}")
+
+    def without_effect(self) -> Iterator[tuple[str, str]]:
+        """Yield fields that do nothing beside the others, and why."""
+        if not self.firing:
+            yield "firing_rate", "no neuron fires always (firing)"
+        if not self.stuck_on:
+            yield "on_weight", "no synapse is stuck on (stuck_on)"
 
     def check(self, network: Network) -> None:
         for layer in network.layers:

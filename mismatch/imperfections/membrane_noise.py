@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 
-from mismatch.imperfections.base import Die, Effect, Imperfection, Moment, check_positive
+from mismatch.imperfections.base import Die, Effect, Imperfection, Moment
+from rate_bridge.ranges import GAIN, check_ranges
 from spiking.hardware import Hardware, NoiseCurrent
 
 __all__ = ["MembraneNoise"]
@@ -33,13 +34,13 @@ class MembraneNoise(Imperfection):
         density: s, in units of the threshold times √ms: 0.32 makes a membrane of 20 ms tremble by 0.05.
     """
 
-    density: float
+    density: Annotated[float, GAIN]
 
     order: ClassVar[int] = 86
     needs: ClassVar[frozenset[str]] = frozenset({"membrane_noise"})
 
     def __post_init__(self) -> None:
-        check_positive(density=self.density)
+        check_ranges(self)
 
     def on(self, die: Die) -> Effect:
         return _Trembling(self.density / math.sqrt(die.network.dt_ms))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor
 
@@ -13,12 +13,11 @@ from mismatch.imperfections.base import (
     Effect,
     Imperfection,
     Moment,
-    check_at_least,
     check_parameters,
-    check_positive,
     scaled_parameters,
 )
 from mismatch.imperfections.processes import Wandering
+from rate_bridge.ranges import LONG_S, SPREAD, check_ranges
 from spiking.hardware import Hardware
 from spiking.network import Network
 
@@ -44,14 +43,17 @@ class RandomWalk(Imperfection):
         tau_s: τ, in seconds of the chips' clock.
     """
 
-    std: Mapping[str, float]
-    tau_s: float = 3600.0
+    std: Mapping[str, Annotated[float, SPREAD]]
+    tau_s: Annotated[float, LONG_S] = 3600.0
 
     order: ClassVar[int] = 70
 
     def __post_init__(self) -> None:
-        check_positive(tau_s=self.tau_s)
-        check_at_least(0.0, **{f"std.{name}": value for name, value in self.std.items()})
+        check_ranges(self)
+
+    @property
+    def drifts(self) -> bool:
+        return any(size > 0 for size in self.std.values())
 
     def check(self, network: Network) -> None:
         check_parameters(self.std, network, "std")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor
 
-from mismatch.imperfections.base import Die, Effect, Imperfection, Moment, check_positive
+from mismatch.imperfections.base import Die, Effect, Imperfection, Moment
 from mismatch.streams import Streams
+from rate_bridge.ranges import GAIN, check_ranges
 from spiking.hardware import Hardware
 
 __all__ = ["ReadNoise"]
@@ -29,12 +30,12 @@ class ReadNoise(Imperfection, Effect):
         std: σ, relative to the weight.
     """
 
-    std: float
+    std: Annotated[float, GAIN]
 
     order: ClassVar[int] = 85
 
     def __post_init__(self) -> None:
-        check_positive(std=self.std)
+        check_ranges(self)
 
     def on(self, die: Die) -> Effect:
         return self

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 from torch import Tensor
 
-from mismatch.imperfections.base import Die, Effect, Imperfection, Write, check_positive
-from rate_bridge.errors import InputError
+from mismatch.imperfections.base import Die, Effect, Imperfection, Write
+from rate_bridge.ranges import BITS, GAIN, check_ranges
 
 __all__ = ["Resolution"]
 
@@ -37,18 +37,15 @@ class Resolution(Imperfection, Effect):
         rounding: ``nearest`` or ``stochastic``.
     """
 
-    bits: int
-    range: float | None = None
+    bits: Annotated[int, BITS]
+    range: Annotated[float, GAIN] | None = None
     rounding: Literal["nearest", "stochastic"] = "nearest"
 
     order: ClassVar[int] = 20
     remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits <= 24:
-            raise InputError("bits", self.bits, "2 to 24")
-        if self.range is not None:
-            check_positive(range=self.range)
+        check_ranges(self)
 
     def on(self, die: Die) -> Effect:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from mismatch.imperfections.base import (
     Die,
@@ -12,11 +12,11 @@ from mismatch.imperfections.base import (
     Imperfection,
     Moment,
     check_parameters,
-    check_positive,
     scaled_parameters,
 )
 from mismatch.imperfections.processes import Wandering
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import COEFFICIENT, KELVIN, LONG_S, check_ranges
 from spiking.hardware import Hardware
 from spiking.network import Network
 
@@ -43,17 +43,21 @@ class Temperature(Imperfection):
         tau_s: correlation time, in seconds of the chips' clock.
     """
 
-    coefficients: Mapping[str, float]
-    swing_kelvin: float = 5.0
-    tau_s: float = 3600.0
+    coefficients: Mapping[str, Annotated[float, COEFFICIENT]]
+    swing_kelvin: Annotated[float, KELVIN] = 5.0
+    tau_s: Annotated[float, LONG_S] = 3600.0
 
     order: ClassVar[int] = 80
 
     def __post_init__(self) -> None:
-        check_positive(swing_kelvin=self.swing_kelvin, tau_s=self.tau_s)
+        check_ranges(self)
         for name, value in self.coefficients.items():
             if value == 0:
                 raise InputError(f"coefficients.{name}", value, "a number other than 0", "Remove the key")
+
+    @property
+    def drifts(self) -> bool:
+        return True
 
     def check(self, network: Network) -> None:
         check_parameters(self.coefficients, network, "coefficients")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor
 
@@ -12,10 +12,8 @@ from mismatch.imperfections.base import (
     Effect,
     Imperfection,
     Write,
-    check_at_least,
-    check_fraction,
-    check_positive,
 )
+from rate_bridge.ranges import ASYMMETRY, FACTOR, FRACTION, GAIN, SPREAD, check_ranges
 
 __all__ = ["Updates"]
 
@@ -51,28 +49,19 @@ class Updates(Imperfection):
         cycle_std: η, standard deviation of one pulse's effect over its mean.
     """
 
-    range: float
-    spread: float = 0.0
-    asymmetry: float = 0.0
-    asymmetry_spread: float = 0.0
-    nonlinearity: float = 0.0
-    step: float = 0.0
-    cycle_std: float = 0.0
+    range: Annotated[float, GAIN]
+    spread: Annotated[float, SPREAD] = 0.0
+    asymmetry: Annotated[float, ASYMMETRY] = 0.0
+    asymmetry_spread: Annotated[float, SPREAD] = 0.0
+    nonlinearity: Annotated[float, FRACTION] = 0.0
+    step: Annotated[float, FACTOR] = 0.0
+    cycle_std: Annotated[float, SPREAD] = 0.0
 
     order: ClassVar[int] = 10
     remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_positive(range=self.range)
-        check_at_least(-1.0, asymmetry=self.asymmetry)
-        check_at_least(
-            0.0,
-            spread=self.spread,
-            asymmetry_spread=self.asymmetry_spread,
-            step=self.step,
-            cycle_std=self.cycle_std,
-        )
-        check_fraction(nonlinearity=self.nonlinearity)
+        check_ranges(self)
 
     def on(self, die: Die) -> Effect:
         return _Increments(self, die)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
-from mismatch.imperfections.base import Die, Effect, Imperfection, Write, check_at_least
+from mismatch.imperfections.base import Die, Effect, Imperfection, Write
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import SPREAD, check_ranges
 
 __all__ = ["WriteNoise"]
 
@@ -28,14 +29,14 @@ class WriteNoise(Imperfection, Effect):
         relative: ρ.
     """
 
-    std: float = 0.0
-    relative: float = 0.0
+    std: Annotated[float, SPREAD] = 0.0
+    relative: Annotated[float, SPREAD] = 0.0
 
     order: ClassVar[int] = 40
     remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_at_least(0.0, std=self.std, relative=self.relative)
+        check_ranges(self)
         if self.std == self.relative == 0.0:
             raise InputError("std", 0.0, "a number > 0, or relative > 0")
 

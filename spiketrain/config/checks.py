@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,6 +10,7 @@ from learning.optimizers import SGD
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError
+from spiketrain.config.effects import check_effects, refuse
 from spiking.network import Network
 from spiking.simulators.base import Simulator
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from spiketrain.config.experiment import Experiment
 
 __all__ = ["check", "check_data", "check_fit"]
-
-CONTROLLED = ("feedback", "kp", "ki", "readout_gain", "readout_offset")
-"""Deviations that only a closed loop can feel."""
 
 
 def check(experiment: Experiment) -> None:
@@ -33,7 +30,6 @@ def check(experiment: Experiment) -> None:
     task = experiment.build_task()
     if task.shape is not None:
         check_fit(experiment, *task.shape)
-    _check_training(experiment, task)
     network = experiment.build_network()
     experiment.network.weight_gains(network)
     experiment.network.bias_spreads(network)
@@ -42,19 +38,12 @@ def check(experiment: Experiment) -> None:
     rule = experiment.build_rule()
     rule.check(network)
     rule.check_feedback(network)
+    rule.check_connections(network, on_chip=experiment.training.plasticity == "on_chip")
     simulator = experiment.build_simulator()
     simulator.check(network)
     spec.check_machine(simulator)
-    parts: dict[str, Any] = {
-        "task": task,
-        "rule": rule,
-        "bridge.encoding": experiment.build_encoding(),
-        "training.optimizer": experiment.build_optimizer(),
-    }
-    for key, part in parts.items():
-        _check_part(key, part)
+    check_effects(experiment, task, spec, rule, simulator)
     _check_together(experiment, rule, simulator)
-    _check_mismatch(spec, rule, simulator)
     _check_plasticity(experiment, spec, rule, simulator)
     arm = experiment.build_arm()
     arm.check(rule, spec)
@@ -95,23 +84,9 @@ def _check_device(name: str) -> None:
         raise InputError("simulator.device", name, "cpu, or a device that PyTorch can use", fix) from None
 
 
-def _check_training(experiment: Experiment, task: Any) -> None:
-    training = experiment.training
-    if training.hidden_scale != 1.0 and experiment.build_network().depth == 1:
-        _refuse("training.hidden_scale", training.hidden_scale, 1.0, "there is no hidden layer")
-    if training.validation and task.own_validation:
-        reason = f"the task {experiment.task.name} has a validation set of its own"
-        _refuse("training.validation", training.validation, 0.0, reason)
-    guard = training.guard
-    if guard is not None and guard.residual is None and guard.fall is None:
-        fix = "Set residual or fall, or leave the guard out."
-        raise InputError("training.guard", guard.model_dump(), "a guard that does something", fix)
-    if guard is not None and guard.fall is None and guard.back_off != 0.5:
-        _refuse("training.guard.back_off", guard.back_off, 0.5, "without fall no chip is set back")
-
-
 def _check_together(experiment: Experiment, rule: LearningRule, simulator: Simulator) -> None:
     """Refuse what would fail at the first batch: an input or an update that the next part cannot take."""
+    clock = experiment.clock
     encoding, optimizer = experiment.build_encoding(), experiment.build_optimizer()
     if encoding.kind not in simulator.encodings:
         given = experiment.bridge.encoding.name
@@ -119,6 +94,8 @@ def _check_together(experiment: Experiment, rule: LearningRule, simulator: Simul
             f"one that gives {' or '.join(sorted(simulator.encodings))}, for the simulator {simulator.name}"
         )
         raise InputError("bridge.encoding.name", given, allowed)
+    encoding.check(clock.dt_ms, clock.max_rate_hz)
+    simulator.check_input(experiment.build_network(), encoding.largest_current)
     if optimizer.needs_outer and not rule.gives_outer:
         allowed = f"sgd or adam: the rule {rule.name} gives its changes as a whole"
         raise InputError("training.optimizer.name", optimizer.name, allowed)
@@ -145,44 +122,6 @@ def _check_memory(experiment: Experiment) -> None:
         )
 
 
-def _check_part(key: str, part: Any) -> None:
-    """Ask a part which of its options do nothing; only those that were changed are refused.
-
-    A part may have a method ``without_effect()`` that yields pairs of a field (dotted where it is
-    nested) and the reason why it has no effect.
-    """
-    hook = getattr(part, "without_effect", None)
-    for name, reason in hook() if hook else ():
-        given, default = _value_and_default(part, name.split("."))
-        if given != default:
-            _refuse(f"{key}.{name}", given, default, reason)
-
-
-def _value_and_default(part: Any, steps: list[str]) -> tuple[Any, Any]:
-    for step in steps[:-1]:
-        part = getattr(part, step)
-    field = next(f for f in dataclasses.fields(part) if f.name == steps[-1])
-    factory = field.default_factory
-    default = field.default if factory is dataclasses.MISSING else factory()
-    return getattr(part, field.name), default
-
-
-def _check_mismatch(spec: MismatchSpec, rule: LearningRule, simulator: Simulator) -> None:
-    for name in sorted(simulator.ignores & set(spec.deviations)):
-        fix = "Remove the key, or take another simulator."
-        raise InputError(
-            f"mismatch.{name}", spec.deviations[name], f"nothing: {simulator.name} ignores it", fix
-        )
-    if not rule.uses_shadow and spec.shadow != "own":
-        _refuse("mismatch.shadow", spec.shadow, "own", "the rule does not use shadow membranes")
-    if spec.shadow_share != 1.0 and not (rule.uses_shadow and spec.shadow == "own"):
-        _refuse("mismatch.shadow_share", spec.shadow_share, 1.0, "no shadow deviates")
-    for name in CONTROLLED:
-        if name in spec.deviations and not rule.uses_feedback:
-            given = spec.deviations[name]
-            raise InputError(f"mismatch.{name}", given, "nothing: the rule closes no loop", "Remove the key.")
-
-
 def _check_plasticity(
     experiment: Experiment, spec: MismatchSpec, rule: LearningRule, simulator: Simulator
 ) -> None:
@@ -198,15 +137,9 @@ def _check_plasticity(
         given = {"name": training.optimizer.name, **training.optimizer.options}
         raise InputError("training.optimizer", given, "sgd without options: the chips make the steps")
     if training.guard is not None:
-        _refuse("training.guard", training.guard.model_dump(), None, "the chips make the steps")
+        refuse("training.guard", training.guard.model_dump(), None, "the chips make the steps")
     if training.average:
-        _refuse("training.average", training.average, 0.0, "the weights are read once for many batches")
+        refuse("training.average", training.average, 0.0, "the weights are read once for many batches")
     if spec.imperfections:
         name = next(iter(spec.imperfections))
         raise InputError(f"mismatch.{name}", "an imperfection", "training.plasticity: host beside it")
-
-
-def _refuse(key: str, given: Any, default: Any, reason: str) -> None:
-    raise InputError(
-        key, given, f"{default!r} (the default): {reason}", "An option without effect is refused."
-    )

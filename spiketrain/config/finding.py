@@ -25,8 +25,11 @@ def find_config(name: str) -> Path:
         InputError: there is neither.
     """
     path = Path(name)
-    if path.is_file() or (path.is_dir() and not _matches(name)):
-        return path
+    try:
+        if path.is_file() or (path.is_dir() and not _matches(name)):
+            return path
+    except (OSError, ValueError) as error:  # too long for a name, or no name at all
+        raise InputError("--config", name, "the path of a YAML file", str(error.args[-1])) from None
     matches = _matches(name)
     if len(matches) == 1:
         return next(iter(matches.values()))

@@ -14,7 +14,7 @@ from torch import Tensor
 from rate_bridge.errors import InputError
 from spiketrain.config import building
 from spiketrain.config.problems import ALTERNATIVE, unknown
-from spiketrain.config.sections import Count, Positive, Section, Spread, whole_steps
+from spiketrain.config.sections import Duration, Section, Size, Spread, whole_steps
 from spiking.feedback import FeedbackPath
 from spiking.network import Clock, Network, bidirectional, chain
 from spiking.neurons.base import Neuron
@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # a config without a file needs no HDF5
     from spiking.nir import NIRFile, Stored
 
 __all__ = ["NetworkFilePart", "NetworkPart", "NetworkSection", "anchored", "prepared"]
+
+MOST_LAYERS = 100
+"""Deeper networks are beyond what rates of a presentation carry."""
 
 COPY = "network.nir"
 """The copy of a network's file in the folder of a run."""
@@ -45,12 +48,12 @@ class NetworkPart(Section):
             every layer.
     """
 
-    layers: Annotated[tuple[Count, ...], Field(min_length=2)]
+    layers: Annotated[tuple[Size, ...], Field(min_length=2, max_length=MOST_LAYERS)]
     neuron: dict[str, Any]
     output_neuron: dict[str, Any] | None = None
     bidirectional: bool = False
     feedback: str | dict[str, Any] = "direct"
-    delay_ms: Positive | tuple[Positive, ...] | None = None
+    delay_ms: Duration | tuple[Duration, ...] | None = None
     weight_gain: Spread | tuple[Spread, ...] = 1.0
     bias_spread: Spread | tuple[Spread, ...] = 0.0
 

@@ -153,6 +153,8 @@ def with_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
     for override in overrides:
         path, equals, text = override.partition("=")
         steps = path.strip().split(".")
+        if len(steps) > MAX_DEPTH:
+            raise InputError("--set", override, f"a key of at most {MAX_DEPTH} parts")
         if not equals or not all(steps):
             raise InputError("--set", override, "section.key=value, such as training.epochs=3")
         data = assign(data, steps, parse(text, f"--set {path.strip()}"))

@@ -7,7 +7,9 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
 
+from rate_bridge import ranges
 from rate_bridge.plugins import available
+from rate_bridge.ranges import Range
 from spiketrain.config import building
 from spiketrain.config.experiment import Experiment
 
@@ -42,15 +44,35 @@ def _part(group: str, name: str, place: str) -> dict[str, Any]:
     cls = building.find(group, name, place)
     if group == "simulators":
         arguments = building.signature(cls, frozenset({"device", "dtype"}))
-        return {"properties": {key: _key(hint) for key, (hint, _) in arguments.items()}}
-    hints = get_type_hints(cls)
-    keys = {building.key_of(f): _key(hints[f.name]) for f in dataclasses.fields(cls) if f.init}
+        limits = ranges.of(cls.__init__)
+        return {"properties": {key: _key(hint, limits.get(key)) for key, (hint, _) in arguments.items()}}
+    hints, limits = get_type_hints(cls), ranges.of(cls)
+    keys = {
+        building.key_of(f): _key(hints[f.name], limits.get(f.name)) for f in dataclasses.fields(cls) if f.init
+    }
     return {"description": (cls.__doc__ or "").partition("\n")[0], "properties": keys}
 
 
-def _key(hint: Any) -> dict[str, Any]:
-    """Return the schema of one key; a part that is chosen by name gives its names."""
+def _key(hint: Any, limits: Range | None) -> dict[str, Any]:
+    """Return the schema of one key; a part that is chosen by name gives its names.
+
+    Args:
+        hint: its type.
+        limits: of its number, or of every number in it.
+    """
     group = next((kind.plugin_group for kind in building.kinds(hint) if hasattr(kind, "plugin_group")), None)
     if group is not None:
         return {"enum": available(group), "x-parts": {n: _part(group, n, n) for n in available(group)}}
-    return TypeAdapter(hint).json_schema()
+    return _limited(TypeAdapter(hint).json_schema(), limits)
+
+
+def _limited(schema: dict[str, Any], limits: Range | None) -> dict[str, Any]:
+    """Return `schema` with `limits` wherever it says a number."""
+    if limits is None:
+        return schema
+    inner = {k: _limited(v, limits) for k, v in schema.items() if isinstance(v, dict)}
+    lists = {
+        k: [_limited(each, limits) for each in v] for k, v in schema.items() if k in ("anyOf", "prefixItems")
+    }
+    own = limits.schema if schema.get("type") in ("number", "integer") else {}
+    return {**schema, **inner, **lists, **own}

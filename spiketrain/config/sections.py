@@ -2,37 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from mismatch import presets
+from rate_bridge import ranges
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import Range
 
 __all__ = [
     "AnalysisPart",
+    "Angle",
+    "Batches",
     "BridgePart",
     "Count",
+    "Duration",
+    "Gain",
     "GuardPart",
     "LimitsPart",
     "MismatchPart",
+    "Number",
     "Part",
-    "Positive",
     "RulePart",
     "Section",
     "SimulatorPart",
+    "Size",
     "Spread",
     "TaskPart",
     "TrainingPart",
     "whole_steps",
 ]
 
-Positive = Annotated[float, Field(gt=0)]
-Spread = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Rate = Annotated[float, Field(ge=0, le=10)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+@final
+class Within:
+    """Makes a range a check of a section's key, in pydantic's terms."""
+
+    def __init__(self, limits: Range) -> None:
+        self.limits = limits
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._checked, handler(kind))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Any:
+        return {**handler(schema), **self.limits.schema}
+
+    def _checked(self, value: float) -> float:
+        if not self.limits.holds(value):
+            raise PydanticCustomError("range", "{allowed}", {"allowed": self.limits.allowed})
+        return value
+
+
+Count = Annotated[int, Within(ranges.COUNT)]
+Epochs = Annotated[int, Within(ranges.EPOCHS)]
+Size = Annotated[int, Within(ranges.SIZE)]
+Seed = Annotated[int, Within(ranges.SEED)]
+ChipNumber = Annotated[int, Within(ranges.CHIP)]
+Step = Annotated[float, Within(ranges.DT_MS)]
+Duration = Annotated[float, Within(ranges.TIME_MS)]
+Filter = Annotated[float, Within(ranges.TIME_OR_0_MS)]
+Frequency = Annotated[float, Within(ranges.RATE_HZ)]
+Rate = Annotated[float, Within(ranges.TARGET)]
+Gain = Annotated[float, Within(ranges.GAIN)]
+Factor = Annotated[float, Within(ranges.FACTOR)]
+Spread = Annotated[float, Within(ranges.SPREAD)]
+Fraction = Annotated[float, Within(ranges.FRACTION_BELOW_1)]
+Share = Annotated[float, Within(ranges.SHARE)]
+Growth = Annotated[float, Within(ranges.GROWTH)]
+Batches = Annotated[int, Within(ranges.BATCHES)]
+Angle = Annotated[float, Within(ranges.DEGREES)]
+Number = Annotated[float, Within(ranges.NUMBER)]
+Gigabytes = Annotated[float, Within(ranges.GIGABYTES)]
+
+MOST_STEPS = 1_000_000
+"""More than any presentation takes; what needs more has mistaken the unit."""
 
 RUN = 64
 """Most batches that chips which learn by themselves are shown in one go: it bounds the memory."""
@@ -96,9 +142,9 @@ class MismatchPart(Section):
     preset: str | None = None
     chips: Count = 1
     seed: Seed = 1
-    first_chip: Annotated[int, Field(ge=0)] = 0
+    first_chip: ChipNumber = 0
     shadow: Literal["own", "shared"] = "own"
-    shadow_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    shadow_share: Share = 1.0
 
     @property
     def entries(self) -> dict[str, Any]:
@@ -120,8 +166,8 @@ class BridgePart(Section):
     """
 
     encoding: Part = Part(name="phase")
-    max_rate_hz: Positive = 100.0
-    readout_tau_ms: Spread = 40.0
+    max_rate_hz: Frequency = 100.0
+    readout_tau_ms: Filter = 40.0
     window: Literal["rectangular", "hann"] = "rectangular"
     target_rates: tuple[Rate, Rate] = (0.1, 0.8)
 
@@ -139,11 +185,11 @@ class SimulatorPart(Part):
         device: where it computes.
     """
 
-    dt_ms: Positive = 1.0
-    presentation_ms: Positive = 150.0
-    window_ms: Positive = 75.0
-    test_presentation_ms: Positive = Field(default_factory=lambda data: data["presentation_ms"])
-    test_window_ms: Positive = Field(default_factory=lambda data: data["window_ms"])
+    dt_ms: Step = 1.0
+    presentation_ms: Duration = 150.0
+    window_ms: Duration = 75.0
+    test_presentation_ms: Duration = Field(default_factory=lambda data: data["presentation_ms"])
+    test_window_ms: Duration = Field(default_factory=lambda data: data["window_ms"])
     dtype: Literal["float64", "float32"] = "float64"
     device: str = "cpu"
 
@@ -175,9 +221,9 @@ class GuardPart(Section):
         batches: memory of the running error, and how often weights are kept to go back to.
     """
 
-    residual: Positive | None = None
-    fall: Annotated[float, Field(gt=1)] | None = 1.2
-    back_off: Annotated[float, Field(gt=0, le=1)] = 0.5
+    residual: Gain | None = None
+    fall: Growth | None = 1.2
+    back_off: Share = 0.5
     batches: Count = 20
 
 
@@ -200,11 +246,11 @@ class TrainingPart(Section):
         guard: what keeps chips from falling, or null for nothing.
     """
 
-    epochs: Count
+    epochs: Epochs
     batch: Count
-    learning_rate: Positive
-    decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    hidden_scale: Spread = 1.0
+    learning_rate: Gain
+    decay: Share = 1.0
+    hidden_scale: Factor = 1.0
     average: Fraction = 0.0
     optimizer: Part = Part(name="sgd")
     seed: Seed = 0
@@ -237,12 +283,15 @@ class LimitsPart(Section):
         memory_gb: a run that is estimated to need more is refused.
     """
 
-    memory_gb: Positive = 8.0
+    memory_gb: Gigabytes = 8.0
 
 
 def whole_steps(key: str, time_ms: float, dt_ms: float) -> int:
     """Return `time_ms` in steps of `dt_ms`; `InputError` naming `key` where it is no multiple."""
     count = round(time_ms / dt_ms)
+    if count > MOST_STEPS:
+        given = f"{time_ms:g}, which is {count:g} steps of {dt_ms:g} ms"
+        raise InputError(key, given, f"at most {MOST_STEPS} steps", "A longer simulator.dt_ms makes fewer.")
     if count < 1 or abs(count * dt_ms - time_ms) > 1e-9 * time_ms:
         raise InputError(key, time_ms, f"a multiple of simulator.dt_ms ({dt_ms:g} ms), one step or more")
     return count

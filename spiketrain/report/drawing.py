@@ -10,12 +10,24 @@ from typing import final
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from spiketrain.record.files import write_bytes, write_text
 from spiketrain.record.tables import table_text
 from spiketrain.report.style import THEMED
 
 __all__ = ["Drawing", "Omitted"]
+
+
+def _literal(figure: Figure) -> None:
+    """Take all texts of a figure as they are, dollar signs too, but for the powers at logarithmic axes."""
+    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis) if axis.get_scale() == "log"]
+    powers = {
+        id(text) for axis in axes for which in ("major", "minor") for text in axis.get_ticklabels(which=which)
+    }
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and id(text) not in powers:
+            text.set_parse_math(False)
 
 
 @final
@@ -52,6 +64,9 @@ class Drawing:
     caption: str
     figure: Figure
     data: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        _literal(self.figure)
 
     def svg(self) -> str:
         """Return the figure as a file's content; the same figure always gives the same text."""

@@ -32,6 +32,9 @@ OUTPUTS = ("figures", "tables", "failed", "chosen")
 
 CHECKPOINTS = ("checkpoint.safetensors", "checkpoint.json")
 
+DRAWN = ("x", "panels")
+"""Keys of the section ``identify`` that say how what was found is drawn."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -154,6 +157,7 @@ class StudyFolder:
             content = sorted(p.name for p in root.iterdir() if p.name != LOCK and not is_leftover(p.name))
             if STORED in content:
                 _refuse_other(root, study, resume=resume)
+                write_yaml(root / "study.yaml", study.resolved())  # its analysis may be a new one
             elif content:
                 raise InputError("output", str(root), "a new or empty folder", f"It holds {content[0]!r}.")
             else:
@@ -202,11 +206,25 @@ def _refuse_other(root: Path, study: Study, *, resume: bool) -> None:
         raise InputError("output", str(root), "a new or empty folder", fix)
     stored = read_stored(root)
     given = plain(study.resolved())
-    if stored != given:
-        differing = [k for k in given if not isinstance(stored, dict) or stored.get(k) != given[k]]
+    if _computed(stored) != _computed(given):
+        known = _computed(stored)
+        differing = [
+            k for k, v in _computed(given).items() if not isinstance(known, dict) or known.get(k) != v
+        ]
         key = differing[0] if differing else "study.yaml"
         allowed = "the study that this folder was made for"
         raise InputError(key, given.get(key), allowed, "A study keeps its config: choose another --output.")
+
+
+def _computed(study: Any) -> Any:
+    """Return what a study says about its cells; what the report makes of them may change at any time."""
+    if not isinstance(study, dict):
+        return study
+    kept = {k: v for k, v in study.items() if k != "analysis"}
+    inner = kept.get("identify")
+    if isinstance(inner, dict):
+        kept["identify"] = {k: v for k, v in inner.items() if k not in DRAWN}
+    return kept
 
 
 def disk_full(error: BaseException | None) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import ConfigDict, Field
 
-from spiketrain.config.sections import Count, Positive, Section, Seed
+from spiketrain.config.sections import Angle, Batches, Count, Gain, Number, Section, Seed, Spread
 
 __all__ = [
     "AnalysisPart",
@@ -116,7 +116,7 @@ class ComparePart(Section):
     forms: Annotated[dict[str, Form], Field(min_length=1)]
     tasks: dict[str, dict[str, Any]] = Field(default={})
     rules: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
-    sigma: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+    sigma: Annotated[tuple[Spread, ...], Field(min_length=1)]
     chips: Count = 10
     distribution: str = "normal"
 
@@ -136,12 +136,12 @@ class IdentifyPart(Section):
         panels: column that gets a panel for each of its levels; of two columns, the first makes the rows.
     """
 
-    batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 5, 10, 20, 50)
+    batches: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 5, 10, 20, 50)
     samples: Count = 64
-    step: Positive = 0.2
+    step: Gain = 0.2
     repeats: Count = 4
-    epochs: Annotated[int, Field(ge=0)] = 0
-    tolerance_degrees: Positive = 5.0
+    epochs: Batches = 0
+    tolerance_degrees: Angle = 5.0
     x: str | None = None
     panels: str | tuple[str, str] | None = None
 
@@ -156,8 +156,8 @@ class SearchRange(Section):
         choices: the values, where it is no range.
     """
 
-    low: float | None = None
-    high: float | None = None
+    low: Number | None = None
+    high: Number | None = None
     log: bool = False
     choices: tuple[str | int | float | bool, ...] | None = None
 

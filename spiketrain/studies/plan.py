@@ -14,7 +14,7 @@ from rate_bridge.texts import check_text
 from spiketrain.config.reading import assign
 from spiketrain.studies.compare import expanded
 from spiketrain.studies.naming import Names
-from spiketrain.studies.parts import Entry, GridAxis
+from spiketrain.studies.parts import AnalysisPart, Entry, GridAxis
 from spiketrain.studies.study import Study
 
 __all__ = ["Cell", "Plan"]
@@ -87,6 +87,8 @@ class Plan:
         self.errors: dict[str, InputError] = {}
         self._numbers = dict[str, int]()
         self._twins = list[tuple[int, str]]()
+        if study.analysis is not None:
+            _check_analysis(study.analysis, self.columns)
         self._name_all()
 
     def _name_all(self) -> None:
@@ -178,6 +180,7 @@ def _columns(axes: Sequence[Sequence[Level]]) -> set[str]:
     """Return the names of what varies, having checked that each stands for one thing."""
     known = set[str]()
     for axis in axes:
+        _check_levels(axis)
         names = {name for level in axis for name in level.columns}
         for name in sorted(names & RESERVED):
             allowed = f"another name: the tables have a column {name} of their own"
@@ -186,6 +189,29 @@ def _columns(axes: Sequence[Sequence[Level]]) -> set[str]:
             raise InputError("study", f"two axes with a column {name}", "a column of its own for every axis")
         known |= names
     return known
+
+
+def _check_levels(axis: Sequence[Level]) -> None:
+    """Raise `InputError` where two levels of an axis say the same in the table: they would be one there."""
+    seen = dict[tuple[tuple[str, str], ...], Level]()
+    for level in axis:
+        said = tuple(sorted((name, str(value)) for name, value in level.columns.items()))
+        other = seen.setdefault(said, level)
+        if other is not level and (other.changes, other.base) != (level.changes, level.base):
+            given = ", ".join(f"{name}: {value}" for name, value in said)
+            raise InputError("study", f"two entries called {given}", "a label of its own for every entry")
+
+
+def _check_analysis(part: AnalysisPart, columns: Sequence[str]) -> None:
+    """Raise `InputError` where an analysis names columns that do not vary, or an outcome that does."""
+    panels = (part.panels,) if isinstance(part.panels, str) else part.panels or ()
+    for key, name in (("x", part.x), ("compare", part.compare), *(("panels", name) for name in panels)):
+        if name not in columns:
+            allowed = f"what the study varies: {', '.join(columns) or 'nothing'}"
+            raise InputError(f"analysis.{key}", name, allowed, nearest(name, columns))
+    if part.outcome in (*columns, "cell", "chip", "diverged"):
+        allowed = "what comes out of a cell, such as test_accuracy or best_accuracy"
+        raise InputError("analysis.outcome", part.outcome, allowed)
 
 
 def _entry(axis: str, entry: Entry) -> Level:

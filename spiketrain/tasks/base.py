@@ -38,6 +38,9 @@ class TaskData:
         classes: number of outputs.
         kind: whether the y are labels or wanted outputs.
         sha256: checksum of what was read from files, or None where nothing was.
+
+    Raises:
+        InputError: shapes that do not fit, or labels that are none.
     """
 
     x_train: Tensor
@@ -49,6 +52,12 @@ class TaskData:
     classes: int
     kind: Literal["classification", "regression"] = "classification"
     sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test", "val"):
+            x, y = getattr(self, f"x_{name}"), getattr(self, f"y_{name}")
+            _check_inputs(f"x_{name}", x, self.x_train)
+            _check_answers(f"y_{name}", y, len(x), self)
 
     @classmethod
     def of_arrays(
@@ -162,6 +171,34 @@ class Task(ABC):
         Raises:
             InputError: a file is missing or wrong.
         """
+
+
+def _check_inputs(name: str, x: Tensor, first: Tensor) -> None:
+    """Refuse anything but a row per sample: images are laid out first, and a time series is no row."""
+    wanted = (
+        "(samples, inputs)" if x is first or first.ndim != 2 else f"(samples, {first.shape[1]}), as x_train"
+    )
+    if x.ndim != 2 or x.shape[1] < 1 or x.shape[1:] != first.shape[1:]:
+        fix = "Further axes are laid out by reshape(len(x), -1), where they are space."
+        raise InputError(name, tuple(x.shape), wanted, fix)
+    if not x.is_floating_point():
+        raise InputError(name, str(x.dtype), "numbers in floating point")
+
+
+def _check_answers(name: str, y: Tensor, samples: int, data: TaskData) -> None:
+    """Refuse labels or wanted outputs that are not one for every sample."""
+    if data.kind == "regression":
+        if y.shape != (samples, data.classes) or not y.is_floating_point():
+            given = f"{tuple(y.shape)} of {y.dtype}"
+            raise InputError(name, given, f"wanted outputs ({samples}, {data.classes}), in floating point")
+        return
+    if y.shape != (samples,) or y.is_floating_point():
+        raise InputError(
+            name, f"{tuple(y.shape)} of {y.dtype}", f"whole labels, one per sample, ({samples},)"
+        )
+    if samples and not 0 <= int(y.min()) <= int(y.max()) < data.classes:
+        given = f"labels from {int(y.min())} to {int(y.max())}"
+        raise InputError(name, given, f"labels from 0 to {data.classes - 1}")
 
 
 def stratified_split(

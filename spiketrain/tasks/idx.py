@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, final
+from typing import Annotated, BinaryIO, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rate_bridge.arrays import DEFLATE, MAX_FILE_BYTES, UNREADABLE, Header
 from rate_bridge.errors import InputError
 from rate_bridge.files import checksum, open_regular
+from rate_bridge.ranges import SAMPLES, check_ranges
 from spiketrain.tasks.base import Task, TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford, locate, taken
 
@@ -52,14 +53,11 @@ class IdxFiles(Task):
     train_labels: str = "train-labels-idx1-ubyte"
     test_images: str = "t10k-images-idx3-ubyte"
     test_labels: str = "t10k-labels-idx1-ubyte"
-    train_samples: int | None = None
-    test_samples: int | None = None
+    train_samples: Annotated[int, SAMPLES] | None = None
+    test_samples: Annotated[int, SAMPLES] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("train_samples", "test_samples"):
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise InputError(name, count, "a number of 1 or more, or null for all")
+        check_ranges(self)
 
     def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         read: dict[str, NDArray[np.uint8]] = {}

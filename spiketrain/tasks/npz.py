@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rate_bridge.arrays import Archive, Header
 from rate_bridge.errors import InputError
 from rate_bridge.files import checksum
+from rate_bridge.ranges import INNER, SEED, check_ranges
 from rate_bridge.seeds import SeedTree
 from spiketrain.tasks.base import Task, TaskData, stratified_split
 from spiketrain.tasks.files import MEMORY_BYTES, afford, locate
@@ -44,15 +45,12 @@ class NpzFile(Task):
 
     file: str
     scaling: Literal["none", "minmax"] = "none"
-    test_fraction: float = TEST_FRACTION
-    split_seed: int = 0
+    test_fraction: Annotated[float, INNER] = TEST_FRACTION
+    split_seed: Annotated[int, SEED] = 0
     flatten: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.test_fraction < 1:
-            raise InputError("test_fraction", self.test_fraction, "a fraction between 0 and 1")
-        if self.split_seed < 0:
-            raise InputError("split_seed", self.split_seed, "a number of 0 or more")
+        check_ranges(self)
 
     def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         path = locate(self.file, data_dir, "task.file")

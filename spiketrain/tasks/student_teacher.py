@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rate_bridge.arrays import Header
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import SAMPLES, SEED, TEACHER, check_ranges
 from rate_bridge.seeds import SeedTree
 from spiketrain.tasks.base import Task, TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford
@@ -43,21 +44,17 @@ class StudentTeacher(Task):
         seed: of the teacher and the samples.
     """
 
-    inputs: int = 15
-    outputs: int = 5
-    hidden: tuple[int, ...] = (50, 30)
-    train_samples: int = 4000
-    test_samples: int = 1000
-    seed: int = 0
+    inputs: Annotated[int, TEACHER] = 15
+    outputs: Annotated[int, TEACHER] = 5
+    hidden: tuple[Annotated[int, TEACHER], ...] = (50, 30)
+    train_samples: Annotated[int, SAMPLES] = 4000
+    test_samples: Annotated[int, SAMPLES] = 1000
+    seed: Annotated[int, SEED] = 0
 
     def __post_init__(self) -> None:
-        for key in ("inputs", "outputs", "train_samples", "test_samples"):
-            if not 1 <= getattr(self, key) <= 1_000_000:
-                raise InputError(key, getattr(self, key), "a number from 1 to 1000000")
-        if not self.hidden or any(not 1 <= size <= 100_000 for size in self.hidden):
-            raise InputError("hidden", list(self.hidden), "one size from 1 to 100000, or more")
-        if self.seed < 0:
-            raise InputError("seed", self.seed, "0 or more")
+        check_ranges(self)
+        if not self.hidden:
+            raise InputError("hidden", [], "one size or more")
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError
+from rate_bridge.ranges import SAMPLES, check_ranges
 from spiketrain.tasks.base import Task, TaskData
 from spiketrain.tasks.files import MEMORY_BYTES
 
@@ -42,16 +42,14 @@ class YinYang(Task):
         test_samples: size of the test set.
     """
 
-    train_samples: int = 5000
-    validation_samples: int = 1000
-    test_samples: int = 1000
+    train_samples: Annotated[int, SAMPLES] = 5000
+    validation_samples: Annotated[int, SAMPLES] = 1000
+    test_samples: Annotated[int, SAMPLES] = 1000
 
     own_validation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name in ("train_samples", "validation_samples", "test_samples"):
-            if not 1 <= getattr(self, name) <= 1_000_000:
-                raise InputError(name, getattr(self, name), "a number from 1 to 1000000")
+        check_ranges(self)
 
     @property
     def shape(self) -> tuple[int, int]:

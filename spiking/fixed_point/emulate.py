@@ -1,10 +1,13 @@
 r"""The bit-accurate step, vectorised over chips and samples: a third way to run what Loihi runs.
 
-One step of a layer, in whole numbers (:math:`\lfloor\cdot\rceil` rounds towards zero):
+One step of a layer, in whole numbers (:math:`\lfloor\cdot\rceil` rounds towards zero; a is the input sum,
+b the bias and injected currents, r the steps that the membrane is still held, f the feedback current):
 
 .. math::
-One step of a layer, in whole numbers (:math:`\lfloor\cdot\rceil` rounds towards zero; a is the input sum):
-    s = v > 64\,v_{th}, \qquad v \leftarrow 0 \text{ where } s \\
+    v \leftarrow \operatorname{sat}_{24}(\lfloor v\,(4096 - d_v)/4096 \rceil + u + b + f), \qquad
+    v \leftarrow 0 \text{ where } r > 0 \\
+    s = v > 64\,v_{th}, \qquad v \leftarrow 0 \text{ where } s, \qquad
+    r \leftarrow r_{ref} \text{ where } s, \text{ else } \max(r - 1, 0) \\
     u \leftarrow \operatorname{wrap}_{24}(\lfloor u\,(4096 - d_u - 1)/4096 \rceil + 64\,a), \qquad
     a = \operatorname{shift}\Big(\textstyle\sum_j w_j s_j\Big)
 

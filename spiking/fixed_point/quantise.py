@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.filters import decay
+from rate_bridge.filters import decay, steps
 from spiking.fixed_point.arithmetic import LIMIT, UNITY
 from spiking.fixed_point.program import (
     INTEGRAL_BITS,
@@ -22,11 +24,11 @@ from spiking.fixed_point.registers import bias_register, decay_register, weight_
 from spiking.fixed_point.report import Rounding, compare
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.neurons.base import Values
+from spiking.neurons.base import Neuron, Values
 from spiking.presentation import CurrentDrive, SpikeDrive
 from spiking.simulators.blocks import Block
 
-__all__ = ["MODELS", "check_network", "quantise"]
+__all__ = ["MODELS", "check_input", "check_network", "check_neurons", "quantise"]
 
 MODELS = frozenset({"lif", "rate"})
 """Neuron models that can be written in Loihi's integers."""
@@ -38,7 +40,7 @@ SHRINK = 0.95
 
 
 def check_network(network: Network) -> None:
-    """Raise `UnsupportedError` where `network` has neurons that cannot be written in integers."""
+    """Raise `UnsupportedError` where `network` has neurons or delays that cannot be written in integers."""
     models = [layer.neuron.model for layer in network.layers]
     for model in models:
         if model not in MODELS:
@@ -46,14 +48,65 @@ def check_network(network: Network) -> None:
     if len(set(models)) > 1:
         allowed = "one model for all layers: a message is a spike or the change of an activity"
         raise UnsupportedError("network.neuron.model", ", ".join(models), allowed)
+    longest = max(connection.delay_steps for connection in network.connections)
+    waits = RANGES["delay_steps"]
+    if longest - 1 > waits.high:
+        given = f"{longest * network.dt_ms:g} ms, {longest} steps"
+        allowed = f"at most {waits.high + 1} steps; Loihi: {waits.meaning}"
+        raise UnsupportedError("network.delay_ms", given, allowed, "Or a longer simulator.dt_ms.")
+    for layer in network.layers:
+        _check_held(layer.neuron, _as_tensors(layer.neuron.nominal), network.dt_ms, "network.neuron")
+
+
+def check_neurons(network: Network, layers: Sequence[Values]) -> None:
+    """Raise `UnsupportedError` where a drawn neuron does not fit the registers, whatever the weights.
+
+    Args:
+        network: the description.
+        layers: per layer, parameter field to the values of the chips' neurons or shadows, ``(chips, n)``.
+    """
+    for layer, values in zip(network.layers, layers, strict=True):
+        _check_held(layer.neuron, values, network.dt_ms, "mismatch")
+
+
+def check_input(network: Network, largest: float) -> None:
+    """Raise `UnsupportedError` where input currents do not fit a message of rate networks.
+
+    Args:
+        network: the description.
+        largest: the largest absolute value.
+    """
+    if largest > 1 and not network.layers[0].neuron.emits_spikes:
+        fix = "Weaker currents, and first weights that make up for it."
+        raise UnsupportedError(
+            "bridge.encoding", largest, "values from -1 to 1: they travel in messages", fix
+        )
+
+
+def _as_tensors(values: Mapping[str, float]) -> Values:
+    return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+
+
+def _check_held(neuron: Neuron, values: Values, dt_ms: float, section: str) -> None:
+    """Refuse refractory times of more steps than their register holds."""
+    held = RANGES["refractory_steps"]
+    for parameter in neuron.parameters:
+        if not parameter.stepped:
+            continue
+        longest = float(steps(values[parameter.field].double().max(), dt_ms))
+        if longest > held.high:
+            name = parameter.field if section == "network.neuron" else parameter.name
+            given = f"{longest * dt_ms:g} ms, {longest:.0f} steps"
+            allowed = f"at most {held.high} steps; Loihi: {held.meaning}"
+            raise UnsupportedError(f"{section}.{name}", given, allowed, "Or a longer simulator.dt_ms.")
 
 
 def quantise(network: Network, hardware: Hardware, block: Block, message_threshold: float = 0.0) -> Program:
     """Return `hardware` and what `block` starts from and is shown, in integers.
 
-    Every layer of every chip of spiking neurons has the largest scale at which its threshold and its
-    biases fit, and at which neither its accumulator nor its synaptic current can overflow even if all
-    inputs spiked in every step. Rate neurons: see `rate_registers`.
+    Every layer of every chip of spiking neurons has the largest scale at which its thresholds (and those of
+    its shadows) and its biases fit, and at which neither its accumulator nor its synaptic current can
+    overflow even if all inputs spiked in every step. Rate neurons: see `rate_registers`.
 
     Args:
         network: the description.
@@ -161,7 +214,7 @@ class _Quantiser:
         scale = self._scale_bound(values, gain)
         for _ in range(200):
             written = {i: weight_register(weight * scale) for i, weight in per_unit.items()}
-            fits = self._fits(written, loss)
+            fits = self._fits(written, loss) & self._shadow_fits(index, scale)
             if bool(fits.all()):
                 break
             scale = torch.where(fits.view(-1, 1, 1), scale, scale * SHRINK)
@@ -185,6 +238,14 @@ class _Quantiser:
             RANGES["vth"].high * 64.0 / height, mantissa * 2.0**exponent / bias.clamp(min=1e-300)
         )
         return bound.view(-1, 1, 1)
+
+    def _shadow_fits(self, index: int, scale: Tensor) -> Tensor:
+        """Say for each chip whether its shadows' thresholds fit at their neurons' scale."""
+        if not self.block.shadow:
+            return torch.ones(self.hardware.chips, dtype=torch.bool)
+        own = self.hardware.shadows[index]
+        height = (own["threshold"] - own["reset"]).amax(1)
+        return torch.round(height * scale.flatten() / 64) <= RANGES["vth"].high
 
     def _fits(self, written: dict[int, tuple[Tensor, Tensor]], loss: Tensor) -> Tensor:
         """Say for each chip whether no input whatsoever can overflow accumulator and current."""

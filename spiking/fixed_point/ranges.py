@@ -37,6 +37,7 @@ RANGES: Mapping[str, Range] = {
     "weight": Range(-256, 255, "synaptic weight: 8 bits, even where signs are mixed"),
     "weight_exponent": Range(-8, 7, "exponent that the weights of a connection share"),
     "refractory_steps": Range(0, 63, "steps that the membrane is held"),
+    "delay_steps": Range(0, 63, "steps that a spike waits, beyond the one that every message takes: 6 bits"),
     "u": Range(-(1 << 23) + 1, 1 << 23, "synaptic current"),
     "v": Range(-(1 << 23) + 1, (1 << 23) - 1, "membrane potential"),
     "payload": Range(-(1 << 23) + 1, (1 << 23) - 1, "payload of a graded spike"),

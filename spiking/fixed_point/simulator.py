@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, final
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from rate_bridge.errors import UnsupportedError
+from rate_bridge.ranges import FACTOR, check_values, of
 from spiking.fixed_point.emulate import emulate
 from spiking.fixed_point.program import INTEGRAL_BITS, LayerScale, Program, rate
-from spiking.fixed_point.quantise import check_network, quantise
+from spiking.fixed_point.quantise import check_input, check_network, check_neurons, quantise
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.neurons.base import State
+from spiking.neurons.base import State, Values
 from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
-from spiking.sigma_delta import check_messages, check_threshold, messages
+from spiking.sigma_delta import check_messages, messages
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
 from spiking.simulators.recordings import Outcome
@@ -47,11 +48,11 @@ class LoihiSimulator(Simulator):
         self,
         device: str = "cpu",
         dtype: torch.dtype = torch.float64,
-        message_threshold: float | None = None,
+        message_threshold: Annotated[float, FACTOR] | None = None,
     ) -> None:
         if dtype != torch.float64:
             raise UnsupportedError("simulator.dtype", str(dtype), "float64, which holds the integers exactly")
-        check_threshold(message_threshold)
+        check_values(of(type(self).__init__), {"message_threshold": message_threshold}, "simulator")
         super().__init__(device, torch.int64)
         self.message_threshold = message_threshold
 
@@ -59,6 +60,12 @@ class LoihiSimulator(Simulator):
         Simulator.check(self, network)
         check_network(network)
         check_messages(network, self.message_threshold)
+
+    def check_neurons(self, network: Network, layers: Sequence[Values]) -> None:
+        check_neurons(network, layers)
+
+    def check_input(self, network: Network, largest: float) -> None:
+        check_input(network, largest)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         program = quantise(network, hardware, block, self.message_threshold or 0.0)

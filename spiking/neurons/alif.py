@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
+from rate_bridge.ranges import FACTOR, GAIN, POTENTIAL, TIME_MS, TIME_OR_0_MS
 from spiking.neurons.base import Neuron, Parameter
 from spiking.programs import Dynamics
 
@@ -28,14 +29,14 @@ class ALIF(Neuron):
         tau_a_ms: time constant of the adaptation.
     """
 
-    threshold: float = 1.0
-    reset: float = 0.0
-    tau_m_ms: float = 20.0
-    tau_a_ms: float = 100.0
-    jump: float = 0.1
-    tau_syn_ms: float = 10.0
-    refractory_ms: float = 0.0
-    bias: float = 0.0
+    threshold: Annotated[float, GAIN] = 1.0
+    reset: Annotated[float, POTENTIAL] = 0.0
+    tau_m_ms: Annotated[float, TIME_MS] = 20.0
+    tau_a_ms: Annotated[float, TIME_MS] = 100.0
+    jump: Annotated[float, FACTOR] = 0.1
+    tau_syn_ms: Annotated[float, TIME_OR_0_MS] = 10.0
+    refractory_ms: Annotated[float, TIME_OR_0_MS] = 0.0
+    bias: Annotated[float, POTENTIAL] = 0.0
 
     model: ClassVar[str] = "alif"
     parameters: ClassVar[tuple[Parameter, ...]] = (
@@ -45,7 +46,7 @@ class ALIF(Neuron):
         Parameter("tau_a_ms", "tau_a", minimum=0.0, exclusive=True),
         Parameter("jump", "jump", minimum=0.0),
         Parameter("tau_syn_ms", "tau_syn", minimum=0.0),
-        Parameter("refractory_ms", "refractory", minimum=0.0),
+        Parameter("refractory_ms", "refractory", minimum=0.0, stepped=True),
         Parameter("bias", "bias", additive=True),
     )
     dead: ClassVar[Mapping[str, float]] = {"threshold": 1e3}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError
 from rate_bridge.filters import decay, steps
+from rate_bridge.ranges import POTENTIAL, check_ranges
 from rate_bridge.transfer import Transfer
 from spiking.neurons.measured import measured_curve
 from spiking.programs import Dynamics, Program, discretise
@@ -38,6 +39,7 @@ class Parameter:
         minimum: the smallest allowed value.
         exclusive: whether `minimum` itself is refused.
         additive: whether a deviation is added (to values that may be zero) rather than multiplied.
+        stepped: whether it is a time that is rounded to whole steps.
     """
 
     field: str
@@ -45,6 +47,22 @@ class Parameter:
     minimum: float = -math.inf
     exclusive: bool = False
     additive: bool = False
+    stepped: bool = False
+
+    def deviates(self, nominal: Tensor, low: float, high: float, dt_ms: float) -> bool:
+        """Return whether factors between two bounds change any of the values a step is computed with.
+
+        Args:
+            nominal: the design's values.
+            low: the smallest factor.
+            high: the largest.
+            dt_ms: time step.
+        """
+        if self.additive:
+            return True
+        if self.stepped and low < high < math.inf:
+            return bool((steps(nominal * low, dt_ms) != steps(nominal * high, dt_ms)).any())
+        return bool((nominal != 0).any())
 
     @property
     def allowed(self) -> str:
@@ -74,8 +92,11 @@ class Neuron(ABC):
     """Parameter values, by field, with which a neuron never emits anything."""
 
     def __post_init__(self) -> None:
+        check_ranges(self, "neuron")
         for parameter in self.parameters:
             value = self.nominal[parameter.field]
+            if not POTENTIAL.holds(value):
+                raise InputError(f"neuron.{parameter.field}", value, POTENTIAL.allowed)
             low = value <= parameter.minimum if parameter.exclusive else value < parameter.minimum
             if not math.isfinite(value) or low:
                 raise InputError(f"neuron.{parameter.field}", value, parameter.allowed)
@@ -98,6 +119,13 @@ class Neuron(ABC):
     def nominal(self) -> dict[str, float]:
         """The design's values by field."""
         return {p.field: float(getattr(self, p.field)) for p in self.parameters}
+
+    def without_effect(self, dt_ms: float) -> Iterator[tuple[str, str]]:
+        """Yield fields that do nothing at this time step, and why."""
+        for parameter in self.parameters:
+            value = self.nominal[parameter.field]
+            if parameter.stepped and value > 0 and float(steps(torch.tensor(value), dt_ms)) == 0:
+                yield parameter.field, f"{value:g} ms is less than half a time step ({dt_ms:g} ms)"
 
     @property
     def text(self) -> Dynamics:

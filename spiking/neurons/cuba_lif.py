@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
 
+from rate_bridge.ranges import GAIN, POTENTIAL, TIME_MS, TIME_OR_0_MS
 from spiking.neurons.base import Neuron, Parameter, Values
 from spiking.programs import Dynamics
 
@@ -31,11 +32,11 @@ class CubaLIF(Neuron):
         tau_syn_ms: time constant of the filter; the other parameters are those of `LIF`.
     """
 
-    threshold: float = 1.0
-    reset: float = 0.0
-    tau_m_ms: float = 20.0
-    tau_syn_ms: float = 10.0
-    bias: float = 0.0
+    threshold: Annotated[float, GAIN] = 1.0
+    reset: Annotated[float, POTENTIAL] = 0.0
+    tau_m_ms: Annotated[float, TIME_MS] = 20.0
+    tau_syn_ms: Annotated[float, TIME_OR_0_MS] = 10.0
+    bias: Annotated[float, POTENTIAL] = 0.0
 
     model: ClassVar[str] = "cuba_lif"
     parameters: ClassVar[tuple[Parameter, ...]] = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import POTENTIAL
 from spiking.neurons.base import Neuron, Parameter
 from spiking.programs import Dynamics, discretise
 from spiking.programs.expressions import Place
@@ -57,8 +58,10 @@ class Equations(Neuron):
     refractory: str = ""
     emission: str = ""
     start: str = ""
-    values: dict[str, float | str] = field(default_factory=dict, hash=False, metadata={"key": "parameters"})
-    bias: float = 0.0
+    values: dict[str, Annotated[float, POTENTIAL] | str] = field(
+        default_factory=dict, hash=False, metadata={"key": "parameters"}
+    )
+    bias: Annotated[float, POTENTIAL] = 0.0
 
     model: ClassVar[str] = "equations"
 

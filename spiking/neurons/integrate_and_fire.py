@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
+from rate_bridge.ranges import GAIN, POTENTIAL, TIME_MS, TIME_OR_0_MS
 from spiking.neurons.base import Neuron, Parameter
 from spiking.programs import Dynamics
 
@@ -31,10 +32,10 @@ class IF(Neuron):
         bias: constant current; the starting value of what a rule may program.
     """
 
-    threshold: float = 1.0
-    tau_m_ms: float = 20.0
-    tau_syn_ms: float = 10.0
-    bias: float = 0.0
+    threshold: Annotated[float, GAIN] = 1.0
+    tau_m_ms: Annotated[float, TIME_MS] = 20.0
+    tau_syn_ms: Annotated[float, TIME_OR_0_MS] = 10.0
+    bias: Annotated[float, POTENTIAL] = 0.0
 
     model: ClassVar[str] = "if"
     parameters: ClassVar[tuple[Parameter, ...]] = (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from rate_bridge.errors import InputError
+from rate_bridge.ranges import GAIN, POTENTIAL, TIME_MS, TIME_OR_0_MS
 from rate_bridge.transfer import LIFTransfer, Transfer
 from spiking.neurons.base import Neuron, Parameter
 from spiking.programs import Dynamics
@@ -42,12 +43,12 @@ class LIF(Neuron):
         bias: constant current; the starting value of what a rule may program.
     """
 
-    threshold: float = 1.0
-    reset: float = 0.0
-    tau_m_ms: float = 20.0
-    tau_syn_ms: float = 10.0
-    refractory_ms: float = 0.0
-    bias: float = 0.0
+    threshold: Annotated[float, GAIN] = 1.0
+    reset: Annotated[float, POTENTIAL] = 0.0
+    tau_m_ms: Annotated[float, TIME_MS] = 20.0
+    tau_syn_ms: Annotated[float, TIME_OR_0_MS] = 10.0
+    refractory_ms: Annotated[float, TIME_OR_0_MS] = 0.0
+    bias: Annotated[float, POTENTIAL] = 0.0
 
     model: ClassVar[str] = "lif"
     parameters: ClassVar[tuple[Parameter, ...]] = (
@@ -55,7 +56,7 @@ class LIF(Neuron):
         Parameter("reset", "reset", additive=True),
         Parameter("tau_m_ms", "tau_m", minimum=0.0, exclusive=True),
         Parameter("tau_syn_ms", "tau_syn", minimum=0.0),
-        Parameter("refractory_ms", "refractory", minimum=0.0),
+        Parameter("refractory_ms", "refractory", minimum=0.0, stepped=True),
         Parameter("bias", "bias", additive=True),
     )
 

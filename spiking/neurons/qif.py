@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
+from rate_bridge.ranges import GAIN, POTENTIAL, TIME_MS, TIME_OR_0_MS
 from spiking.neurons.base import Neuron, Parameter
 from spiking.programs import Dynamics
 
@@ -35,14 +36,14 @@ class QIF(Neuron):
         bias: constant current; the starting value of what a rule may program.
     """
 
-    curvature: float = 1.0
-    rest: float = 0.0
-    critical: float = 1.0
-    peak: float = 2.0
-    reset: float = 0.0
-    tau_m_ms: float = 20.0
-    tau_syn_ms: float = 10.0
-    bias: float = 0.0
+    curvature: Annotated[float, GAIN] = 1.0
+    rest: Annotated[float, POTENTIAL] = 0.0
+    critical: Annotated[float, POTENTIAL] = 1.0
+    peak: Annotated[float, POTENTIAL] = 2.0
+    reset: Annotated[float, POTENTIAL] = 0.0
+    tau_m_ms: Annotated[float, TIME_MS] = 20.0
+    tau_syn_ms: Annotated[float, TIME_OR_0_MS] = 10.0
+    bias: Annotated[float, POTENTIAL] = 0.0
 
     model: ClassVar[str] = "qif"
     parameters: ClassVar[tuple[Parameter, ...]] = (

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
 
+from rate_bridge.ranges import GAIN, POTENTIAL, TIME_MS
 from rate_bridge.transfer import Transfer
 from spiking.neurons.activations import Activation, activation
 from spiking.neurons.base import Neuron, Parameter, Values
@@ -104,12 +105,12 @@ class Rate(Neuron):
     """
 
     activation: str = "tanh"
-    tau_ms: float = 20.0
-    gain: float = 1.0
-    offset: float = 0.0
-    saturation: float | None = None
-    shape: float = 1.0
-    bias: float = 0.0
+    tau_ms: Annotated[float, TIME_MS] = 20.0
+    gain: Annotated[float, GAIN] = 1.0
+    offset: Annotated[float, POTENTIAL] = 0.0
+    saturation: Annotated[float, GAIN] | None = None
+    shape: Annotated[float, GAIN] = 1.0
+    bias: Annotated[float, POTENTIAL] = 0.0
 
     model: ClassVar[str] = "rate"
     parameters: ClassVar[tuple[Parameter, ...]] = (

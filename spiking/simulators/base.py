@@ -11,7 +11,9 @@ import torch
 from rate_bridge.errors import UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
+from spiking.neurons.base import Values
 from spiking.presentation import Phase, Recording, Snapshot
+from spiking.shapes import check_phases
 from spiking.simulators.blocks import Block, groups, stack
 from spiking.simulators.recordings import Outcome, recording
 from spiking.simulators.snapshots import cut
@@ -56,6 +58,22 @@ class Simulator(ABC):
                 "network.feedback.name", network.feedback.origin, f"direct, in {self.name}", fix
             )
 
+    def check_neurons(self, network: Network, layers: Sequence[Values]) -> None:  # noqa: B027
+        """Raise `UnsupportedError` for drawn neurons that this machine cannot express, whatever the weights.
+
+        Args:
+            network: the description.
+            layers: per layer, parameter field to the values of neurons or shadows, ``(chips, n)``.
+        """
+
+    def check_input(self, network: Network, largest: float) -> None:  # noqa: B027
+        """Raise `UnsupportedError` for input currents that this machine cannot express.
+
+        Args:
+            network: the description.
+            largest: the largest absolute value.
+        """
+
     @final
     def check_phases(self, phases: Sequence[Phase]) -> None:
         """Raise `UnsupportedError` where this machine cannot run one of `phases`."""
@@ -92,9 +110,11 @@ class Simulator(ABC):
             starts: the initial state of every phase that does not go on from another one, by its name.
 
         Raises:
+            InputError: the phases do not fit the network, the chips or each other.
             UnsupportedError: this machine cannot run such a network or phase.
             SimulationError: the machine failed.
         """
+        check_phases(network, hardware.chips, phases)
         self.check(network)
         self.check_phases(phases)
         self.check_hardware(hardware)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spiking.network import Network
 from spiking.presentation import (
+    TRACES,
     Change,
     CurrentDrive,
     Drive,
@@ -73,7 +74,9 @@ def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, pa
         control = outcome.control[:, part] / total
         if outcome.apical:
             apical = (*(a[:, part] / total for a in outcome.apical), control)
-    traces = {k: tuple(t[:, part] for t in v) for k, v in outcome.traces.items() if k in phase.record}
+    # in the order of TRACES: that of a set hangs on the process, and files are to be the same bit for bit
+    kept = [name for name in TRACES if name in phase.record and name in outcome.traces]
+    traces = {name: tuple(trace[:, part] for trace in outcome.traces[name]) for name in kept}
     if phase.controller is None:
         traces.pop("control", None)
     inputs = input_rates(network, phase.drive, phase.window).to(outcome.sums[0])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.errors import UnsupportedError
+from rate_bridge.ranges import SHARE, TOLERANCE, check_values, of
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State
@@ -50,20 +51,17 @@ class SteadySimulator(Simulator):
     name: ClassVar[str] = "steady"
     abilities: ClassVar[frozenset[str]] = frozenset({"softmax"})
     encodings: ClassVar[frozenset[str]] = frozenset({"current"})
-    ignores: ClassVar[frozenset[str]] = frozenset({"tau"})
+    ignores: ClassVar[frozenset[str]] = frozenset({"tau", "delay"})
 
     def __init__(
         self,
         device: str = "cpu",
         dtype: torch.dtype = torch.float64,
-        relaxation: float = 1.0,
-        tolerance: float = 1e-6,
+        relaxation: Annotated[float, SHARE] = 1.0,
+        tolerance: Annotated[float, TOLERANCE] = 1e-6,
     ) -> None:
         super().__init__(device, dtype)
-        if not 0 < relaxation <= 1:
-            raise InputError("simulator.relaxation", relaxation, "a number in (0, 1]")
-        if not tolerance >= 0:
-            raise InputError("simulator.tolerance", tolerance, "a number >= 0")
+        check_values(of(type(self).__init__), {"relaxation": relaxation, "tolerance": tolerance}, "simulator")
         self.relaxation, self.tolerance = relaxation, tolerance
         self.inputs_seen = _Inputs(self.device, self.dtype)
 

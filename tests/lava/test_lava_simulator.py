@@ -68,9 +68,11 @@ def phases_of(network, batch, steps, *, currents=False):
     loop = Controller(target, kp=0.5, ki_per_ms=0.02, leak_per_ms=0.005)
     half = window(steps, steps // 2)
     return [
-        Phase("free", drive, half, shadow=True, record=TRACES),
-        Phase("controlled", drive, half, controller=loop, shadow=True, record=TRACES),
-        Phase("longer", drive, half, controller=loop, shadow=True, after="controlled", record=TRACES),
+        Phase("free", drive, half, shadow=True, record=frozenset(TRACES)),
+        Phase("controlled", drive, half, controller=loop, shadow=True, record=frozenset(TRACES)),
+        Phase(
+            "longer", drive, half, controller=loop, shadow=True, after="controlled", record=frozenset(TRACES)
+        ),
     ]
 
 

@@ -116,8 +116,9 @@ def test_sign_symmetry_is_backprop_where_all_weights_have_one_size():
 def test_backward_connections_are_refused():
     plain = chain([4, 5, 3], Rate())
     network = Network(4, plain.layers, (*plain.connections, Connection(2, 1)))
-    with pytest.raises(UnsupportedError, match="backward connections"):
-        Backprop().check(network)
+    with pytest.raises(UnsupportedError, match=r"network\.bidirectional.*backward connections"):
+        Backprop().check_connections(network, on_chip=False)
+    Backprop().check_connections(plain, on_chip=False)
 
 
 def test_without_the_output_slope_it_is_the_gradient_of_the_matching_loss():

@@ -122,6 +122,21 @@ def test_an_update_changes_something_and_is_finite(name, neuron):
 
 
 @pytest.mark.parametrize(("name", "neuron"), CASES)
+def test_a_network_with_backward_connections_is_refused_or_trained_as_a_whole(name, neuron):
+    rule, network = rule_and_network(name, neuron)
+    both = network if len(network.connections) > network.depth else bidirectional(network)
+    if not rule.trains_backward(on_chip=False):
+        with pytest.raises(UnsupportedError, match=r"network\.bidirectional"):
+            rule.check_connections(both, on_chip=False)
+        return
+    rule.check_connections(both, on_chip=False)
+    model, chips, batch = model_of(both), population(both, 1), batch_of()
+    rule.start(model)
+    update = rule.update(batch, observe(rule, model, chips, batch), model)
+    assert all(change is not None and bool((change.weight() != 0).any()) for change in update.connections)
+
+
+@pytest.mark.parametrize(("name", "neuron"), CASES)
 def test_the_same_input_gives_the_same_update(name, neuron):
     rule, model, _, batch, observation = learnt(name, neuron)
     before = [p.clone() for p in model.parameters()]

@@ -1,11 +1,14 @@
 """Distributions as configs name them and as chips draw them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from mismatch.chip import ChipPopulation
-from mismatch.distributions import Correlated, DieShift
+from mismatch.distributions import Correlated, DieShift, Normal
 from mismatch.oracle import reveal
+from mismatch.population import draw
 from mismatch.spec import MismatchSpec
 from rate_bridge.seeds import SeedTree
 from spiketrain.config import building
@@ -82,3 +85,18 @@ def test_chip_alone_and_among_others_is_the_same_chip():
     for layer in range(2):
         assert torch.equal(many.weights[layer][2], alone.weights[layer][0])
         assert torch.equal(many.neurons[layer]["threshold"][2], alone.neurons[layer]["threshold"][0])
+
+
+@pytest.mark.parametrize("parameter", ["weight", "delay"])
+def test_connections_between_the_same_layers_deviate_each_in_its_own_way(parameter):
+    plain = chain([40, 30, 20], LIF(), delay_steps=10)
+    second = plain.connections[1]
+    spec = MismatchSpec(2, 3, {parameter: Normal(cv=0.3)})
+    name = "weight" if parameter == "weight" else "delay"
+    one = draw(plain, spec).values
+    three = draw(replace(plain, connections=(*plain.connections, second, second)), spec).values
+    first, *others = (three[f"{name}.{number}"] for number in (2, 3, 4))
+    assert torch.equal(first, one[f"{name}.2"])  # chips that are known stay what they are
+    for a, b in ((first, others[0]), (first, others[1]), (others[0], others[1])):
+        correlation = torch.corrcoef(torch.stack([a.flatten().double(), b.flatten().double()]))[0, 1]
+        assert abs(float(correlation)) < 0.5

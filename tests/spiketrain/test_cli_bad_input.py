@@ -60,22 +60,25 @@ OVERRIDES = {
     "not a number": ("training.learning_rate=.nan", ["training.learning_rate", "nan", "finite"]),
     "infinite": ("rule.controller.kp=.inf", ["rule.controller.kp", "inf", "finite"]),
     "too large for a number": ("simulator.dt_ms=1e999", ["simulator.dt_ms", "finite"]),
-    "negative time constant": ("network.neuron.tau_m_ms=-20", ["network.neuron.tau_m_ms", "-20", "> 0"]),
+    "negative time constant": ("network.neuron.tau_m_ms=-20", ["network.neuron.tau_m_ms", "-20", ">= 0.001"]),
     "reset above threshold": ("network.neuron.reset=2", ["network.neuron.reset", "2", "threshold"]),
-    "wrong output neuron": ("network.output_neuron={tau_m_ms: 0}", ["network.output_neuron.tau_m_ms", "> 0"]),
+    "wrong output neuron": (
+        "network.output_neuron={tau_m_ms: 0}",
+        ["network.output_neuron.tau_m_ms", ">= 0.001"],
+    ),
     "negative gain": ("rule.controller.kp=-1", ["rule.controller.kp", "-1", ">= 0"]),
-    "no epochs": ("training.epochs=0", ["training.epochs", "0", "greater than or equal to 1"]),
+    "no epochs": ("training.epochs=0", ["training.epochs", "0", ">= 1"]),
     "no chips": ("mismatch.chips=0", ["mismatch.chips", "0"]),
     "negative seed": ("mismatch.seed=-1", ["mismatch.seed", "-1"]),
     "mismatch too wide": ("mismatch.threshold.cv=2", ["mismatch.threshold.cv", "lognormal"]),
-    "learning rate of 0": ("training.learning_rate=0", ["training.learning_rate", "greater than 0"]),
+    "learning rate of 0": ("training.learning_rate=0", ["training.learning_rate", ">= 1e-06"]),
     "guard that does nothing": ("training.guard={fall: null}", ["training.guard", "does something"]),
     "guard that never backs off": (
         "training.guard={fall: null, residual: 0.1, back_off: 0.7}",
         ["training.guard.back_off", "no chip is set back"],
     ),
-    "guard against everything": ("training.guard.fall=1", ["training.guard.fall", "greater than 1"]),
-    "average of 1": ("training.average=1.0", ["training.average", "less than 1"]),
+    "guard against everything": ("training.guard.fall=1", ["training.guard.fall", "> 1"]),
+    "average of 1": ("training.average=1.0", ["training.average", "< 1"]),
     "rates in the wrong order": (
         "bridge.target_rates=[0.8, 0.1]",
         ["bridge.target_rates", "lower one first"],
@@ -108,7 +111,96 @@ OVERRIDES = {
     "override that is no YAML": ("training.epochs=[1", ["--set", "line 1"]),
 }
 
+LONG = "a" * 5000
+DIGITS = "1" * 4000
+
+OVERRIDES |= {
+    "a refractory time of no step": (
+        "network.neuron.refractory_ms=0.3",
+        ["network.neuron.refractory_ms", "0.3", "half a time step"],
+    ),
+    "deviations of a refractory time of 0": (
+        "mismatch.refractory={distribution: normal, cv: 0.2}",
+        ["mismatch.refractory", "refractory_ms: 0"],
+    ),
+    "drift of a parameter that is 0": (
+        "mismatch.random_walk={std: {refractory: 0.1}}",
+        ["mismatch.random_walk.std.refractory", "not 0"],
+    ),
+    "a rate of faults that are none": (
+        "mismatch.faults={firing_rate: 2.0}",
+        ["mismatch.faults.firing_rate", "without effect"],
+    ),
+    "more than a spike a step": ("bridge.max_rate_hz=100000", ["bridge.max_rate_hz", "1000 Hz", "dt_ms"]),
+    "a delay longer than the presentation": (
+        "network.delay_ms=100",
+        ["network.delay_ms", "200 steps", "presentation_ms, 20 steps"],
+    ),
+    "delays that add up to the presentation": ("network.delay_ms=10", ["network.delay_ms", "20 steps"]),
+    "a huge layer": ("network.layers=[64, 1e23, 10]", ["network.layers.1", "an integer"]),
+    "a huge delay": ("network.delay_ms=1e300", ["network.delay_ms", "1000000"]),
+    "a huge population": ("mismatch.chips=1000000000000000000", ["mismatch.chips", "<= 1000000"]),
+    "a huge presentation": ("simulator.presentation_ms=1e308", ["simulator.presentation_ms", "1000000"]),
+    "a tiny step": ("simulator.dt_ms=1e-308", ["simulator.dt_ms", ">= 0.001"]),
+    "steps without number": (
+        "simulator={name: torch, dt_ms: 0.001, presentation_ms: 1e5, window_ms: 1}",
+        ["simulator.presentation_ms", "1e+08 steps", "at most 1000000 steps"],
+    ),
+    "training for ever": ("training.epochs=1e23", ["training.epochs", "an integer"]),
+    "an integer of 4,000 digits": (f"training.epochs={DIGITS}", ["training.epochs", "111...", "<= 1000000"]),
+    "a number of 4,000 digits": (f"rule.controller.kp={DIGITS}", ["rule.controller.kp", "111..."]),
+    "an integer of 5,000 digits": (f"training.epochs={LONG.replace('a', '1')}", ["training.epochs"]),
+    "a very long name": (f"name={LONG}", ["name", "at most 100"]),
+    "a key of hundreds of dots": (f"{'a.' * 800}b=1", ["--set", "at most 32 parts"]),
+    "a very long key": (f"training.{LONG}=1", ["unknown key"]),
+}
+
 COMBINATIONS = {
+    "deviations of a synapse without a filter": (
+        ["network.neuron.tau_syn_ms=0", "mismatch.tau_syn={distribution: normal, cv: 0.2}"],
+        ["mismatch.tau_syn", "tau_syn_ms: 0"],
+    ),
+    "refractory deviations within a step": (
+        ["network.neuron.refractory_ms=1", "mismatch.refractory={distribution: uniform, cv: 0.1}"],
+        ["mismatch.refractory", "refractory_ms: 1"],
+    ),
+    "a delay of more bits than Loihi has": (
+        ["simulator.name=loihi", "network.delay_ms=100", "simulator.presentation_ms=400"],
+        ["network.delay_ms", "100 steps", "at most 64 steps", "6 bits"],
+    ),
+    "a refractory time of more bits than Loihi has": (
+        ["simulator.name=loihi", "network.neuron.refractory_ms=100"],
+        ["network.neuron.refractory_ms", "100 steps", "at most 63 steps"],
+    ),
+    "drawn refractory times of more bits than Loihi has": (
+        [
+            "simulator.name=loihi",
+            "network.neuron.refractory_ms=60",
+            "mismatch.refractory={distribution: normal, cv: 0.3}",
+        ],
+        ["mismatch.refractory", "at most 63 steps"],
+    ),
+    "currents that do not fit Loihi's messages": (
+        [
+            "simulator.name=loihi",
+            "network.neuron={model: rate}",
+            "mismatch={chips: 2}",
+            "bridge.encoding={name: current, high: 3.0}",
+        ],
+        ["bridge.encoding", "3.0", "from -1 to 1"],
+    ),
+    "a delay of the input's currents": (
+        ["bridge.encoding=current", "network.delay_ms=[2, 1]"],
+        ["network.delay_ms", "2.0", "at once"],
+    ),
+    "backward connections that nothing trains": (
+        ["network.bidirectional=true"],
+        ["network.bidirectional", "True", "untrained"],
+    ),
+    "backward connections beside a trained read-out": (
+        ["rule={name: readout_only}", "network.bidirectional=true"],
+        ["network.bidirectional", "readout_only"],
+    ),
     "feedback mismatch without a loop": (
         ["rule={name: readout_only}", "mismatch.feedback={distribution: normal, cv: 0.2}"],
         ["mismatch.feedback", "closes no loop"],
@@ -345,6 +437,15 @@ def test_an_option_without_effect_for_this_file(here: Path, refused: Callable[..
 
 
 FLAGS = {
+    "a config of a very long name": (["--config", LONG], ["--config", "aaa...", "path"]),
+    "a data folder of a very long name": (["--config", "x.yaml", "--data-dir", LONG], ["--data-dir"]),
+    "an output of a very long name": (["--config", "x.yaml", "--output", LONG], ["output", "aaa..."]),
+    "a run to go on with of a very long name": (["--resume", "--output", LONG], ["--config"]),
+    "drift where nothing drifts": (["drift", "--config", "x.yaml"], ["mismatch", "changes with time"]),
+    "drift over too many decades": (
+        ["drift", "--config", "x.yaml", "--decades", "4000"],
+        ["--decades", "4000", "<= 12"],
+    ),
     "no config": (["--quiet"], ["--config", "nothing", "spiketrain configs"]),
     "unknown config": (
         ["--config", "dfc_lef"],

@@ -12,7 +12,16 @@ import torch
 from rate_bridge.errors import InputError
 from rate_bridge.plugins import available
 from rate_bridge.seeds import SeedTree
-from spiketrain.config import Experiment, building, checks, dump_yaml, json_schema, load_experiment, shipped
+from spiketrain.config import (
+    Experiment,
+    building,
+    checks,
+    dump_yaml,
+    effects,
+    json_schema,
+    load_experiment,
+    shipped,
+)
 from spiketrain.config.memory import estimate_bytes
 from spiketrain.config.problems import prefixed
 from spiketrain.config.reading import parse, with_overrides
@@ -248,10 +257,10 @@ def test_a_part_is_checked(options: dict[str, Any], key: str) -> None:
 )
 def test_an_option_without_effect_is_refused(part: _Part, key: str) -> None:
     with pytest.raises(InputError, match="kind is a") as caught:
-        checks._check_part("here", part)
+        effects.check_part("here", part)
     assert caught.value.key == key
-    checks._check_part("here", _Part())
-    checks._check_part("here", _Part("b", 3, inner=_Inner(2.0)))
+    effects.check_part("here", _Part())
+    effects.check_part("here", _Part("b", 3, inner=_Inner(2.0)))
 
 
 def test_a_machine_gets_its_own_options() -> None:

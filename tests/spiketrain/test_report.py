@@ -55,10 +55,10 @@ def observed(chips: int, controller: bool, network: Network, steps: int = 120) -
     )
     drive = CurrentDrive(torch.from_numpy(numbers.random((3, SIZES[0]))))
     window = torch.ones(steps, dtype=torch.float64)
-    phases = [Phase("free", drive, window, record=TRACES)]
+    phases = [Phase("free", drive, window, record=frozenset(TRACES))]
     if controller:
         loop = Controller(target(), kp=0.5, ki_per_ms=0.01)
-        phases.append(Phase("controlled", drive, window, controller=loop, record=TRACES))
+        phases.append(Phase("controlled", drive, window, controller=loop, record=frozenset(TRACES)))
     starts = {
         p.name: initial_snapshot(
             network, hardware, [torch.from_numpy(numbers.random((chips, 3, n))) for n in SIZES[1:]], False

@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_idx_in_a_folder_of_its_own(folder: Path) -> None:
 def test_idx_cannot_give_more_than_it_has(folder: Path) -> None:
     with pytest.raises(InputError, match="at most the 30 samples"):
         IdxFiles(train_samples=31).load(folder)
-    with pytest.raises(InputError, match="1 or more"):
+    with pytest.raises(InputError, match=">= 1"):
         IdxFiles(test_samples=0)
 
 
@@ -240,3 +241,27 @@ def test_a_label_that_cannot_be_in_both_parts() -> None:
     with pytest.raises(InputError, match="label 1") as caught:
         stratified_split(np.array([0] * 9 + [1]), 0.3, np.random.default_rng(0), "training.validation")
     assert caught.value.key == "training.validation"
+
+
+X, Y = torch.zeros(6, 4, dtype=torch.float64), torch.arange(6) % 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"x_train": torch.zeros(6, 8, 8)}, r"x_train: got \(6, 8, 8\).*laid out"),
+        ({"x_test": torch.zeros(6, 5)}, r"x_test: got \(6, 5\).*\(samples, 4\)"),
+        ({"x_train": torch.zeros(6, 4, dtype=torch.int64)}, "x_train: .*floating point"),
+        ({"y_train": torch.eye(6)}, r"y_train: got '\(6, 6\) of torch.float32'.*one per sample"),
+        ({"y_train": Y[:5]}, r"y_train: got '\(5,\)"),
+        ({"y_test": Y + 1}, "y_test: got 'labels from 1 to 2'; allowed: labels from 0 to 1"),
+        ({"kind": "regression"}, r"y_train: .*wanted outputs \(6, 2\)"),
+    ],
+)
+def test_shapes_are_checked_where_data_enter(changed: dict[str, Any], words: str) -> None:
+    arrays: dict[str, Any] = {
+        "x_train": X, "y_train": Y, "x_test": X, "y_test": Y, "x_val": X[:0], "y_val": Y[:0], "classes": 2
+    }  # fmt: skip
+    TaskData(**arrays)
+    with pytest.raises(InputError, match=words):
+        TaskData(**arrays | changed)

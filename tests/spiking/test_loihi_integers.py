@@ -227,7 +227,7 @@ def test_what_does_not_fit_is_refused_by_name():
 @settings(max_examples=200, deadline=None)
 @given(st.floats(-524_000, 524_000))
 def test_a_bias_is_held_to_half_a_unit_of_its_exponent(value):
-    mantissa, exponent = bias_register(torch.tensor([value]).double())
+    mantissa, exponent = bias_register(torch.tensor([value], dtype=torch.float64))
     check("bias_mantissa", mantissa, "layer 1")
     check("bias_exponent", exponent, "layer 1")
     assert abs(float(mantissa * 2**exponent) - value) <= 0.5 * 2 ** float(exponent)

@@ -15,7 +15,6 @@ from spiking.network import chain
 from spiking.neurons import LIF, Rate
 from spiking.neurons.activations import ACTIVATIONS
 from spiking.presentation import Controller, CurrentDrive, Phase
-from spiking.sigma_delta import check_threshold
 from spiking.simulators.blocks import stack
 from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
@@ -154,7 +153,7 @@ def test_what_rounding_changed_is_accounted_for_and_an_exact_table_changes_nothi
 @pytest.mark.parametrize("threshold", [-0.1, float("nan"), float("inf")])
 def test_what_is_no_threshold_is_refused(threshold):
     with pytest.raises(InputError, match=r"simulator\.message_threshold"):
-        check_threshold(threshold)
+        LoihiSimulator(message_threshold=threshold)
 
 
 def test_what_integers_cannot_express_is_refused():

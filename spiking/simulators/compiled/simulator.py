@@ -7,11 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Annotated, Any, ClassVar, NamedTuple, final
 
 import torch
 
-from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.errors import UnsupportedError
+from rate_bridge.ranges import THREADS, check_values, of
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron
@@ -54,15 +55,17 @@ class CompiledSimulator(Simulator):
     abilities: ClassVar[frozenset[str]] = frozenset({"relay"})
 
     def __init__(
-        self, device: str = "cpu", dtype: torch.dtype = torch.float64, threads: int | None = None
+        self,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float64,
+        threads: Annotated[int, THREADS] | None = None,
     ) -> None:
         super().__init__(device, dtype)
         if self.device.type != "cpu":
             raise UnsupportedError("simulator.device", device, "cpu", "Use the simulator torch.")
         if dtype not in (torch.float64, torch.float32):
             raise UnsupportedError("simulator.dtype", str(dtype), "float64, float32")
-        if threads is not None and threads < 1:
-            raise InputError("simulator.threads", threads, "a number of 1 or more, or null for all cores")
+        check_values(of(type(self).__init__), {"threads": threads}, "simulator")
         self.threads = threads or len(os.sched_getaffinity(0))
         self._known = KnownConstants()
 

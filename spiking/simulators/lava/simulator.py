@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 
 from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.ranges import FACTOR, PATIENCE_S, check_values, of
 from spiking.fixed_point import quantise
-from spiking.fixed_point.quantise import check_network
+from spiking.fixed_point.quantise import check_input, check_network, check_neurons
 from spiking.fixed_point.simulator import NO_RELAY, read_outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.sigma_delta import check_messages, check_threshold
+from spiking.neurons.base import Values
+from spiking.sigma_delta import check_messages
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
 from spiking.simulators.lava.client import Client
@@ -53,10 +56,10 @@ class LavaSimulator(Simulator):
         device: str = "cpu",
         dtype: torch.dtype = torch.float64,
         arithmetic: str = "float",
-        timeout_s: float = 60.0,
+        timeout_s: Annotated[float, PATIENCE_S] = 60.0,
         environment: str | None = None,
         *,
-        message_threshold: float | None = None,
+        message_threshold: Annotated[float, FACTOR] | None = None,
     ) -> None:
         if dtype != torch.float64:
             raise UnsupportedError("simulator.dtype", str(dtype), "float64", "or use simulator.name=torch")
@@ -64,9 +67,8 @@ class LavaSimulator(Simulator):
             raise UnsupportedError("simulator.device", device, "cpu", "or use simulator.name=torch")
         if arithmetic not in ARITHMETICS:
             raise InputError("simulator.arithmetic", arithmetic, " or ".join(ARITHMETICS))
-        if not timeout_s > 0:
-            raise InputError("simulator.timeout_s", timeout_s, "a number > 0")
-        check_threshold(message_threshold)
+        given = {"timeout_s": timeout_s, "message_threshold": message_threshold}
+        check_values(of(type(self).__init__), given, "simulator")
         super().__init__(device, dtype if arithmetic == "float" else torch.int64)
         if arithmetic == "fixed" or message_threshold is not None:
             can = frozenset({"relay"}) if arithmetic == "float" else frozenset()
@@ -84,6 +86,14 @@ class LavaSimulator(Simulator):
         check_messages(network, self.message_threshold)
         if self.arithmetic == "fixed":
             check_network(network)
+
+    def check_neurons(self, network: Network, layers: Sequence[Values]) -> None:
+        if self.arithmetic == "fixed":
+            check_neurons(network, layers)
+
+    def check_input(self, network: Network, largest: float) -> None:
+        if self.arithmetic == "fixed":
+            check_input(network, largest)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         threshold, tag = self.message_threshold, TAGS[self.arithmetic]

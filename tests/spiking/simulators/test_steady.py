@@ -125,7 +125,9 @@ def test_a_chip_is_a_slice():
 
 
 def test_traces_show_the_sweeps():
-    recording = present(SteadySimulator(), network_of(True), [phase("free", 60, record=TRACES)])["free"]
+    recording = present(SteadySimulator(), network_of(True), [phase("free", 60, record=frozenset(TRACES))])[
+        "free"
+    ]
     assert recording.traces["voltage"][0].shape == (2, 7, 60, 6)
     assert torch.equal(recording.traces["readout"][0][:, :, -1], recording.rates[-1])
 

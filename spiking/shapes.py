@@ -1,0 +1,149 @@
+"""The shapes of what is handed to a machine, checked where it enters: no raster is read past its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from rate_bridge.errors import InputError
+
+if TYPE_CHECKING:  # phases check themselves when they are made
+    from spiking.network import Network
+    from spiking.presentation import Phase, Weights
+
+__all__ = ["check_phase", "check_phases", "check_weights"]
+
+Shape = Mapping[str, int | None]
+"""Names of axes to their sizes; None for any size of 1 or more."""
+
+
+def check_phase(phase: Phase) -> None:
+    """Raise `InputError` where the tensors of a phase do not fit each other.
+
+    Args:
+        phase: whose window says the steps, and whose drive says the batch.
+    """
+    _check("phase.window", phase.window, {"steps": None})
+    place, values, shapes = _drive(phase, None)
+    _check(place, values, *shapes)
+    if phase.controller is not None:
+        _check_target(phase, phase.controller.target, None, None)
+    for index, current in enumerate(phase.currents):
+        if current is not None:
+            _check(f"phase.currents[{index}]", current, *_per_sample(phase, f"n_{index + 1}", None, None))
+
+
+def check_phases(network: Network, chips: int, phases: Sequence[Phase]) -> None:
+    """Raise `InputError` where phases do not fit the network, the chips or each other.
+
+    Args:
+        network: the description.
+        chips: number of chips.
+        phases: what is to be run, in order.
+    """
+    seen: dict[str, int] = {}
+    for phase in phases:
+        _check_order(phase, seen)
+        place, values, shapes = _drive(phase, network.inputs)
+        _check(place, values, *shapes)
+        if phase.controller is not None:
+            _check_target(phase, phase.controller.target, chips, network.outputs)
+        _check_layers(network, chips, phase)
+        seen[phase.name] = phase.batch
+
+
+def check_weights(network: Network, chips: int, weights: Weights) -> None:
+    """Raise `InputError` where `weights` are not those of `network` on so many chips."""
+    sizes = network.sizes
+    wanted: dict[str, list[dict[str, int | None]]] = {
+        "forward": [
+            {"chips": chips, "n_pre": sizes[c.pre], "n_post": sizes[c.post]} for c in network.connections
+        ],
+        "bias": [{"chips": chips, "n": size} for size in sizes[1:]],
+        "feedback": [{"chips": chips, "n_from": n, "n": size} for n, size in network.feedback_shapes],
+    }
+    for name, shapes in wanted.items():
+        tensors = getattr(weights, name)
+        if name == "feedback" and not tensors:
+            continue
+        if len(tensors) != len(shapes):
+            raise InputError(f"weights.{name}", f"{len(tensors)} tensors", f"{len(shapes)} tensors")
+        for index, (tensor, shape) in enumerate(zip(tensors, shapes, strict=True)):
+            _check(f"weights.{name}[{index}]", tensor, shape)
+
+
+def _drive(phase: Phase, inputs: int | None) -> tuple[str, Tensor, list[Shape]]:
+    """Return the drive's tensor, how it is called, and the shapes that it may have."""
+    over_time: Shape = {"batch": None, "steps": phase.steps, "inputs": inputs}
+    spikes: Tensor | None = getattr(phase.drive, "spikes", None)
+    if spikes is not None:
+        return "phase.drive.spikes", spikes, [over_time]
+    values: Tensor = getattr(phase.drive, "values")  # noqa: B009 (the other kind of drive)
+    return "phase.drive.values", values, [{"batch": None, "inputs": inputs}, over_time]
+
+
+def _per_sample(phase: Phase, axis: str, chips: int | None, size: int | None) -> list[Shape]:
+    """Return the shapes of what acts on every sample, on all chips alike or chip by chip."""
+    one: Shape = {"batch": phase.batch, axis: size}
+    return [one, {"chips": chips, **one}]
+
+
+def _check_target(phase: Phase, target: Tensor, chips: int | None, outputs: int | None) -> None:
+    shapes = _per_sample(phase, "n_out", chips, outputs)
+    _check("phase.controller.target", target, *shapes, fix="A target does not change over time.")
+
+
+def _check_layers(network: Network, chips: int, phase: Phase) -> None:
+    if phase.currents and len(phase.currents) != network.depth:
+        given = f"{len(phase.currents)} of them"
+        raise InputError("phase.currents", given, f"one per layer of neurons ({network.depth}), or none")
+    for index, current in enumerate(phase.currents):
+        if current is not None:
+            size, axis = network.layers[index].size, f"n_{index + 1}"
+            _check(f"phase.currents[{index}]", current, *_per_sample(phase, axis, chips, size))
+    steps = phase.plasticity.steps if phase.plasticity else ()
+    if steps and len(steps) != len(network.connections):
+        allowed = f"one per connection ({len(network.connections)}), or none"
+        raise InputError("phase.plasticity.steps", f"{len(steps)} of them", allowed)
+
+
+def _check_order(phase: Phase, seen: Mapping[str, int]) -> None:
+    """Refuse a name that stands twice, and what goes on from phases that were not before."""
+    if phase.name in seen:
+        raise InputError("phase.name", phase.name, "a name of its own for every phase")
+    places = {
+        "phase.after": phase.after,
+        "phase.controller.nudge_from": phase.controller.nudge_from if phase.controller else None,
+    }
+    for key, name in places.items():
+        if name is None:
+            continue
+        if name not in seen:
+            raise InputError(
+                key, name, f"the name of an earlier phase ({', '.join(seen) or 'there is none'})"
+            )
+        if seen[name] != phase.batch:
+            raise InputError(
+                key, f"{name}, of {seen[name]} samples", f"a phase of the same {phase.batch} samples"
+            )
+
+
+def _check(key: str, value: Tensor, *shapes: Shape, fix: str = "") -> None:
+    """Raise `InputError` where `value` has none of `shapes`."""
+    if not any(_fits(tuple(value.shape), tuple(shape.items())) for shape in shapes):
+        raise InputError(key, tuple(value.shape), " or ".join(_words(shape) for shape in shapes), fix)
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[tuple[str, int | None], ...]) -> bool:
+    """Return whether every axis has its size; 1 for all chips will do."""
+    return len(found) == len(wanted) and all(
+        length >= 1 and (size is None or length == size or (axis == "chips" and length == 1))
+        for length, (axis, size) in zip(found, wanted, strict=True)
+    )
+
+
+def _words(shape: Shape) -> str:
+    sizes = [f"{axis} = {size}" for axis, size in shape.items() if size is not None]
+    return f"({', '.join(shape)})" + (f" with {', '.join(sizes)}" if sizes else "")

@@ -1,0 +1,70 @@
+"""What can be wrong with a study is asked before its first cell; what is drawn may change at any time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from small_study import study
+
+from rate_bridge.errors import InputError
+from spiketrain.studies.figures import against
+from spiketrain.studies.folder import StudyFolder
+from spiketrain.studies.page import drawn
+from spiketrain.studies.plan import Plan
+from spiketrain.studies.study import stored_study
+
+RULES = [{"label": "a"}, {"label": "b", "training.learning_rate": 0.1}]
+ANALYSIS = {"x": "mismatch.weight.cv", "compare": "rule"}
+
+
+@pytest.mark.parametrize(
+    ("analysis", "key"),
+    [
+        ({"x": "mismatch.weight.cw", "compare": "rule"}, r"analysis\.x.*did you mean 'mismatch\.weight\.cv'"),
+        ({"x": "mismatch.weight.cv", "compare": "rules"}, r"analysis\.compare"),
+        ({**ANALYSIS, "panels": "form"}, r"analysis\.panels"),
+        ({**ANALYSIS, "outcome": "rule"}, r"analysis\.outcome"),
+    ],
+)
+def test_an_analysis_of_what_does_not_vary(analysis: dict[str, Any], key: str) -> None:
+    with pytest.raises(InputError, match=key):
+        Plan(study(list={"rule": RULES}, analysis=analysis))
+
+
+def test_two_entries_of_one_label() -> None:
+    with pytest.raises(InputError, match="two entries called rule: a"):
+        Plan(study(list={"rule": [RULES[0], {**RULES[1], "label": "a"}]}))
+    with pytest.raises(InputError, match="two entries called x: 1"):
+        Plan(study(grid={"x": {"keys": ["training.epochs"], "values": [1, "1"]}}))
+
+
+def test_the_analysis_of_a_study_may_be_changed_and_the_cells_may_not(tmp_path: Path) -> None:
+    first = study(list={"rule": RULES})
+    with StudyFolder.open(tmp_path, first, resume=False):
+        pass
+    second = study(list={"rule": RULES}, analysis=ANALYSIS)
+    with StudyFolder.open(tmp_path, second, resume=True) as folder:
+        folder.check()
+    kept = stored_study(tmp_path).analysis
+    assert kept is not None
+    assert kept.x == "mismatch.weight.cv"
+    with pytest.raises(InputError, match="grid"):
+        StudyFolder.open(tmp_path, study(list={"rule": RULES}, grid={"seed": [1]}), resume=True)
+
+
+def test_a_label_with_dollar_signs_is_a_label() -> None:
+    """As mathematics the first would end the study, the second would lose its signs."""
+    rows = [
+        {"cost": label, "x": x, "mean": x, "low": x, "high": x, "n": 2}
+        for label in (r"$\frac{$", "5 $ or 6 $", "plain")
+        for x in (0.1, 0.2)
+    ]
+    with drawn():
+        drawing = against(pd.DataFrame(rows), x="x", series=["cost"], panels=(), outcome="test_accuracy")
+        assert "<svg" in drawing.svg()
+    texts = [text for text in drawing.figure.findobj() if hasattr(text, "get_parse_math")]
+    assert {text.get_text() for text in texts} >= {r"$\frac{$", "5 $ or 6 $"}  # type: ignore[attr-defined]
+    assert not any(text.get_parse_math() for text in texts if "$" in text.get_text())  # type: ignore[attr-defined]
