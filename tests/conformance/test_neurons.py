@@ -15,7 +15,7 @@ from spiking.simulators.torch import TorchSimulator
 
 LAYERED = ("alif, held", "if", "cuba_lif", "qif", "equations", "equations, smooth", "li")
 REFUSE = {
-    "compiled": "its kernel is written by hand, for one model",
+    "compiled": "all layers of a network are of one model there; see below",
     "loihi": "a neuron's registers are written by hand: integers are no matter of equations alone",
 }
 DYNAMIC = [name for name in available("simulators") if name not in {"torch", "steady"}]
@@ -40,17 +40,21 @@ def compare(name, machine):
     problem, reference = expected(name)
     given = problem.run(machine)
     for phase in problem.phases:
-        ours, theirs = given[phase.name], reference[phase.name]
-        for index, layer in enumerate(problem.network.layers):
-            spikes = theirs.traces["spikes"][index]
-            assert spikes.abs().sum() > 0, (layer.neuron.model, index)
-            if layer.neuron.emits_spikes:
-                assert torch.equal(ours.traces["spikes"][index], spikes), (layer.neuron.model, index)
-        for key, traces in theirs.traces.items():
-            for mine, other in zip(ours.traces[key], traces, strict=True):
-                torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
-        for mine, other in zip(ours.basal, theirs.basal, strict=True):
+        agree(problem, given[phase.name], reference[phase.name])
+
+
+def agree(problem, ours, theirs):
+    """Spike for spike, and 1e-12 in everything else."""
+    for index, layer in enumerate(problem.network.layers):
+        spikes = theirs.traces["spikes"][index]
+        assert spikes.abs().sum() > 0, (layer.neuron.model, index)
+        if layer.neuron.emits_spikes:
+            assert torch.equal(ours.traces["spikes"][index], spikes), (layer.neuron.model, index)
+    for key, traces in theirs.traces.items():
+        for mine, other in zip(ours.traces[key], traces, strict=True):
             torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+    for mine, other in zip(ours.basal, theirs.basal, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
 
 
 def test_every_registered_model_is_here():
@@ -75,6 +79,15 @@ def test_all_in_one_network(name):
             machine.check(expected("together")[0].network)
         return
     compare("together", machine)
+
+
+@pytest.mark.parametrize("name", ["alif, held", "equations, exponential"])
+def test_one_model_in_all_layers_compiled(name):
+    problem = pair(chain([20, 15, 8], NEURONS[name], dt_ms=0.5), 2, 3, 120)
+    expected_there = problem.run(TorchSimulator())
+    given = problem.run(load("simulators", "compiled")())
+    for phase in problem.phases:
+        agree(problem, given[phase.name], expected_there[phase.name])
 
 
 def test_each_model_of_a_network_is_what_others_are_not():

@@ -13,6 +13,7 @@ from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.simulators.compiled.arrays import Array
 from spiking.simulators.compiled.columns import Columns
+from spiking.simulators.compiled.generated import REAL
 
 __all__ = ["Constants", "KnownConstants"]
 
@@ -81,6 +82,9 @@ def _lay_out(network: Network, layers: Sequence[Values], columns: Columns, names
     neuron, sizes = network.layers[0].neuron, list(columns.sizes)
     joined = {name: torch.cat([values[name] for values in layers], dim=-1) for name in layers[0]}
     found = neuron.constants(joined, network.dt_ms)
+    if names[0] == REAL:  # every constant has its place
+        some = found[next(iter(found))]
+        found = {name: torch.zeros_like(some) for name in names} | {REAL: torch.ones_like(some)} | found
     rows = [found[name][:, 0] for name in names if name in found]
     laid_out = np.zeros((rows[0].shape[0], len(rows), columns.total), columns.kind)
     for number, row in enumerate(rows):

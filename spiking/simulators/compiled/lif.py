@@ -23,11 +23,16 @@ from spiking.simulators.compiled.arrays import ROWS, Chips, Recorded, Relays, Sa
 
 __all__ = ["CONSTANTS", "STATES", "simulate"]
 
+# --- the neuron: what stands between such marks is another in the modules that `generated` makes of this file
 STATES = ("v", "refractory")
 """The state variables, in the order of the rows of `Variables.neurons`."""
 
 CONSTANTS = ("decay", "threshold", "reset", "refractory_steps")
-"""The constants, in the order of the rows of `Chips.constants`; a missing one is zero."""
+"""The constants, in the order of the rows of `Chips.constants`; the last may be missing."""
+
+FREE = 3
+"""The number of constants where no neuron is held; `_advance` then takes shadows along."""
+# ---
 
 Array = NDArray[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -124,17 +129,13 @@ def _advance_fed(
         synapse[j] *= factors[j]
 
 
+# --- the neuron's step
 @_part
 def _advance_held(
-    v: Array,
-    waiting: Array,
-    synapse: Array,
-    drive: Array,
-    extra: Array,
-    constants: Array,
-    flags: Array,
+    own: Array, synapse: Array, drive: Array, extra: Array, constants: Array, flags: Array
 ) -> None:
-    """Advance membranes of which some are held after a spike."""
+    """Advance membranes, ``own[0]``, of which some are held after a spike, for ``own[1]`` steps."""
+    v, waiting = own[0], own[1]
     decay, threshold, reset, held = constants[0], constants[1], constants[2], constants[3]
     none = waiting.dtype.type(0)
     one = waiting.dtype.type(1)
@@ -150,6 +151,7 @@ def _advance_held(
         flags[j] = spikes
 
 
+# ---
 @_part
 def _control(
     target: Array,
@@ -371,14 +373,15 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     kind = start.synapse.dtype
     clock = chips.clock
     has_shadow = sums.basal.shape[0] > 0
-    held = chips.constants.shape[1] > 3
+    held = chips.constants.shape[1] > FREE
     rows = chips.feedback.shape[1]
     relayed = relays.size.shape[0] > 0
     every = relays.every[0] if relayed else 1
     has_values, has_spikes = samples.values.shape[0] > 0, samples.spikes.shape[0] > 0
     # what a step touches is the thread's own, so that no two threads write to one cache line
-    v, waiting = np.empty(columns, kind), np.empty(columns, kind)
-    shadow, shadow_waiting = np.empty(columns, kind), np.empty(columns, kind)
+    states = start.neurons.shape[0]
+    own, own_shadow = np.empty((states, columns), kind), np.empty((states, columns), kind)
+    v, shadow = own[0], own_shadow[0]
     synapse, drive, fed_back = np.empty(columns, kind), np.empty(columns, kind), np.empty(columns, kind)
     counts, basal = np.empty(columns, kind), np.empty(columns, kind)
     trace, integral, effort = np.empty(outputs, kind), np.empty(outputs, kind), np.empty(outputs, kind)
@@ -409,15 +412,15 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         values, input_weights = samples.values[b], chips.input_weights[c]
         spikes, ring = samples.spikes[b], start.under_way[c, b]
         shadow_constants, shift = chips.shadow_constants[c], chips.shadow_bias[c]
-        _copy(start.neurons[0, c, b], v)
-        _copy(start.neurons[1, c, b], waiting)
+        for state in range(states):
+            _copy(start.neurons[state, c, b], own[state])
         _copy(start.synapse[c, b], synapse)
         _copy(start.trace[c, b], trace)
         _copy(start.integral[c, b], integral)
         _copy(current, drive)
         if has_shadow:
-            _copy(start.shadows[0, c, b], shadow)
-            _copy(start.shadows[1, c, b], shadow_waiting)
+            for state in range(states):
+                _copy(start.shadows[state, c, b], own_shadow[state])
         counted, unit = 0, window[0]
         _clear(counts)
         _clear(basal)
@@ -448,11 +451,10 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                     _feed_back(u, feedback, rows if held else rows - ROWS, fed_back)
             if held:
                 if has_shadow:
-                    _advance_held(
-                        shadow, shadow_waiting, synapse, drive, shift, shadow_constants, shadow_flags
-                    )
-                _advance_held(v, waiting, synapse, drive, fed_back, constants, flags)
+                    _advance_held(own_shadow, synapse, drive, shift, shadow_constants, shadow_flags)
+                _advance_held(own, synapse, drive, fed_back, constants, flags)
                 _decay(synapse, decay)
+            # --- nobody is held
             elif fed and has_shadow:
                 _advance_fed(
                     v,
@@ -513,6 +515,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                     flags,
                     shadow_flags,
                 )
+            # --- end
             if weight != 0:
                 if counted == 255 or weight != unit:
                     _empty(tallied, unit, counts)
@@ -556,8 +559,8 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             _store(recorded.readout, c, b, t, trace)
         _empty(tallied, unit, counts)
         _empty(shadow_tallied, unit, basal)
-        _copy(v, start.neurons[0, c, b])
-        _copy(waiting, start.neurons[1, c, b])
+        for state in range(states):
+            _copy(own[state], start.neurons[state, c, b])
         _copy(synapse, start.synapse[c, b])
         _copy(trace, start.trace[c, b])
         _copy(integral, start.integral[c, b])
@@ -568,8 +571,8 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             _copy(received, sums.apical[c, b])
             _copy(seen, start.gates[c, b])
         if has_shadow:
-            _copy(shadow, start.shadows[0, c, b])
-            _copy(shadow_waiting, start.shadows[1, c, b])
+            for state in range(states):
+                _copy(own_shadow[state], start.shadows[state, c, b])
             _copy(basal, sums.basal[c, b])
 
 

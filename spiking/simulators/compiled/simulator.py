@@ -17,10 +17,12 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron
 from spiking.neurons.lif import LIF
+from spiking.programs.statements import HOLD
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
 from spiking.simulators.compiled.columns import Columns
 from spiking.simulators.compiled.constants import KnownConstants
+from spiking.simulators.compiled.generated import kernel
 from spiking.simulators.compiled.packing import Packed, Packer
 from spiking.simulators.compiled.unpacking import unpack
 from spiking.simulators.recordings import Outcome
@@ -28,7 +30,10 @@ from spiking.simulators.recordings import Outcome
 __all__ = ["KERNELS", "CompiledSimulator"]
 
 KERNELS: dict[type[Neuron], str] = {LIF: "spiking.simulators.compiled.lif"}
-"""Neuron model to the module of its kernel, which holds ``STATES``, ``CONSTANTS`` and ``simulate``."""
+"""Neuron model to the module of its kernel, which holds ``STATES``, ``CONSTANTS`` and ``simulate``.
+
+Every other model's is made of its equations.
+"""
 
 
 class _Kernel(NamedTuple):
@@ -71,16 +76,14 @@ class CompiledSimulator(Simulator):
 
     def check(self, network: Network) -> None:
         Simulator.check(self, network)
-        _module(network)
+        _check(network)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
-        kernel = _kernel(network)
+        loop = _kernel(network)
         columns = Columns(network, self.dtype)
-        packed = Packer(
-            network, hardware, block, columns, kernel.states, kernel.constants, self._known
-        ).pack()
-        self._simulate(partial(_share, kernel.simulate, packed), hardware.chips * block.batch)
-        return unpack(packed, network, block, columns, kernel.states)
+        packed = Packer(network, hardware, block, columns, loop.states, loop.constants, self._known).pack()
+        self._simulate(partial(_share, loop.simulate, packed), hardware.chips * block.batch)
+        return unpack(packed, network, block, columns, loop.states)
 
     def _simulate(self, share: Callable[[int, int], None], items: int) -> None:
         """Deal (chip, sample) pairs out like cards, since those with a controller take longer.
@@ -103,18 +106,20 @@ def _share(simulate: Callable[..., None], packed: Packed, threads: int, first: i
     simulate(first, threads, *packed)
 
 
-def _module(network: Network) -> str:
-    models = {type(layer.neuron) for layer in network.layers}
-    for model in models:
-        if model not in KERNELS:
-            allowed = ", ".join(known.model for known in KERNELS)
-            raise UnsupportedError("neuron.model", model.model, allowed, "Use the simulator torch.")
-    if len(models) > 1:
-        given = sorted(model.model for model in models)
+def _check(network: Network) -> None:
+    options = [layer.neuron.options for layer in network.layers]
+    if any(other != options[0] for other in options):
+        given = ", ".join(sorted({layer.neuron.model for layer in network.layers}))
         raise UnsupportedError("neuron.model", given, "one model in all layers", "Use the simulator torch.")
-    return KERNELS[models.pop()]
+    neuron = network.layers[0].neuron
+    if not neuron.emits_spikes:
+        raise UnsupportedError(
+            "neuron.model", neuron.model, "a model that spikes", "Use the simulator torch."
+        )
 
 
 def _kernel(network: Network) -> _Kernel:
-    module: Any = import_module(_module(network))
+    neuron = network.layers[0].neuron
+    by_hand = KERNELS.get(type(neuron))
+    module: Any = import_module(by_hand) if by_hand else kernel(neuron.program((HOLD,)))
     return _Kernel(module.STATES, module.CONSTANTS, module.simulate)
