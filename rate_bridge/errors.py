@@ -12,6 +12,7 @@ It lives in the lowest room so that every other room may raise from it::
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 __all__ = [
@@ -20,9 +21,12 @@ __all__ = [
     "SimulationError",
     "SpiketrainError",
     "UnsupportedError",
+    "disk_full",
     "nearest",
     "printable",
 ]
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class SpiketrainError(Exception):
@@ -69,3 +73,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def printable(text: str) -> str:
     """Return `text` on one line, with everything escaped that a terminal would act on."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def disk_full(error: BaseException | None) -> OSError | None:
+    """Return what says that a disk is full: an error, or one that it came from; None if none does."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,6 +1,6 @@
 """The command ``spiketrain``: parses, calls, prints.
 
-Exit codes: 0 done; 1 the run failed; 2 the user's input is wrong; 130 interrupted.
+Exit codes: 0 done; 1 the run failed; 2 the user's input is wrong; 130 interrupted; 143 terminated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 
 from rate_bridge.errors import InputError
 from spiketrain.commands import chips, compare, deploy, drift, export, identify, lava, sweep, tune
-from spiketrain.commands.guard import FAILED, guarded
+from spiketrain.commands.guard import FAILED, end_on_sigterm, guarded, resumable
 from spiketrain.commands.messages import show_messages
 from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
 
@@ -70,10 +70,12 @@ def train(
     chosen = [*(overrides or []), *([f"simulator.device={device}"] if device else [])]
     experiment = load_experiment(required(config), chosen)
     _check_folder(data_dir)
-    from spiketrain.experiment import run  # noqa: PLC0415
+    from spiketrain.experiment import default_folder, run  # noqa: PLC0415
 
     show_messages(quiet=quiet)
-    result = run(experiment, output, resume=resume, data_dir=data_dir, quiet=quiet)
+    folder = output or default_folder(experiment)
+    with resumable(folder):
+        result = run(experiment, folder, resume=resume, data_dir=data_dir, quiet=quiet)
     if not quiet:
         from spiketrain.outcome import show  # noqa: PLC0415
 
@@ -173,6 +175,7 @@ app.add_typer(lava.app, name="lava")
 
 def main() -> None:
     """Run the command line; the console script."""
+    end_on_sigterm()
     try:
         app()
     except BrokenPipeError:  # the reader of our output has had enough

@@ -31,7 +31,7 @@ from spiketrain.record.resuming import check_shapes
 from spiketrain.record.run import INITIAL, Checkpoint
 from spiking.presentation import Observation, Weights
 
-__all__ = ["RunResult", "identify", "learn", "run", "trained"]
+__all__ = ["RunResult", "default_folder", "identify", "learn", "run", "trained"]
 
 NOT_OURS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What a state that is not this run's makes everything say that takes it."""
@@ -44,6 +44,11 @@ class RunResult:
 
     directory: Path
     summary: Mapping[str, Any]
+
+
+def default_folder(experiment: Experiment) -> Path:
+    """Return where a run goes that is not told where: ``runs/<name>-<time>``."""
+    return Path("runs") / f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def run(
@@ -59,7 +64,7 @@ def run(
 
     Args:
         experiment: what to do.
-        output: the run directory; by default ``runs/<name>-<time>``.
+        output: the run directory; by default `default_folder`.
         resume: go on from the checkpoint in `output`.
         data_dir: where data files lie.
         quiet: print nothing.
@@ -69,7 +74,7 @@ def run(
         InputError: the configuration, the data or the directory are wrong; nothing was written.
         SimulationError: a simulator failed.
     """
-    directory = output or Path("runs") / f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    directory = output or default_folder(experiment)
     parts = build(experiment, data_dir)
     with _opened(parts, directory, resume=resume) as record:
         if parts.epoch == 0:

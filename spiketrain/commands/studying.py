@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rate_bridge.errors import InputError
-from spiketrain.commands.guard import FAILED, guarded
+from spiketrain.commands.guard import FAILED, guarded, resumable
 from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
 
 if TYPE_CHECKING:  # a usage error needs no libraries
@@ -67,7 +67,9 @@ def study_command(
         from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415 (libraries)
 
         options = Options(resume, retry_failed, scheduler, cluster, workers, data_dir, quiet)
-        act(study, output or default_folder(study), options)
+        root = output or default_folder(study)
+        with resumable(root):
+            act(study, root, options)
 
     command.__doc__ = act.__doc__
     signature = inspect.signature(command, eval_str=True)

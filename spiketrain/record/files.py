@@ -53,7 +53,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` at `path`; whoever reads, at any moment, finds the old content or the new, whole.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written to; the old file is still there.
+        OSError: the disk is full, or the folder cannot be written to; it names `path`, and the old file is
+            still there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)  # of a killed process of the same number
@@ -63,8 +64,10 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a write that fails names no file
         raise
     _sync_folder(path.parent)
 

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ from spiketrain.record.metrics import checked_metrics
 from spiketrain.record.tables import read_rows
 from spiketrain.studies.study import STORED, Study, read_stored
 
-__all__ = ["Cells", "StudyFolder", "disk_full"]
+__all__ = ["Cells", "StudyFolder", "full_disk"]
 
 OUTPUTS = ("figures", "tables", "failed", "chosen")
 """Folders that the driver and its workers write files into."""
@@ -35,7 +34,6 @@ CHECKPOINTS = ("checkpoint.safetensors", "checkpoint.json")
 DRAWN = ("x", "panels")
 """Keys of the section ``identify`` that say how what was found is drawn."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @final
@@ -225,15 +223,6 @@ def _computed(study: Any) -> Any:
     if isinstance(inner, dict):
         kept["identify"] = {k: v for k, v in inner.items() if k not in DRAWN}
     return kept
-
-
-def disk_full(error: BaseException | None) -> bool:
-    """Return whether an error, or one that it came from, says that a disk is full."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def full_disk(root: Path, done: int) -> SimulationError:

@@ -10,11 +10,11 @@ from typing import Any, final
 
 import pandas as pd
 
-from rate_bridge.errors import SimulationError
+from rate_bridge.errors import SimulationError, disk_full
 from spiketrain.studies.data import check_same_data
 from spiketrain.studies.display import Display, display
 from spiketrain.studies.engine import DaskEngine
-from spiketrain.studies.folder import StudyFolder, disk_full, full_disk
+from spiketrain.studies.folder import StudyFolder, full_disk
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.study import Study
 from spiketrain.studies.table import write_table

@@ -91,6 +91,7 @@ def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame
         raise InputError("tune", "nothing", "a section tune: trials, and what to search")
     plan = Plan(study)
     with StudyFolder.open(root, study, resume=options.resume) as folder:
+        _mend(root / JOURNAL)
         columns = _telling(plan, part)
         candidates = [_candidate(part, cell, columns, folder.root) for cell in plan.cells()]
         for candidate in candidates:
@@ -102,6 +103,13 @@ def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame
         write_text(root / TRIALS, table_text(table))
         _write_chosen(root, candidates)
     return _page(study, part, candidates, table).write(root), table
+
+
+def _mend(journal: Path) -> None:
+    """Drop the line that a full disk cut short: whatever is written after it could not be read."""
+    if journal.is_file():
+        with journal.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _telling(plan: Plan, part: TunePart) -> list[str]:

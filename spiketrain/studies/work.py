@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
-from rate_bridge.errors import DamagedError, InputError, printable
+from rate_bridge.errors import DamagedError, InputError, disk_full, printable
 from spiketrain.config import Experiment
 from spiketrain.experiment import run
 from spiketrain.record.lock import FolderLock
-from spiketrain.studies.folder import Cells, disk_full
+from spiketrain.studies.folder import Cells
 
 __all__ = ["Outcome", "compute", "run_cell", "train_cell"]
 

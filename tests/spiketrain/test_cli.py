@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from rate_bridge.errors import SimulationError
+from rate_bridge.plugins import available
 from spiketrain.cli import app
+from spiketrain.commands.guard import Terminated
 from spiketrain.config import Experiment
 from spiketrain.config.reading import parse
 from spiketrain.doctor import examine
@@ -116,13 +119,22 @@ def test_help_names_every_command() -> None:
         (RuntimeError("unexpected"), 1, "RuntimeError: unexpected"),
         (MemoryError("Unable to allocate 28. GiB"), 1, "not enough memory (Unable to allocate 28. GiB)"),
         (MemoryError(), 1, "there is not enough memory (no more said)"),
-        (KeyboardInterrupt(), 130, "--resume"),
+        (KeyboardInterrupt(), 130, "interrupted; go on with --resume --output runs/small"),
+        (Terminated(), 143, "terminated; go on with --resume --output runs/small"),
+        (SimulationError("lost"), 1, "lost; go on with --resume --output runs/small"),
+        (
+            OSError(errno.ENOSPC, "full", "a.svg"),
+            1,
+            "the disk is full: a.svg could not be written; go on with",
+        ),
     ],
 )
 def test_a_failure_is_one_message(
     error: BaseException, code: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: Any, **options: Any) -> None:
+    def fail(experiment: Experiment, output: Path, **options: Any) -> None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "config.yaml").touch()
         raise error
 
     monkeypatch.setattr("spiketrain.experiment.run", fail)
@@ -134,6 +146,15 @@ def test_a_failure_is_one_message(
     shown = call("--config", "small.yaml", "--debug")
     assert shown.exit_code == code
     assert "Traceback" in shown.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_where_nothing_was_written_there_is_nothing_to_go_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spiketrain.experiment.run", fail)
+    assert call("--config", "small.yaml").stderr == "spiketrain: interrupted\n"
 
 
 def test_flags_reach_the_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,10 +223,33 @@ def test_the_whole_way(here: Path) -> None:
     assert "--resume" in again.stderr
 
 
+NETWORKS = {
+    "steady": [
+        "network.neuron={model: rate, activation: tanh}",
+        "network.output_neuron={activation: linear}",
+        "network.bias_spread=0",
+        "mismatch={chips: 2}",
+        "bridge={encoding: current, target_rates: [0.0, 1.0]}",
+        "rule=backprop",
+    ]
+}
+"""What simulators need that do not run the network above."""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
-def test_an_interrupted_run_says_how_to_go_on(here: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "simulator"),
+    [
+        (signal.SIGINT, "torch"),
+        *((signal.SIGTERM, name) for name in available("simulators") if name != "lava"),
+    ],
+)
+def test_a_stopped_run_says_how_to_go_on(here: Path, number: signal.Signals, simulator: str) -> None:
+    """Ctrl-C, and what SLURM and systemd send; for Lava see ``tests/lava/test_lava_command.py``."""
+    changes = ["training.epochs=1000", *NETWORKS.get(simulator, []), f"simulator.name={simulator}"]
+    overrides = [word for change in changes for word in ("--set", change)]
     child = subprocess.Popen(
-        command("--config", "small.yaml", "--set", "training.epochs=1000", "--output", "run"),
+        command("--config", "small.yaml", *overrides, "--output", "run"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -214,10 +258,11 @@ def test_an_interrupted_run_says_how_to_go_on(here: Path) -> None:
     while not (here / "run" / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
         assert child.poll() is None, child.communicate()
         time.sleep(0.1)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     _, errors = child.communicate(timeout=120)
-    assert child.returncode == 130, errors
-    assert "--resume" in errors
+    code, said = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}[number]
+    assert child.returncode == code, errors
+    assert errors.splitlines()[-1] == f"spiketrain: {said}; go on with --resume --output run"
     assert "Traceback" not in errors
 
 
