@@ -40,6 +40,17 @@ def install(fault):
     def in_init(model, do):
         model.prepare = lambda self, parameters: do(self)
 
+    def in_stop(do):
+        from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing  # noqa: PLC0415
+
+        original = MultiProcessing.stop
+
+        def stop(self):
+            do(self)
+            original(self)
+
+        MultiProcessing.stop = stop
+
     def receive_first(self, t):
         self.follow(self.spikes.recv())
         self.out.send(self.control())
@@ -57,6 +68,9 @@ def install(fault):
         "deadlock": lambda: setattr(controller_model, "step", receive_first),
         "endless loop": lambda: in_step(neurons, lambda self: [None for _ in iter(int, 1)]),
         "sleeps": lambda: in_step(sender, lambda self: time.sleep(1000)),
+        "killed in stop": lambda: in_stop(lambda lava: os.kill(lava.actors[0].pid, 9)),
+        "server killed in stop": lambda: in_stop(lambda lava: os.kill(lava.smm._manager._process.pid, 9)),
+        "stopped in stop": lambda: in_stop(lambda lava: os.kill(lava.smm._manager._process.pid, 19)),
         "slow": lambda: setattr(sender, "step", slowed(sender.step)),
         "full disk": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
         "no fault": lambda: None,

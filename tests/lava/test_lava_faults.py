@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from lava_problems import small
 from leftovers import traces_of
@@ -79,9 +80,97 @@ def test_a_client_goes_on_after_a_fault(environment):
     first = client.run(*request())
     os.kill(client._child.process.pid, signal.SIGKILL)
     client._child.process.wait()
+    with pytest.raises(SimulationError, match="the runtime ended by signal SIGKILL"):
+        client.run(*request())
     second = client.run(*request())
     client.close()
     assert all((first[name] == second[name]).all() for name in first)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(0, r"died \(signal 9\): the server of Lava's shared memory"), (1, r"died \(signal 9\): \w")],
+    ids=["the server", "a model"],
+)
+def test_a_process_is_lost_between_two_runs(environment, number, said):
+    client = start(environment, limit_s=30)
+    client.run(*request())
+    children = processes_below(client._child.process.pid)
+    os.kill(children[number], signal.SIGKILL)
+    client._child.process.wait(20)
+    with pytest.raises(SimulationError, match=f"{said}.*while the network was resting"):
+        client.run(*request())
+    assert settled(client.token) == []
+    assert not client.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("killed in stop", r"died \(signal 9\): .*while the network was stopping"),
+        ("server killed in stop", "server of Lava's shared memory, while the network was stopping"),
+        ("stopped in stop", "the network did not stop within 2 s"),
+    ],
+)
+def test_a_process_is_lost_while_stopping(environment, fault, said):
+    client = start(environment, fault)
+    client.run(*request(40))
+    with pytest.raises(SimulationError, match=said):
+        client.run(*request(30))  # needs another network
+    assert settled(client.token) == []
+    assert not client.folder.exists()
+
+
+def test_a_lost_resource_tracker_is_replaced(environment):
+    client = start(environment, limit_s=30)
+    first = client.run(*request(40))
+    (tracker,) = (p for p in psutil.Process(client._child.process.pid).children() if is_tracker(p))
+    tracker.kill()
+    client.run(*request(30))
+    second = client.run(*request(40))
+    token = client.token
+    client.close()
+    assert all((first[name] == second[name]).all() for name in first)
+    assert settled(token) == []
+
+
+def test_what_was_killed_together_is_removed_by_the_next_start(environment):
+    """Client and runtime are killed at once, and no process is left to remove anything."""
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "long_run.py"), str(environment.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=HERE,
+    ) as client:
+        token, folder = client.stdout.readline().split()
+        (runtime,) = psutil.Process(client.pid).children()
+        below = runtime.children()
+        for process in (runtime, client, *(p for p in below if is_tracker(p))):
+            process.send_signal(signal.SIGSTOP)  # so that none sees another one go
+        for process in (client, runtime, *below):
+            process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(below, timeout=20)
+    assert [place for place in traces_of(token) if place.startswith("/dev/shm")]
+    assert Path(folder).is_dir()
+    mine = start(environment)
+    mine.run(*request())
+    assert traces_of(token) == []
+    assert len(traces_of(mine.token)) > 2
+    other = start(environment)  # whose start leaves alone what belongs to the living
+    other.run(*request())
+    other.close()
+    mine.run(*request())
+    mine.close()
+
+
+def is_tracker(process):
+    return "resource_tracker" in " ".join(process.cmdline())
+
+
+def processes_below(runtime):
+    """Return the processes that Lava forked, in that order: the server of shared memory, then the models."""
+    forked = [child for child in psutil.Process(runtime).children() if not is_tracker(child)]
+    return [child.pid for child in sorted(forked, key=lambda child: child.create_time())]
 
 
 def test_killing_the_runtime_in_a_run(environment):

@@ -1,8 +1,9 @@
 """The client: Lava's runtime as a child process that can always be ended.
 
-The child has a process group of its own and a token that begins the names of all its shared-memory
-segments, so that whatever happens to it, everything it made can be found and removed from here. It in
-turn notices at once when the client is gone, for whatever reason, and removes everything itself.
+The child has a process group of its own and a token that is in the names of its folder and of all its
+shared-memory segments, so that whatever happens to it, everything it made can be found and removed from here.
+It in turn notices at once when the client is gone, for whatever reason, and removes everything itself. Where
+both were killed together, the next client on the machine removes it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import select
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from rate_bridge.errors import SimulationError
 from spiking.simulators.lava.environment import Environment
 from spiking.simulators.lava.runtime import bundle
-from spiking.simulators.lava.runtime.supervisor import SCRATCH
+from spiking.simulators.lava.runtime.leftovers import new_token, remove, sweep
 
 __all__ = ["Client"]
 
@@ -38,7 +37,10 @@ START_S = 120.0
 GRACE_S = 70.0
 """How much later than the runtime's own limit the client gives up: compiling comes on top."""
 
-CLOSE_S = 10.0
+SILENT_S = 10.0
+"""Longest time, unless the runtime's own limit is longer, in which it may not even say that it is alive."""
+
+CLOSE_S = 5.0
 """Longest time for the child to end by itself."""
 
 LOG_S = 10.0
@@ -84,11 +86,12 @@ class Client:
             report: told now and then how many of how many steps are done.
 
         Raises:
-            SimulationError: the runtime failed or did not answer in time; nothing of it is left.
+            SimulationError: the runtime failed, did not answer in time, or was lost since it ran last;
+                nothing of it is left, and the next call starts another.
         """
         child = self._child
-        if child is None or not child.alive:
-            child = self._child = _Child(self.environment, self.command)
+        if child is None:
+            child = self._child = _Child(self.environment, self.command, self.limit_s)
             self.token, self.folder = child.token, child.folder
         try:
             return child.run(header, arrays, self.limit_s, report or _Log())
@@ -118,9 +121,12 @@ class _Log:
 class _Child:
     """The child process, its folder and its pipes."""
 
-    def __init__(self, environment: Environment, command: Sequence[str]) -> None:
-        self.token = f"spiketrain-{secrets.token_hex(6)}"
-        self.folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+    def __init__(self, environment: Environment, command: Sequence[str], limit_s: float) -> None:
+        sweep()
+        self.silent_s = max(limit_s, SILENT_S)
+        self.token = new_token()
+        self.folder = Path(tempfile.gettempdir()) / self.token
+        self.folder.mkdir(mode=0o700)
         self.errors: IO[bytes] = (self.folder / "stderr.txt").open("wb")
         self.process = subprocess.Popen(
             [str(environment.python), *command, self.token],
@@ -156,6 +162,8 @@ class _Child:
         try:
             bundle.write(given, header, arrays)
         except OSError as error:
+            if not self.alive:
+                raise self._last_words() from None
             raise SimulationError(
                 f"lava: the bundle could not be written to {self.folder}: {error}"
             ) from None
@@ -172,34 +180,51 @@ class _Child:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
         except OSError:
-            raise self._death() from None
+            raise self._last_words() from None
 
     def _answer(self, wanted: str, limit_s: float, report: Callable[[int, int], None]) -> Any:
         """Wait for the answer called `wanted`; progress makes the limit begin again."""
         deadline, before = time.monotonic() + limit_s, -1
         while True:
-            answer = self._line(deadline, limit_s)
+            answer = self._line(min(self.silent_s, deadline - time.monotonic()))
+            if answer is None:
+                late = time.monotonic() >= deadline
+                what = f"gave no answer within {limit_s:g}" if late else f"stood still for {self.silent_s:g}"
+                raise SimulationError(f"lava: the runtime (process {self.process.pid}) {what} s")
             if wanted in answer:
                 return answer[wanted]
             if "error" in answer:
                 raise SimulationError(f"lava: {answer['error']}")
-            done, steps = answer["progress"]
-            report(done, steps)
-            if done > before:
-                deadline, before = time.monotonic() + limit_s, done
+            if "progress" in answer:
+                done, steps = answer["progress"]
+                report(done, steps)
+                if done > before:
+                    deadline, before = time.monotonic() + limit_s, done
 
-    def _line(self, deadline: float, limit_s: float) -> Any:
+    def _line(self, within_s: float) -> Any:
+        """Return the runtime's next answer, or None if there is none in time."""
         assert self.process.stdout is not None
+        end = time.monotonic() + within_s
         while b"\n" not in self.pending:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                raise SimulationError(f"lava: the runtime gave no answer within {limit_s:g} s")
+            # What is there is read however late it is: this process may have been stopped meanwhile.
+            if not select.select([self.process.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
+                return None
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
                 raise self._death()
             self.pending += data
         line, self.pending = self.pending.split(b"\n", 1)
         return json.loads(line)
+
+    def _last_words(self) -> SimulationError:
+        """Return what the runtime said before it ended between two requests."""
+        try:
+            while (answer := self._line(CLOSE_S)) is not None:
+                if "error" in answer:
+                    return SimulationError(f"lava: {answer['error']}")
+        except SimulationError as death:
+            return death
+        return self._death()
 
     def _death(self) -> SimulationError:
         try:
@@ -241,6 +266,4 @@ def _end(owner: int, process: subprocess.Popen[bytes], folder: Path, token: str,
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    for segment in Path("/dev/shm").glob(f"*{token}*"):
-        segment.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(token, folder)

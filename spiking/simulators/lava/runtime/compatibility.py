@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -65,11 +66,14 @@ def _name_segments(token: str) -> None:
     module._SHM_SAFE_NAME_LENGTH = len(token) + 14
     process: Any = multiprocessing.current_process()
     process._config["semprefix"] = f"/{token}"  # semaphores have a name for a moment, in the same folder
+    process._config["tempdir"] = "."  # sockets lie in the runtime's own folder, and are removed with it
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int) -> None:
     """Ask the kernel to kill this process when its parent ends, whatever ends it."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it had ended before the kernel was asked
 
 
 def _children_die_with_parent() -> None:
@@ -79,11 +83,12 @@ def _children_die_with_parent() -> None:
     run = lava.SystemProcess.run
 
     def run_child(self: Any) -> None:
-        die_with_parent()
+        die_with_parent(self._parent_pid)
         run(self)
 
     def start(self: Any) -> None:
-        self._manager.start(initializer=die_with_parent)
+        self._manager._shutdown_timeout = 3600.0  # not killed for being slow: the supervisor sees to that
+        self._manager.start(initializer=die_with_parent, initargs=(os.getpid(),))
 
     lava.SystemProcess.run = run_child
     shared_memory_manager.SharedMemoryManager.start = start

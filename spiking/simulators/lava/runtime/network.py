@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Arrays
+from .crew import Crew
 from .processes.controller import Controller
 from .processes.dense import Dense
 from .processes.population import Population
@@ -41,15 +42,12 @@ from .processes.shadow import Shadow
 from .processes.source import Source
 from .session import Session
 from .shared import share
-from .supervisor import Supervisor
+from .supervisor import Phase, Supervisor
 
 __all__ = ["Networks", "total_steps"]
 
 LEARNING = (Population, Dense, Shadow)
 """Processes that take part in the learning phase."""
-
-COMPILE_S = 60.0
-"""Longest time that compiling and starting a network may take."""
 
 
 class Networks:
@@ -69,13 +67,13 @@ class Networks:
         """Run what a bundle describes and return the final state and the sums, by name."""
         key = _key(header, arrays)
         if self.current is None or self.current.key != key:
-            self._stop()
+            self._stop(limit_s)
             self.current = _Compiled(header, arrays, key, self.supervisor, limit_s)
         return self.current.run(header, arrays, limit_s, report)
 
-    def _stop(self) -> None:
+    def _stop(self, limit_s: float) -> None:
         if self.current is not None:
-            self.current.session.stop()
+            self.current.stop(limit_s)
             self.current = None
 
 
@@ -94,11 +92,13 @@ class _Compiled:
         builder = _Builder(header, {**self.inputs, **self.outputs})
         self.names = tuple(builder.names)
         self.clock, self.progress = builder.clock["start"], builder.clock["progress"]
-        actors = _future_actors()
-        supervisor.watch(actors, self.names, self.progress, max(COMPILE_S, limit_s))
+        self.crew = Crew()
+        self._watch("starting", limit_s)
         self.session = Session(builder.root, self.progress, header["arithmetic"])
-        supervisor.relax()
-        self.actors = actors
+        self._watch("resting", limit_s)
+
+    def _watch(self, phase: Phase, limit_s: float) -> None:
+        self.supervisor.watch(phase, self.crew, self.names, self.progress, limit_s)
 
     def run(
         self, header: dict[str, Any], arrays: Arrays, limit_s: float, report: Callable[[int], None]
@@ -108,32 +108,22 @@ class _Compiled:
         for array in self.outputs.values():
             array[...] = 0
         self.clock[...] = self.session.steps
-        self.supervisor.watch(self.actors, self.names, self.progress, limit_s)
+        self._watch("running", limit_s)
         self.session.run(total_steps(header), report)
-        self.supervisor.relax()
+        self._watch("resting", limit_s)
         state = {name: array for name, array in self.inputs.items() if _is_state(name)}
         return {**state, **self.outputs}
+
+    def stop(self, limit_s: float) -> None:
+        """End all processes of the network."""
+        self._watch("stopping", limit_s)
+        self.session.stop()
+        self.supervisor.relax()
 
 
 def total_steps(header: dict[str, Any]) -> int:
     """Return the steps of all presentations."""
     return int(header["steps"] * header.get("presentations", 1))
-
-
-def _future_actors() -> list[Any]:
-    """Return the list that the next network's operating-system processes will be appended to."""
-    from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing  # noqa: PLC0415
-
-    actors: list[Any] = []
-    original = MultiProcessing.__init__
-
-    def begin(self: Any) -> None:
-        original(self)
-        self._actors = actors
-        MultiProcessing.__init__ = original
-
-    MultiProcessing.__init__ = begin
-    return actors
 
 
 def _is_state(name: str) -> bool:
@@ -175,7 +165,7 @@ class _Builder:
         self.header, self.arrays = header, arrays
         self.names: list[str] = []
         count = 64 + 2 * len(header["connections"]) + 4 * len(header["sizes"])
-        self.clock = share({"start": np.zeros(1, np.int64), "progress": np.zeros(count, np.int64)})
+        self.clock = share({"start": np.zeros(1, np.int64), "progress": np.full(count, -1, np.int64)})
         progress = self.clock["progress"]
         self.root = self._build()
         self.clock["progress"] = progress[: len(self.names)]

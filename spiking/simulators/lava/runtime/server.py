@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import sys
 import time
 import traceback
@@ -24,8 +25,12 @@ def main(token: str) -> int:
 
     Requests and answers are lines of JSON. A request ``{"run": IN, "to": OUT, "limit_s": S}`` is
     answered with any number of ``{"progress": [done, steps]}`` and then ``{"done": OUT}``, or with
-    ``{"error": MESSAGE}``, after which the runtime ends.
+    ``{"error": MESSAGE}``, after which the runtime ends. Meanwhile ``{"alive": true}`` comes every second.
+    Between requests an error may come too.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Sent to everything of a job, they are for the client to act upon: it ends this process in order.
+        signal.signal(number, signal.SIG_IGN)
     channel = os.dup(1)
     os.dup2(2, 1)  # whatever else prints goes where it cannot be taken for an answer
 
@@ -44,11 +49,15 @@ def main(token: str) -> int:
 
         del lava
         networks = Networks(supervisor)
+        supervisor.busy = False
         tell({"ready": {"python": platform.python_version(), "bundle": bundle.VERSION}})
         while True:
-            _serve(json.loads(supervisor.requests.get()), networks, total_steps, tell)
+            request = json.loads(supervisor.requests.get())
+            _serve(request, networks, total_steps, tell)
+            supervisor.busy = False
+            tell({"done": request["to"]})
     except Exception as error:
-        supervisor.fail(_words(error))
+        supervisor.fail_unless_lost(_words(error))
     return 1
 
 
@@ -60,7 +69,6 @@ def _serve(request: dict[str, Any], networks: Any, length: Callable[[Any], int],
         header, arrays, float(request["limit_s"]), lambda done: tell({"progress": [done, steps]})
     )
     bundle.write(Path(request["to"]), {"seconds": time.perf_counter() - started}, results)
-    tell({"done": request["to"]})
 
 
 def _words(error: BaseException) -> str:

@@ -23,7 +23,7 @@ class Session:
 
     Args:
         root: any process of the connected network.
-        progress: per process, the steps it has finished since it was made, in shared memory.
+        progress: per process, the steps it has finished since it was made (-1 before), in shared memory.
         arithmetic: tag of the process models: ``floating_pt`` or ``fixed_pt``.
     """
 

@@ -17,9 +17,9 @@ class Model(PyLoihiProcessModel):
     synapses learn, each ends in Lava's learning phase.
 
     Parameters of the process: ``arrays`` (by name), ``clock`` (``start``: the step at which the present
-    run began; ``progress``: steps finished by every process), ``slot`` (this process's place there),
-    ``steps`` and ``batch`` of a presentation, ``samples`` of all of them, ``learns``: whether there is a
-    learning phase, and ``deltas``: whether messages are changes, see `runtime.deltas`.
+    run began; ``progress``: steps finished by every process, -1 before it is made), ``slot`` (this process's
+    place there), ``steps`` and ``batch`` of a presentation, ``samples`` of all of them, ``learns``: whether
+    there is a learning phase, and ``deltas``: whether messages are changes, see `runtime.deltas`.
     """
 
     def __init__(self, parameters: Any) -> None:
@@ -29,6 +29,7 @@ class Model(PyLoihiProcessModel):
         self.learns, self.deltas = parameters["learns"], parameters["deltas"]
         self.presentation, self.t = 0, -1
         self.prepare(parameters)
+        self.clock["progress"][self.slot] = 0
 
     def prepare(self, parameters: Any) -> None:
         """Look up what `step` needs."""
