@@ -26,6 +26,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from machine import machine
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -307,6 +308,7 @@ def timed(present: Callable[[], Any], repeats: int) -> tuple[float, float]:
 
 def main() -> int:
     """Print both ratios; return 1 where a claim does not hold."""
+    print(machine())
     torch.set_num_threads(1)
     network, hardware, phase, start = problem()
     simulator = Brian2Simulator()

@@ -21,6 +21,7 @@ from itertools import pairwise
 from statistics import median
 
 import torch
+from machine import machine
 from torch import Tensor
 
 from rate_bridge.filters import window
@@ -206,6 +207,7 @@ def measure(case: Case, repetitions: int) -> str:
 def main() -> None:
     """Measure all cases."""
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    print(machine())
     torch.set_num_threads(1)
     for case in CASES:
         print(measure(case, repetitions), flush=True)

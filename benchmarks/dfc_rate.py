@@ -14,6 +14,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import torch
+from machine import machine
 
 from learning.feedback_control.dfc import DeepFeedbackControl
 from learning.feedback_control.feedback_weights import WeightProduct
@@ -84,6 +85,7 @@ def cosine(update: Update, fine: Update) -> float:
 
 def main(repetitions: int = 5) -> None:
     """Measure and print."""
+    print(machine())
     torch.set_num_threads(1)
     square = torch.rand(1024, 1024)
     out = torch.empty_like(square)

@@ -24,6 +24,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from machine import machine
 from torch import Tensor
 
 from spiketrain.config import load_experiment
@@ -104,6 +105,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main(repetitions: int = 15) -> int:
     """Measure and print; return 0 where the claim holds."""
+    print(machine())
     torch.set_num_threads(1)
     square = torch.rand(1024, 1024)
     out = torch.empty_like(square)

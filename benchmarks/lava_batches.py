@@ -12,6 +12,7 @@ import argparse
 import time
 
 import torch
+from machine import machine
 
 from rate_bridge.filters import window
 from spiking.fixed_point.simulator import LoihiSimulator
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--singles", type=int, default=10)
     parser.add_argument("--block", type=int, default=250)
     options = parser.parse_args()
+    print(machine())
     bench = Bench(options.samples)
     for arithmetic in ("float", "fixed"):
         lava = LavaSimulator(arithmetic=arithmetic)

@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 import torch
+from machine import machine
 
 from rate_bridge.errors import InputError
 from spiketrain.config import Experiment
@@ -65,6 +66,7 @@ def seconds(parts: Parts) -> float:
 
 def main(simulator: str, repeats: int) -> None:
     """Print a line per variant."""
+    print(machine())
     torch.set_num_threads(1)
     variants: dict[str, dict[str, Any]] = {"ideal": {}, "static": STATIC}
     variants |= {name: {**STATIC, name: options} for name, options in KINDS.items()}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 
+from machine import machine
+
 from spiketrain.studies.engine import DaskEngine
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.study import Study
@@ -46,6 +48,7 @@ def handing_out(engine: DaskEngine, number: int) -> float:
 
 def main() -> None:
     """Measure and print."""
+    print(machine())
     print(f"planning 100 000 cells: {planning():.1f} s of computing (claimed: at most 30)")
     with DaskEngine(workers=1) as engine:
         dict(engine.map(str.upper, [("warm", ("up",))]))

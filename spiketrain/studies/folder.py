@@ -35,7 +35,6 @@ DRAWN = ("x", "panels")
 """Keys of the section ``identify`` that say how what was found is drawn."""
 
 
-
 @final
 class Cells:
     """The cells in a study's folder; the driver and all its workers look at them through this.
