@@ -41,15 +41,15 @@ def install(fault):
         model.prepare = lambda self, parameters: do(self)
 
     def in_stop(do):
-        from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing  # noqa: PLC0415
+        from lava.magma.runtime.runtime import Runtime  # noqa: PLC0415 (patched Lava)
 
-        original = MultiProcessing.stop
+        original = Runtime.stop
 
         def stop(self):
-            do(self)
+            do(self._messaging_infrastructure)  # before any process is told to end
             original(self)
 
-        MultiProcessing.stop = stop
+        Runtime.stop = stop
 
     def receive_first(self, t):
         self.follow(self.spikes.recv())
