@@ -40,7 +40,7 @@ def child(hidden: str, chips: str, batches: str) -> int:
         *("simulator.name=torch", "simulator.dtype=float32", "training.batch=128"),
         *(f"network.layers=[64, {hidden}, 10]", f"mismatch.chips={chips}"),
     ]
-    parts = build(load_experiment("dfc_lif.yaml", overrides), None)
+    parts = build(load_experiment("spiking/dfc_two_phase_digits.yaml", overrides), None)
     shown = list(itertools.islice(parts.batches(0), int(batches)))
     began = time.process_time()
     for batch in shown:

@@ -15,7 +15,7 @@ from spiketrain.experiment import run
 SHORT = ["training.epochs=1", "training.batch=96", "mismatch.chips=2"]
 
 CASES = {
-    "dfc_lif.yaml": SHORT,
+    "spiking/dfc_two_phase_digits.yaml": SHORT,
     "spiking/dfc_deep_digits.yaml": [
         "training.epochs=2",
         "training.learning_rate=0.015",

@@ -32,7 +32,7 @@ def summed(tensor: Tensor) -> list[float]:
 
 def measured() -> dict[str, list[float]]:
     """Return the golden values as they are now."""
-    parts = build(load_experiment("dfc_lif.yaml", OVERRIDES), None)
+    parts = build(load_experiment("spiking/dfc_two_phase_digits.yaml", OVERRIDES), None)
     batch: Batch = next(iter(parts.batches(0)))
     model, rule = parts.model, parts.rule
     assert isinstance(rule, DeepFeedbackControl)

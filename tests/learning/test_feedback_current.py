@@ -15,6 +15,7 @@ from rate_bridge.errors import InputError
 from spiketrain.config import load_experiment
 from tests.learning.student import learn, samples, student
 
+TWO_PHASE = "spiking/dfc_two_phase_digits.yaml"
 GAINS = ControllerGains(kp=0.5, ki_per_ms=0.01, leak_per_ms=0.005)
 
 
@@ -60,14 +61,14 @@ def test_silent_hidden_neurons_do_not_learn_but_silent_outputs_do():
 
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(InputError, match="active, measured, slope"):
-        load_experiment("dfc_lif.yaml", ["rule.prediction=none", "rule.gate=rate"])
+        load_experiment(TWO_PHASE, ["rule.prediction=none", "rule.gate=rate"])
     with pytest.raises(InputError, match=r"rule\.gate\.name.*no gate has an effect"):
-        load_experiment("dfc_lif.yaml", ["rule.gate=slope"])
+        load_experiment(TWO_PHASE, ["rule.gate=slope"])
     with pytest.raises(InputError, match="predicts no rates"):
-        load_experiment("dfc_lif.yaml", ["rule.prediction=none", "rule.presynaptic=predicted"])
+        load_experiment(TWO_PHASE, ["rule.prediction=none", "rule.presynaptic=predicted"])
 
 
 def test_a_config_of_an_earlier_version_says_the_gate_beside_the_prediction():
-    experiment = load_experiment("dfc_lif.yaml", ["rule.prediction={name: none, gate: slope}"])
+    experiment = load_experiment(TWO_PHASE, ["rule.prediction={name: none, gate: slope}"])
     assert experiment.build_rule().gate == Slope()
     assert "gate" not in experiment.resolved()["rule"]["prediction"]

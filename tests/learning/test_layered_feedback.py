@@ -188,7 +188,7 @@ def test_a_measured_gate_of_spiking_neurons_follows_their_curve():
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_key(overrides, key):
     with pytest.raises((InputError, UnsupportedError), match=key):
-        load_experiment("dfc_lif.yaml", overrides)
+        load_experiment("spiking/dfc_two_phase_digits.yaml", overrides)
 
 
 @pytest.mark.parametrize("name", ["digits", "yinyang", "learned_yinyang"])

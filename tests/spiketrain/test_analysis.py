@@ -29,7 +29,7 @@ def test_measures_are_columns_and_change_nothing(tmp_path: Path) -> None:
 
 def test_measures_of_spiking_chips_are_refused() -> None:
     with pytest.raises(InputError, match=r"analysis\.measures"):
-        load_experiment("dfc_lif.yaml", ["analysis.measures=true"])
+        load_experiment("spiking/dfc_two_phase_digits.yaml", ["analysis.measures=true"])
 
 
 def test_measures_of_one_model_for_all_chips_are_refused() -> None:
