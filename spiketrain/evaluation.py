@@ -11,11 +11,11 @@ from torch import Tensor
 from learning.stimulus import Batch
 from spiketrain.measures import all_measures
 from spiketrain.parts import Parts
-from spiketrain.report.samples import Samples
+from spiketrain.record.samples import Samples
 from spiketrain.tasks.base import Split
 from spiking.presentation import TRACES, Recording
 
-__all__ = ["evaluate", "look_at_a_sample", "measure", "score"]
+__all__ = ["answers", "evaluate", "look_at_a_sample", "measure", "score"]
 
 TEST_ELEMENTS = 4_000_000
 """Neurons × samples × chips presented at once in tests."""
@@ -34,23 +34,35 @@ def decide(recording: Recording) -> Tensor:
 
 
 def evaluate(parts: Parts, split: Split) -> Tensor:
-    """Return the score of every chip on a split, ``(chips,)``; see `score`.
+    """Return the score of every chip on a split, ``(chips,)``; see `score` and `answers`."""
+    _, y = parts.data.split(split)
+    wanted = parts.data.wanted(y, parts.experiment.bridge.target_rates)
+    return score(answers(parts, parts.data.split(split)[0], split), wanted)
+
+
+def answers(parts: Parts, x: Tensor, name: str = "test") -> Tensor:
+    """Return what every chip's outputs say to samples, ``(chips, samples, n_out)``.
 
     The averaged weights are programmed; the states drawn are the same at every call. A test leaves no
     trace: the chips' clock stands still and what their synapses hold is as before.
+
+    Args:
+        parts: everything that meets.
+        x: inputs in [0, 1], ``(samples, inputs)``.
+        name: names the presentation, whose random numbers are its own.
     """
     chips = parts.chips.trial()
     chips.program(parts.deployed())
     network = parts.model.network
     size = max(1, TEST_ELEMENTS // (parts.chips.chips * sum(network.sizes)))
-    decisions, wanted = [], []
     classify = parts.data.kind == "classification"
-    for batch, labels in parts.data.chunks(split, size, parts.experiment.bridge.target_rates):
+    said = []
+    for index, inputs in enumerate(torch.split(x, size)):
+        batch = Batch(inputs, inputs.new_zeros(len(inputs), network.outputs), (name, index))
         phase = parts.test_stimulus.phase("free", batch)
         recording = chips.present((phase,), *batch.key)["free"]
-        decisions.append((decide(recording) if classify else recording.rates[-1]).cpu())
-        wanted.append(labels if classify else batch.target)
-    return score(torch.cat(decisions, dim=1), torch.cat(wanted))
+        said.append((decide(recording) if classify else recording.rates[-1]).cpu())
+    return torch.cat(said, dim=1)
 
 
 def score(decisions: Tensor, wanted: Tensor) -> Tensor:
@@ -78,8 +90,13 @@ def measure(parts: Parts) -> Mapping[str, Tensor]:
     return all_measures(chips, model, batch, rule.update(batch, observation, model))
 
 
-def look_at_a_sample(parts: Parts) -> Samples:
-    """Present one training sample with everything recorded, for the figures of the report."""
+def look_at_a_sample(parts: Parts, chip: int = 0) -> Samples:
+    """Present one training sample with everything recorded, for the figures of the report.
+
+    Args:
+        parts: everything that meets.
+        chip: which chip's recordings.
+    """
     batch = next(iter(parts.batches(0)))
     one = Batch(batch.x[:1], batch.target[:1], ("look",))
     chips = parts.chips.trial()
@@ -87,4 +104,4 @@ def look_at_a_sample(parts: Parts) -> Samples:
     phases = [replace(p, record=frozenset(TRACES)) for p in parts.rule.presentation(one, parts.model)]
     recordings = chips.present(phases, *one.key)
     network = parts.model.network
-    return Samples.of(recordings, one.target, network.dt_ms, network.max_rate_hz)
+    return Samples.of(recordings, one.target, network.dt_ms, network.max_rate_hz, chip=chip)

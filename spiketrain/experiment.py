@@ -15,23 +15,47 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
-from rate_bridge.errors import DamagedError
+from rate_bridge.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.divergence import not_finite
 from spiketrain.evaluation import evaluate, look_at_a_sample, measure
+from spiketrain.hooks import BatchDone, EpochDone, Hooks
 from spiketrain.parts import Parts, build
-from spiketrain.record import Progress, RunRecord, pack_state, unpack_state
-from spiketrain.record.files import read_tensors
+from spiketrain.record import (
+    Folder,
+    Progress,
+    RunRecord,
+    Store,
+    pack_state,
+    read_checkpoint,
+    unpack_state,
+)
+from spiketrain.record.files import tensors_of
 from spiketrain.record.resuming import check_shapes
-from spiketrain.record.run import INITIAL, Checkpoint
+from spiketrain.record.run import CHECKPOINT, INITIAL, Checkpoint
+from spiketrain.tasks.arrays import Given
 from spiking.presentation import Observation, Weights
 
-__all__ = ["RunResult", "default_folder", "identify", "learn", "run", "trained"]
+__all__ = [
+    "RunResult",
+    "default_folder",
+    "identify",
+    "learn",
+    "named",
+    "restored",
+    "run",
+    "run_in_memory",
+    "trained",
+]
+
+NO_HOOKS = Hooks()
 
 NOT_OURS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What a state that is not this run's makes everything say that takes it."""
@@ -40,10 +64,24 @@ NOT_OURS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeErro
 @final
 @dataclass(frozen=True)
 class RunResult:
-    """Where a run is, and its ``summary.json``."""
+    """A finished run.
 
-    directory: Path
+    Args:
+        store: its files.
+        summary: the content of its ``summary.json``.
+        parts: what met in it, as it was at the end.
+    """
+
+    store: Store
     summary: Mapping[str, Any]
+    parts: Parts
+
+    @property
+    def directory(self) -> Path:
+        """Where the run is; a run in memory has no such place."""
+        if not isinstance(self.store, Folder):
+            raise AttributeError("a run in memory has no directory")
+        return self.store.path
 
 
 def default_folder(experiment: Experiment) -> Path:
@@ -59,6 +97,8 @@ def run(
     data_dir: Path | None = None,
     quiet: bool = False,
     report: bool = True,
+    given: Given | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> RunResult:
     """Run an experiment and write its directory.
 
@@ -69,36 +109,72 @@ def run(
         data_dir: where data files lie.
         quiet: print nothing.
         report: draw the figures and the page too.
+        given: samples in memory, instead of the task's.
+        hooks: who is told what is done.
 
     Raises:
         InputError: the configuration, the data or the directory are wrong; nothing was written.
         SimulationError: a simulator failed.
     """
     directory = output or default_folder(experiment)
-    parts = build(experiment, data_dir)
-    with _opened(parts, directory, resume=resume) as record:
+    parts = build(experiment, data_dir, None if given is None else given.data)
+    record = _opened(parts, directory, given, resume=resume)
+    return _recorded(parts, record, hooks, quiet=quiet, report=report)
+
+
+def run_in_memory(
+    experiment: Experiment,
+    *,
+    data_dir: Path | None = None,
+    quiet: bool = False,
+    given: Given | None = None,
+    hooks: Hooks = NO_HOOKS,
+) -> RunResult:
+    """Run an experiment and keep its files, the same as `run` would write, in memory."""
+    parts = build(experiment, data_dir, None if given is None else given.data)
+    config, files = experiment.kept(parts.data, given)
+    record = RunRecord.in_memory(config, _identity(parts), files)
+    return _recorded(parts, record, hooks, quiet=quiet, report=False)
+
+
+def _recorded(parts: Parts, record: RunRecord, hooks: Hooks, *, quiet: bool, report: bool) -> RunResult:
+    """Train, from where the parts are, and write what a finished run leaves."""
+    with record:
         if parts.epoch == 0:
             _warm_up(parts, record)
         with record.progress(
-            experiment.training.epochs, parts.batches_per_epoch, done=parts.epoch, quiet=quiet
+            parts.experiment.training.epochs, parts.batches_per_epoch, done=parts.epoch, quiet=quiet
         ) as progress:
-            pace = _train(parts, record, progress)
+            pace = _train(parts, record, progress, hooks)
         summary = _finish(parts, record, pace, report=report)
-    return RunResult(directory, summary)
+    return RunResult(record.store, summary, parts)
 
 
-def _train(parts: Parts, record: RunRecord, progress: Progress) -> dict[str, float]:
-    clock, shown = time.perf_counter(), 0
-    while parts.epoch < parts.experiment.training.epochs:
-        for batch in parts.batches(parts.epoch):
+def _train(parts: Parts, record: RunRecord, progress: Progress, hooks: Hooks) -> dict[str, float]:
+    clock, shown, stop = time.perf_counter(), 0, False
+    while parts.epoch < parts.experiment.training.epochs and not stop:
+        for number, batch in enumerate(parts.batches(parts.epoch), start=1):
             update, observation = learn(parts, batch, parts.learning_rate)
             parts.watch.batch(observation)
             record.batch(update.residual, update.measures, observation)
             progress.batch()
             shown += len(batch.x) * parts.model.chips
-        _conclude(parts, record, progress)
+            stop |= hooks.batch(_batch_done(parts, number, update))
+        columns = _conclude(parts, record, progress)
+        stop |= hooks.epoch(_epoch_done(parts, columns))
     seconds = time.perf_counter() - clock
     return {"seconds": seconds, "train_samples_per_second": shown / max(seconds, 1e-9)}
+
+
+def _batch_done(parts: Parts, number: int, update: Update) -> BatchDone:
+    error = None if update.residual is None else array(update.residual, parts.model.chips)
+    measures = {name: array(value, parts.model.chips) for name, value in update.measures.items()}
+    return BatchDone(parts.epoch + 1, number, parts.batches_per_epoch, error, measures)
+
+
+def _epoch_done(parts: Parts, columns: Mapping[str, torch.Tensor | float]) -> EpochDone:
+    values = {name: array(value, parts.chips.chips) for name, value in columns.items()}
+    return EpochDone(parts.epoch, parts.experiment.training.epochs, values)
 
 
 def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Observation]:
@@ -151,7 +227,26 @@ def trained(experiment: Experiment, directory: Path, data_dir: Path | None = Non
         InputError: there is no such run in `directory`, or it is another experiment's.
     """
     parts = build(experiment, data_dir)
-    _opened(parts, directory, resume=True).close()
+    _opened(parts, directory, None, resume=True).close()
+    return parts
+
+
+def restored(experiment: Experiment, store: Store, data_dir: Path | None = None) -> Parts:
+    """Return the parts of a run as they were at its last checkpoint, by its files alone; nothing is written.
+
+    Args:
+        experiment: what the run's own config says.
+        store: its files.
+        data_dir: where data files lie.
+
+    Raises:
+        InputError: it has no checkpoint, or a damaged one.
+    """
+    parts = build(experiment, data_dir)
+    checkpoint = read_checkpoint(store)
+    if checkpoint is None:
+        raise InputError("folder", f"no {CHECKPOINT}", "the folder of a run that has one")
+    _restore(parts, store, checkpoint)
     return parts
 
 
@@ -163,17 +258,18 @@ def _warm_up(parts: Parts, record: RunRecord) -> None:
     record.epoch(0, _scores(parts))
 
 
-def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> None:
-    """Test, write the epoch's rows, and save what is needed to go on from here."""
+def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> Mapping[str, torch.Tensor | float]:
+    """Test, write the epoch's rows, save what is needed to go on from here, and return the columns."""
     scores, rate = _scores(parts), parts.learning_rate
     measures = measure(parts) if parts.experiment.analysis.measures else {}
     parts.epoch += 1
     parts.watch.epoch(parts.epoch, parts.model.weights())
     steps = parts.optimizer.measures()
-    record.epoch(parts.epoch, {**scores, **measures, **steps, "learning_rate": rate})
+    columns = record.epoch(parts.epoch, {**scores, **measures, **steps, "learning_rate": rate})
     progress.epoch(parts.epoch, {name: float(value.mean()) for name, value in scores.items()})
     tensors, description = pack_state(parts.state())
     record.checkpoint(parts.epoch, tensors, {"state": description})
+    return columns
 
 
 def _scores(parts: Parts) -> dict[str, torch.Tensor]:
@@ -183,10 +279,10 @@ def _scores(parts: Parts) -> dict[str, torch.Tensor]:
     return scores
 
 
-def _opened(parts: Parts, directory: Path, *, resume: bool) -> RunRecord:
+def _opened(parts: Parts, directory: Path, given: Given | None, *, resume: bool) -> RunRecord:
     """Make the run directory, or go on with one, from its checkpoint."""
     experiment = parts.experiment
-    config, files = experiment.kept(parts.data)
+    config, files = experiment.kept(parts.data, given)
     if not resume:
         return RunRecord.create(directory, config, _identity(parts), files)
     said = experiment.resolved(defaults=False)
@@ -194,27 +290,27 @@ def _opened(parts: Parts, directory: Path, *, resume: bool) -> RunRecord:
     return RunRecord.resume(directory, config, _identity(parts), files, said=said, restore=restore)
 
 
-def _restore(parts: Parts, directory: Path, checkpoint: Checkpoint) -> None:
+def _restore(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
     """Go on from a checkpoint.
 
     Raises:
         DamagedError: it is not one of this run.
     """
     parts.epoch, tensors, extra = checkpoint
-    path = directory / "checkpoint.safetensors"
+    place = store.place(CHECKPOINT)
     try:
         parts.restore(unpack_state(tensors, extra["state"]))
         weights = parts.model.weights()
         unnamed = not_finite(weights) - {int(chip) for chip in parts.watch.state}
     except NOT_OURS as error:
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise DamagedError(str(path), "a state of something else", "the state of this run", said) from None
+        raise DamagedError(place, "a state of something else", "the state of this run", said) from None
     for chip in unnamed:
-        raise DamagedError(f"{path}: model", f"weights of chip {chip} that are not finite", "finite weights")
-    initial = directory / INITIAL
-    if initial.is_symlink() or initial.exists():
+        raise DamagedError(f"{place}: model", f"weights of chip {chip} that are not finite", "finite weights")
+    if INITIAL in store:
+        found, _ = tensors_of(store.read(INITIAL), store.place(INITIAL))
         wanted = {name: value for name, value in named(weights).items() if not name.startswith("feedback.")}
-        check_shapes(initial, read_tensors(initial)[0], wanted)
+        check_shapes(store.place(INITIAL), found, wanted)
 
 
 def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: bool) -> dict[str, Any]:
@@ -222,6 +318,7 @@ def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: 
     parts.chips.program(parts.deployed())
     return record.finish(
         {
+            "epochs": parts.epoch,
             "test_accuracy": accuracy.tolist(),
             "diverged_chips": parts.diverged(),
             "set_back_chips": parts.set_back(),
@@ -250,6 +347,12 @@ def _identity(parts: Parts) -> dict[str, Any]:
         "seed": experiment.training.seed,
         "epochs": experiment.training.epochs,
     }
+
+
+def array(value: torch.Tensor | float, chips: int) -> NDArray[np.float64]:
+    """Return a number per chip, ``(chips,)``, as an array of its own."""
+    values = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    return np.array(np.broadcast_to(values.astype(np.float64), (chips,)))
 
 
 def named(weights: Weights) -> dict[str, torch.Tensor]:

@@ -146,10 +146,16 @@ class Parts:
         self.chips.restore(state["chips"])
 
 
-def build(experiment: Experiment, data_dir: Path | None) -> Parts:
-    """Build everything an experiment needs; raises `InputError` before anything is written."""
+def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None = None) -> Parts:
+    """Build everything an experiment needs; raises `InputError` before anything is written.
+
+    Args:
+        experiment: the configuration.
+        data_dir: where data files lie.
+        given: samples to take instead of reading the task's.
+    """
     keep_freed_memory()
-    data = experiment.load_data(data_dir)
+    data = experiment.load_data(data_dir, given)
     network = experiment.build_network()
     rule = experiment.build_rule()
     rule.check(network)

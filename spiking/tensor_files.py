@@ -19,7 +19,7 @@ from torch import Tensor
 from rate_bridge.errors import InputError
 from rate_bridge.files import read_regular
 
-__all__ = ["MAX_BYTES", "read_tensors"]
+__all__ = ["MAX_BYTES", "read_tensors", "tensors_of"]
 
 MAX_BYTES = 16_000_000_000
 
@@ -44,10 +44,26 @@ def read_tensors(
     Raises:
         InputError: it cannot be read, or is damaged.
     """
-    content = read_regular(path, key, "safetensors file", limit, wrong)
+    return tensors_of(read_regular(path, key, "safetensors file", limit, wrong), str(path), key, wrong)
+
+
+def tensors_of(
+    content: bytes, source: str, key: str, wrong: type[InputError] = InputError
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors in a file's content by name, and the texts in its header.
+
+    Args:
+        content: of the file.
+        source: what to call it.
+        key: what to blame.
+        wrong: the error to raise.
+
+    Raises:
+        InputError: it is damaged.
+    """
     try:
         tensors = load(content)
         header: Any = json.loads(content[LENGTH : LENGTH + int.from_bytes(content[:LENGTH], "little")])
     except UNREADABLE as error:
-        raise wrong(key, str(path), "a whole safetensors file", f"{error}") from None
+        raise wrong(key, source, "a whole safetensors file", f"{error}") from None
     return tensors, dict(header.get("__metadata__") or {})

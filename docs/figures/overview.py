@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from spiketrain.report.samples import Samples
+from spiketrain.record.samples import Samples
 
 BLUE, ORANGE, GREY = "#2a6f97", "#d1793b", "#8a8f98"
 

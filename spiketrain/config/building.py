@@ -21,7 +21,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from rate_bridge.errors import InputError
-from rate_bridge.plugins import available, load
+from rate_bridge.plugins import available, load, name_of
 from spiketrain.config.problems import input_error, prefixed, unknown
 
 __all__ = ["build", "build_named", "call", "fields_of", "find", "key_of", "kinds", "plain", "signature"]
@@ -178,4 +178,7 @@ def plain(value: Any, *, defaults: bool = True) -> Any:
 
 
 def _name(group: str, cls: type) -> str:
-    return next(name for name in available(group) if load(group, name) is cls)
+    name = name_of(group, cls)
+    if name is None:
+        raise InputError(group, cls.__name__, "a registered part")
+    return name

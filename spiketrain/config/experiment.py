@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from pydantic import Field, ValidationError
@@ -41,7 +41,10 @@ from spiketrain.tasks.base import Task, TaskData
 from spiking.network import Clock, Network
 from spiking.simulators.base import Simulator
 
-__all__ = ["Experiment", "load_experiment"]
+if TYPE_CHECKING:
+    from spiketrain.tasks.arrays import Given  # it writes files, whose module reads configs
+
+__all__ = ["Experiment", "load_experiment", "named_mapping"]
 
 BY_NAME = (("task",), ("rule",), ("simulator",), ("bridge", "encoding"), ("training", "optimizer"))
 """Where a part may be given by its name alone."""
@@ -92,16 +95,21 @@ class Experiment(Section):
         task: Task = building.build("tasks", self.task.keys, "task")
         return task
 
-    def load_data(self, data_dir: Path | None = None) -> TaskData:
+    def load_data(self, data_dir: Path | None = None, data: TaskData | None = None) -> TaskData:
         """Return the task's data, its validation set held out, checked against the network.
+
+        Args:
+            data_dir: where data files lie.
+            data: samples to take instead of reading the task's.
 
         Raises:
             InputError: a file is missing or wrong, or the data do not fit the network.
         """
-        left = int(1e9 * self.limits.memory_gb) - self.estimate_memory_bytes()
-        data = self.build_task().load(data_dir, left)
+        if data is None:
+            left = int(1e9 * self.limits.memory_gb) - self.estimate_memory_bytes()
+            data = self.build_task().load(data_dir, left)
+            checks.check_data(self.task.sha256, data.sha256)
         checks.check_fit(self, data.inputs, data.classes)
-        checks.check_data(self.task.sha256, data.sha256)
         data = data.hold_out(self.training.validation, SeedTree(self.training.seed).child("validation"))
         if self.training.batch > len(data.x_train):
             raise InputError(
@@ -234,32 +242,42 @@ class Experiment(Section):
             plain["task"]["sha256"] = self.task.sha256
         return plain
 
-    def kept(self, data: TaskData) -> tuple[dict[str, Any], dict[str, bytes]]:
+    def kept(self, data: TaskData, given: Given | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return what the folder of a run holds: the resolved config, and the files it refers to by name.
 
         Args:
             data: what was read, whose checksum is kept with it.
+            given: the samples, where they are not the task's.
         """
         changed, files = self.network.copies()
+        task, copies = (given.task, given.files) if given is not None else self.build_task().copies()
         plain = self.resolved()
         known = {} if data.sha256 is None else {"sha256": data.sha256}
-        network, task = {**plain["network"], **changed}, {**plain["task"], **known}
-        return {**plain, "task": task, "network": network}, files
+        plain["network"] = {**plain["network"], **changed}
+        plain["task"] = {**plain["task"], **known, **task}
+        return plain, {**files, **copies}
 
 
 def load_experiment(path_or_name: str, overrides: Sequence[str] = ()) -> Experiment:
     """Return the experiment in a file or shipped config, with ``section.key=value`` overrides.
 
-    A NIR file that the config names is looked for in the config's folder, one that an override names in
-    the working directory.
+    A file that the config's network or data are in is looked for in the config's folder, one that an
+    override names in the working directory.
 
     Raises:
         InputError: there is no such config, or the first thing that is wrong with it.
     """
-    path = find_config(path_or_name)
-    data = with_overrides(anchored(read(path), path.parent), overrides)
+    return Experiment.from_mapping(with_overrides(named_mapping(find_config(path_or_name)), overrides))
+
+
+def named_mapping(path: Path) -> dict[str, Any]:
+    """Return what a config file says, with a name if it has none: the file's.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")[:100]
-    return Experiment.from_mapping({"name": stem or "experiment", **data})
+    return {"name": stem or "experiment", **anchored(read(path), path.parent)}
 
 
 def _moved(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag
 from torch import Tensor
 
 from rate_bridge.errors import InputError
+from rate_bridge.plugins import available
 from spiketrain.config import building
 from spiketrain.config.problems import ALTERNATIVE, unknown
 from spiketrain.config.sections import Duration, Section, Size, Spread, whole_steps
@@ -217,11 +218,25 @@ NetworkSection = Annotated[
 
 
 def anchored(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a config whose network's file, if it is named relatively, is in `folder`."""
-    network = data.get("network")
-    if not isinstance(network, dict) or not isinstance(network.get("nir"), str):
-        return dict(data)
-    return {**data, "network": {**network, "nir": str((folder / network["nir"]).absolute())}}
+    """Return a config in which files that are named relatively are in `folder`.
+
+    These are the network's file, and fields of the task that its class calls ``anchored``.
+    """
+    raw = dict(data)
+    for section, keys in (("network", ("nir",)), ("task", _anchored_keys(raw.get("task")))):
+        given = raw.get(section)
+        if isinstance(given, dict):
+            named = {key: given[key] for key in keys if isinstance(given.get(key), str)}
+            raw[section] = {**given, **{k: str((folder / name).absolute()) for k, name in named.items()}}
+    return raw
+
+
+def _anchored_keys(task: Any) -> tuple[str, ...]:
+    name = task.get("name") if isinstance(task, dict) else None
+    if name not in available("tasks"):
+        return ()  # what is wrong with it is said when it is built
+    keys: tuple[str, ...] = building.find("tasks", name, "task.name").anchored
+    return keys
 
 
 def prepared(data: Mapping[str, Any]) -> dict[str, Any]:

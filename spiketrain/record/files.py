@@ -25,16 +25,21 @@ from spiking import tensor_files
 __all__ = [
     "digest",
     "is_leftover",
+    "json_bytes",
+    "json_of",
     "plain",
     "read_json",
     "read_tensors",
     "read_yaml",
     "remove_leftovers",
+    "tensor_bytes",
+    "tensors_of",
     "write_bytes",
     "write_json",
     "write_tensors",
     "write_text",
     "write_yaml",
+    "yaml_bytes",
 ]
 
 _NOTE = "json"
@@ -99,9 +104,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def json_bytes(content: object) -> bytes:
+    """Return JSON; NaN and infinities become null, tensors and arrays become lists."""
+    return (_dumps(content, indent=2) + "\n").encode()
+
+
 def write_json(path: Path, content: object) -> None:
-    """Write JSON; NaN and infinities become null, tensors and arrays become lists."""
-    write_text(path, _dumps(content, indent=2) + "\n")
+    """Write JSON; see `json_bytes`."""
+    write_bytes(path, json_bytes(content))
 
 
 def read_json(path: Path) -> Any:
@@ -110,16 +120,33 @@ def read_json(path: Path) -> Any:
     Raises:
         DamagedError: it cannot be read, or is no JSON.
     """
-    content = read_regular(path, str(path), "JSON file", MAX_TEXT_BYTES, DamagedError)
+    return json_of(read_regular(path, str(path), "JSON file", MAX_TEXT_BYTES, DamagedError), str(path))
+
+
+def json_of(content: bytes, place: str) -> Any:
+    """Return what a JSON file says.
+
+    Args:
+        content: of the file.
+        place: what to call it.
+
+    Raises:
+        DamagedError: it is no JSON.
+    """
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise DamagedError(str(path), "a damaged file", "a whole JSON file", f"{error}") from None
+        raise DamagedError(place, "a damaged file", "a whole JSON file", f"{error}") from None
+
+
+def yaml_bytes(content: object) -> bytes:
+    """Return YAML that `read_yaml` turns into the same values, in the same order of keys."""
+    return dump_yaml(plain(content)).encode()
 
 
 def write_yaml(path: Path, content: object) -> None:
-    """Write YAML that `read_yaml` turns into the same values, in the same order of keys."""
-    write_text(path, dump_yaml(plain(content)))
+    """Write YAML; see `yaml_bytes`."""
+    write_bytes(path, yaml_bytes(content))
 
 
 def read_yaml(path: Path, *, nodes: int = MAX_NODES, size: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
@@ -145,17 +172,34 @@ def read_yaml(path: Path, *, nodes: int = MAX_NODES, size: int = MAX_CONFIG_BYTE
     return data
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], note: object = None) -> None:
-    """Write tensors by name, and with them a note that JSON can hold, as one file.
+def tensor_bytes(tensors: Mapping[str, Tensor], note: object = None) -> bytes:
+    """Return tensors by name, and with them a note that JSON can hold, as the content of one file.
 
     Args:
-        path: where to.
         tensors: any shapes and types; they are copied to the CPU.
-        note: read back by `read_tensors` as it was, apart from NaN, which becomes null.
+        note: read back by `tensors_of` as it was, apart from NaN, which becomes null.
     """
     # Safetensors refuses tensors that share memory or are not contiguous: copies are neither.
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_bytes(path, save(copies, metadata={_NOTE: _dumps(note)}))
+    return bytes(save(copies, metadata={_NOTE: _dumps(note)}))
+
+
+def tensors_of(content: bytes, place: str) -> tuple[dict[str, Tensor], Any]:
+    """Return what `tensor_bytes` was given: the tensors and the note.
+
+    Args:
+        content: of the file.
+        place: what to call it.
+
+    Raises:
+        DamagedError: that is no such content.
+    """
+    return _with_note(*tensor_files.tensors_of(content, place, place, DamagedError), place)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], note: object = None) -> None:
+    """Write tensors and a note; see `tensor_bytes`."""
+    write_bytes(path, tensor_bytes(tensors, note))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
@@ -164,11 +208,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     Raises:
         DamagedError: it cannot be read.
     """
-    tensors, notes = tensor_files.read_tensors(path, str(path), DamagedError)
+    return _with_note(*tensor_files.read_tensors(path, str(path), DamagedError), str(path))
+
+
+def _with_note(
+    tensors: dict[str, Tensor], notes: Mapping[str, str], place: str
+) -> tuple[dict[str, Tensor], Any]:
     try:
         return tensors, json.loads(notes.get(_NOTE, "null"))
     except (ValueError, TypeError, RecursionError) as error:
-        raise DamagedError(f"{path}: the note in its header", "a damaged text", "JSON", f"{error}") from None
+        raise DamagedError(f"{place}: the note in its header", "a damaged text", "JSON", f"{error}") from None
 
 
 def digest(tensors: Mapping[str, Tensor], note: object) -> str:

@@ -7,7 +7,6 @@ import io
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import final
 
 import torch
@@ -15,11 +14,13 @@ from torch import Tensor
 
 from rate_bridge.errors import DamagedError
 from rate_bridge.texts import cell
-from spiketrain.record.files import write_text
-from spiketrain.record.tables import read_rows
+from spiketrain.record.store import Store
+from spiketrain.record.tables import rows_of
 from spiking.presentation import Observation
 
-__all__ = ["EpochMeans", "MetricsTable", "checked_metrics"]
+__all__ = ["METRICS", "EpochMeans", "MetricsTable", "checked_metrics"]
+
+METRICS = "metrics.csv"
 
 INTEGER = re.compile(r"0|[1-9][0-9]{0,9}")
 
@@ -86,12 +87,12 @@ class MetricsTable:
     """The table behind ``metrics.csv``; a cell without a finite or infinite number is empty.
 
     Args:
-        path: the file, rewritten as a whole after every epoch, so that no kill can leave half a row.
+        store: where it is, rewritten as a whole after every epoch, so that no kill can leave half a row.
         chips: number of chips.
     """
 
-    def __init__(self, path: Path, chips: int) -> None:
-        self._path, self._chips = path, chips
+    def __init__(self, store: Store, chips: int) -> None:
+        self._store, self._chips = store, chips
         self._rows: list[dict[str, str]] = []
 
     def load(self, last_epoch: int) -> None:
@@ -100,16 +101,15 @@ class MetricsTable:
         Raises:
             DamagedError: something is no number, or an epoch or a chip is missing.
         """
-        if last_epoch < 0 and not self._path.exists():
+        if last_epoch < 0 and METRICS not in self._store:
             return
-        self._rows = [
-            row for row in checked_metrics(self._path, self._chips) if int(row["epoch"]) <= last_epoch
-        ]
+        rows = checked_metrics(self._store, self._chips)
+        self._rows = [row for row in rows if int(row["epoch"]) <= last_epoch]
         epochs = {int(row["epoch"]) for row in self._rows} - {0}
         if len(epochs) < last_epoch:
             missing = next(epoch for epoch in range(1, last_epoch + 1) if epoch not in epochs)
             allowed = f"rows of all epochs up to {last_epoch}, which the checkpoint is from"
-            raise DamagedError(f"{self._path}: epoch", f"no row of epoch {missing}", allowed)
+            raise DamagedError(f"{self._store.place(METRICS)}: epoch", f"no row of epoch {missing}", allowed)
 
     def append(self, epoch: int, columns: Mapping[str, Tensor | float]) -> None:
         """Add the rows of an epoch, one per chip, and write the file.
@@ -122,7 +122,7 @@ class MetricsTable:
         for chip in range(self._chips):
             cells = {name: _cell(values[chip]) for name, values in spread.items()}
             self._rows.append({"epoch": str(epoch), "chip": str(chip), **cells})
-        write_text(self._path, self._text())
+        self._store.write(METRICS, self._text().encode())
 
     def _text(self) -> str:
         names = list(dict.fromkeys(name for row in self._rows for name in row))
@@ -133,31 +133,34 @@ class MetricsTable:
         return text.getvalue()
 
 
-def checked_metrics(path: Path, chips: int) -> list[dict[str, str]]:
+def checked_metrics(store: Store, chips: int) -> list[dict[str, str]]:
     """Return the rows of a ``metrics.csv``: whole numbers for epochs and chips, numbers or nothing else.
 
     Args:
-        path: the file.
+        store: where it is.
         chips: number of chips; every epoch has a row for each.
 
     Raises:
         DamagedError: it cannot be read, or is not what `MetricsTable` writes.
     """
-    rows = read_rows(path, ("epoch", "chip"))
+    place = store.place(METRICS)
+    if METRICS not in store:
+        raise DamagedError(place, "no such file", "the metrics of a run")
+    rows = rows_of(store.read(METRICS), place, ("epoch", "chip"))
     seen: dict[str, set[str]] = {}
     for line, row in enumerate(rows, start=2):
         for name, value in row.items():
             whole = name in ("epoch", "chip")
             if not (INTEGER.fullmatch(value) if whole else not value or _is_number(value)):
                 allowed = "a whole number" if whole else "a number, or nothing"
-                raise DamagedError(f"{path}: {name} in line {line}", value, allowed)
+                raise DamagedError(f"{place}: {name} in line {line}", value, allowed)
         there = seen.setdefault(row["epoch"], set())
         if int(row["chip"]) >= chips or row["chip"] in there:
-            raise DamagedError(f"{path}: chip in line {line}", row["chip"], f"each of 0 to {chips - 1} once")
+            raise DamagedError(f"{place}: chip in line {line}", row["chip"], f"each of 0 to {chips - 1} once")
         there.add(row["chip"])
     for epoch, there in seen.items():
         if len(there) != chips:
-            raise DamagedError(f"{path}: epoch {epoch}", f"{len(there)} rows", f"{chips}, one per chip")
+            raise DamagedError(f"{place}: epoch {epoch}", f"{len(there)} rows", f"{chips}, one per chip")
     return rows
 
 

@@ -87,11 +87,11 @@ def refuse_lost(directory: Path, names: Sequence[str]) -> None:
         raise DamagedError(str(directory / "checkpoint.safetensors"), "nothing", "the run's checkpoint", fix)
 
 
-def check_shapes(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+def check_shapes(place: Path | str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Raise `DamagedError` where tensors in a file are not those of a network.
 
     Args:
-        path: the file.
+        place: the file.
         found: what is in it.
         wanted: what should be, by name; only shapes and types matter. Others may be there too.
     """
@@ -100,4 +100,4 @@ def check_shapes(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, T
         shape = None if there is None else tuple(there.shape)
         if there is None or shape != tuple(value.shape) or there.dtype != value.dtype:
             given = "nothing" if there is None else f"{there.dtype} of shape {shape}"
-            raise DamagedError(f"{path}: {name}", given, f"{value.dtype} of shape {tuple(value.shape)}")
+            raise DamagedError(f"{place}: {name}", given, f"{value.dtype} of shape {tuple(value.shape)}")

@@ -15,26 +15,40 @@ from rate_bridge.errors import DamagedError, InputError
 from spiketrain.record.files import (
     digest,
     is_leftover,
+    json_bytes,
     plain,
-    read_tensors,
     read_yaml,
     remove_leftovers,
+    tensor_bytes,
+    tensors_of,
     write_bytes,
-    write_json,
-    write_tensors,
-    write_yaml,
+    yaml_bytes,
 )
 from spiketrain.record.lock import LOCK, FolderLock
 from spiketrain.record.metrics import EpochMeans, MetricsTable
 from spiketrain.record.progress import Progress, progress
 from spiketrain.record.provenance import provenance
 from spiketrain.record.resuming import refuse_difference, refuse_epoch, refuse_lost
+from spiketrain.record.store import Folder, Memory, Store
 from spiking.presentation import Observation
 
 if TYPE_CHECKING:  # the report brings matplotlib, which training does not need
-    from spiketrain.report.samples import Samples
+    from spiketrain.record.samples import Samples
 
-__all__ = ["INITIAL", "SUMMARY", "Checkpoint", "RunRecord"]
+__all__ = [
+    "CHECKPOINT",
+    "INITIAL",
+    "SUMMARY",
+    "WEIGHTS",
+    "Checkpoint",
+    "RunRecord",
+    "read_checkpoint",
+    "save_files",
+]
+
+FIGURES, CHECKPOINT = "figures", "checkpoint.safetensors"
+
+INITIAL, WEIGHTS = "initial_weights.safetensors", "weights.safetensors"
 
 SUMMARY = (
     "task",
@@ -59,33 +73,35 @@ SUMMARY = (
 )
 """The fields of ``summary.json``, in order."""
 
-FIGURES, CHECKPOINT, INITIAL = "figures", "checkpoint.safetensors", "initial_weights.safetensors"
-
 Checkpoint = tuple[int, dict[str, Tensor], Any]
 """Epochs done, tensors, and what JSON can hold."""
 
 
 @final
 class RunRecord:
-    """A run directory being written; made by `create` or `resume`, and a context manager.
+    """The files of a run being written; made by `create`, `resume` or `in_memory`, and a context manager.
 
     Two runs cannot write to one directory: it is locked until `close` or the end of the process.
 
     Args:
-        directory: an existing folder, locked by `lock`.
+        store: where the files are: an existing folder, locked by `lock`, or the memory.
         resolved: the resolved configuration.
         identity: the first fields of ``summary.json``: what was run, with ``chips`` among them.
-        lock: the lock on the folder.
+        lock: the lock on the folder, where there is one.
     """
 
     def __init__(
-        self, directory: Path, resolved: Mapping[str, Any], identity: Mapping[str, Any], lock: FolderLock
+        self,
+        store: Store,
+        resolved: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        lock: FolderLock | None = None,
     ) -> None:
-        self.directory = directory
+        self.store = store
         self._identity, self._lock = dict(identity), lock
         chips = int(identity["chips"])
         self._means = EpochMeans(chips, float(resolved.get("bridge", {}).get("max_rate_hz", 100.0)))
-        self._metrics = MetricsTable(directory / "metrics.csv", chips)
+        self._metrics = MetricsTable(store, chips)
         self._clock = time.perf_counter()
 
     @classmethod
@@ -107,8 +123,8 @@ class RunRecord:
             _refuse_content(directory)
             lock = FolderLock(directory)
             remove_leftovers(directory, directory / FIGURES)
-            _write(directory, resolved, files)
-            return cls(directory, resolved, identity, lock)
+            _write(store := Folder(directory), resolved, files)
+            return cls(store, resolved, identity, lock)
         except BaseException as error:
             if lock is not None:
                 lock.release()
@@ -116,6 +132,18 @@ class RunRecord:
                 allowed = "a folder that can be written to"
                 raise InputError("output", str(directory), allowed, f"{error}") from None
             raise
+
+    @classmethod
+    def in_memory(
+        cls,
+        resolved: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        files: Mapping[str, bytes] | None = None,
+    ) -> Self:
+        """Begin a run whose files, the same as in a folder, are kept in memory."""
+        store = Memory()
+        _write(store, resolved, files)
+        return cls(store, resolved, identity)
 
     @classmethod
     def resume(
@@ -126,12 +154,12 @@ class RunRecord:
         files: Mapping[str, bytes] | None = None,
         *,
         said: Mapping[str, Any] | None = None,
-        restore: Callable[[Path, Checkpoint], None] | None = None,
+        restore: Callable[[Store, Checkpoint], None] | None = None,
     ) -> Self:
         """Go on with a run; the metrics of epochs after its checkpoint are forgotten.
 
         A run of an earlier version knows fewer keys: what it lacks may be at its default. `said` is
-        `resolved` without its defaults; left out, nothing may be lacking. `restore` is given the folder and
+        `resolved` without its defaults; left out, nothing may be lacking. `restore` is given the files and
         the checkpoint, where there is one, before anything is written; it may refuse them.
 
         Raises:
@@ -151,7 +179,8 @@ class RunRecord:
             remove_leftovers(directory, directory / FIGURES)
             known = plain(resolved)
             refuse_difference(stored, known, known if said is None else plain(said))
-            record = cls(directory, resolved, identity, lock)
+            store = Folder(directory)
+            record = cls(store, resolved, identity, lock)
             checkpoint = record.load_checkpoint()
             if checkpoint is None:
                 refuse_lost(directory, names)
@@ -159,8 +188,8 @@ class RunRecord:
                 refuse_epoch(directory, checkpoint[0], stored, known)
                 record._metrics.load(checkpoint[0])
                 if restore is not None:
-                    restore(directory, checkpoint)
-            _write(directory, resolved, files)
+                    restore(store, checkpoint)
+            _write(store, resolved, files)
             if checkpoint:  # a kill between the two files left an older note
                 record._note(*checkpoint)
             return record
@@ -181,7 +210,8 @@ class RunRecord:
 
     def close(self) -> None:
         """Unlock the directory."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def progress(self, epochs: int, batches: int, *, done: int = 0, quiet: bool = False) -> Progress:
         """Return the progress display of this run; see `spiketrain.record.progress.progress`."""
@@ -224,12 +254,12 @@ class RunRecord:
         """
         note = {"epoch": epoch, "extra": plain(extra)}
         note["sha256"] = digest(tensors, note)
-        write_tensors(self.directory / CHECKPOINT, tensors, note)
-        write_json(self.directory / "checkpoint.json", note)
+        self.store.write(CHECKPOINT, tensor_bytes(tensors, note))
+        self.store.write("checkpoint.json", json_bytes(note))
 
     def _note(self, epoch: int, tensors: Mapping[str, Tensor], extra: Any) -> None:
         note = {"epoch": epoch, "extra": extra}
-        write_json(self.directory / "checkpoint.json", {**note, "sha256": digest(tensors, note)})
+        self.store.write("checkpoint.json", json_bytes({**note, "sha256": digest(tensors, note)}))
 
     def load_checkpoint(self) -> Checkpoint | None:
         """Return epoch, tensors and the JSON part of the last checkpoint, or None where there is none.
@@ -237,26 +267,12 @@ class RunRecord:
         Raises:
             DamagedError: there is one that cannot be read, or its content is not what was written.
         """
-        path = self.directory / CHECKPOINT
-        if not path.is_symlink() and not path.exists():
-            return None
-        tensors, note = read_tensors(path)
-        key = f"{path}: the note in its header"
-        if not isinstance(note, dict) or not {"epoch", "extra"} <= set(note):
-            raise DamagedError(key, note, "epoch and extra, as a checkpoint has them")
-        epoch, said = note["epoch"], note.pop("sha256", None)  # a run of an earlier version has no checksum
-        if type(epoch) is not int or epoch < 0:
-            raise DamagedError(f"{path}: epoch", epoch, "a number of epochs")
-        found = digest(tensors, note) if said is not None else None
-        if said != found:
-            raise DamagedError(f"{path}: sha256", said, f"{found}, that of its content", "It was changed.")
-        return epoch, tensors, note["extra"]
+        return read_checkpoint(self.store)
 
     def initial_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Keep what was programmed before training, for the report; a resumed run keeps the first."""
-        path = self.directory / INITIAL
-        if not path.is_file():
-            write_tensors(path, weights)
+        if INITIAL not in self.store:
+            self.store.write(INITIAL, tensor_bytes(weights))
 
     def finish(
         self,
@@ -281,26 +297,67 @@ class RunRecord:
         Returns:
             the content of ``summary.json``.
         """
-        write_tensors(self.directory / "weights.safetensors", weights)
-        write_tensors(self.directory / "truth.safetensors", truth)
+        self.store.write(WEIGHTS, tensor_bytes(weights))
+        self.store.write("truth.safetensors", tensor_bytes(truth))
         if samples is not None:
-            samples.save(self.directory)
+            samples.save(self.store)
         content = _summary(
             {"diverged_chips": {}, "set_back_chips": {}} | self._identity | dict(summary) | provenance()
         )
-        write_json(self.directory / "summary.json", content)
-        if report:
+        self.store.write("summary.json", json_bytes(content))
+        if report and isinstance(self.store, Folder):
             from spiketrain.report import write  # noqa: PLC0415 (matplotlib, only where it is needed)
 
-            write(self.directory)
+            write(self.store.path)
         return content
 
 
-def _write(directory: Path, resolved: Mapping[str, Any], files: Mapping[str, bytes] | None) -> None:
+def save_files(store: Store, directory: Path) -> None:
+    """Write the files of a run into a new or empty folder.
+
+    Raises:
+        InputError: it holds something, or cannot be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _refuse_content(directory, "folder")
+        lock = FolderLock(directory)
+        try:
+            for name in store.names():
+                write_bytes(directory / name, store.read(name))
+        finally:
+            lock.release()
+    except OSError as error:
+        raise InputError("folder", str(directory), "a folder that can be written to", f"{error}") from None
+
+
+def read_checkpoint(store: Store) -> Checkpoint | None:
+    """Return epoch, tensors and the JSON part of the last checkpoint, or None where there is none.
+
+    Raises:
+        DamagedError: there is one that cannot be read, or its content is not what was written.
+    """
+    if CHECKPOINT not in store:
+        return None
+    place = store.place(CHECKPOINT)
+    tensors, note = tensors_of(store.read(CHECKPOINT), place)
+    if not isinstance(note, dict) or not {"epoch", "extra"} <= set(note):
+        key = f"{place}: the note in its header"
+        raise DamagedError(key, note, "epoch and extra, as a checkpoint has them")
+    epoch, said = note["epoch"], note.pop("sha256", None)  # a run of an earlier version has no checksum
+    if type(epoch) is not int or epoch < 0:
+        raise DamagedError(f"{place}: epoch", epoch, "a number of epochs")
+    found = digest(tensors, note) if said is not None else None
+    if said != found:
+        raise DamagedError(f"{place}: sha256", said, f"{found}, that of its content", "It was changed.")
+    return epoch, tensors, note["extra"]
+
+
+def _write(store: Store, resolved: Mapping[str, Any], files: Mapping[str, bytes] | None) -> None:
     """Write the files first: whoever finds a config finds what it refers to."""
     for name, content in (files or {}).items():
-        write_bytes(directory / name, content)
-    write_yaml(directory / "config.yaml", resolved)
+        store.write(name, content)
+    store.write("config.yaml", yaml_bytes(resolved))
 
 
 def _summary(known: dict[str, Any]) -> dict[str, Any]:
@@ -314,11 +371,11 @@ def _content(names: Iterable[str]) -> list[str]:
     return sorted(name for name in names if name != LOCK and not is_leftover(name))
 
 
-def _refuse_content(directory: Path) -> None:
+def _refuse_content(directory: Path, key: str = "output") -> None:
     content = _content(path.name for path in directory.iterdir())
     if "config.yaml" in content:
         FolderLock(directory).release()  # says so where that run is still going on
         fix = "It holds a run already: go on with --resume, or choose another folder."
-        raise InputError("output", str(directory), "a new or empty folder", fix)
+        raise InputError(key, str(directory), "a new or empty folder", fix)
     if content:
-        raise InputError("output", str(directory), "a new or empty folder", f"It holds {content[0]!r}.")
+        raise InputError(key, str(directory), "a new or empty folder", f"It holds {content[0]!r}.")

@@ -1,6 +1,6 @@
 """The report of a run: one page and its figures."""
 
+from spiketrain.record.samples import Samples
 from spiketrain.report.page import write
-from spiketrain.report.samples import Samples
 
 __all__ = ["Samples", "write"]

@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spiketrain.record.samples import Samples
 from spiketrain.report.drawing import Drawing, Omitted
 from spiketrain.report.run_files import RunFiles
-from spiketrain.report.samples import Samples
 from spiketrain.report.style import MUTED, blank, colour
 
 __all__ = ["control", "outputs", "raster", "rate_histogram"]
@@ -59,8 +59,8 @@ def raster(run: RunFiles) -> Drawing | Omitted:
     return Drawing(
         "raster",
         title,
-        f"Activity of chip 0 for one sample; {'; '.join(counts)}.",
-        f"{caption} Chip 0, the same sample in every phase.",
+        f"Activity of chip {samples.chip} for one sample; {'; '.join(counts)}.",
+        f"{caption} Chip {samples.chip}, the same sample in every phase.",
         figure,
         pd.concat(data)[["phase", "layer", "neuron", "time_ms", "value"]],
     )
@@ -90,7 +90,7 @@ def outputs(run: RunFiles) -> Drawing | Omitted:
     return Drawing(
         "outputs",
         title,
-        f"Read-out traces of chip 0 for one sample. {'; '.join(ends)}.",
+        f"Read-out traces of chip {samples.chip} for one sample. {'; '.join(ends)}.",
         "Solid: the low-pass filtered output rates; dashed: their targets.",
         figure,
         _tidy(samples, phases, "readout", scale, "rate_hz").assign(
@@ -117,7 +117,7 @@ def control(run: RunFiles) -> Drawing | Omitted:
     return Drawing(
         "control",
         title,
-        f"Control signal of chip 0 for one sample; its largest absolute value is {largest:.3g}.",
+        f"Control signal of chip {samples.chip} for one sample; its largest absolute value is {largest:.3g}.",
         "What the controller adds to push each output to its target.",
         figure,
         _tidy(samples, phases, "control", 1.0, "u"),
@@ -154,7 +154,7 @@ def rate_histogram(run: RunFiles) -> Drawing | Omitted:
         "rate_histogram",
         title,
         f"Histograms of the neurons' rates over one presentation; {'; '.join(silent)}.",
-        "Mean over the whole presentation of the sample shown above, on chip 0.",
+        f"Mean over the whole presentation of the sample shown above, on chip {samples.chip}.",
         figure,
         pd.concat(data),
     )

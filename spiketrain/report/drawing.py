@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import final
 
@@ -12,9 +13,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from rate_bridge.errors import InputError
 from spiketrain.record.files import write_bytes, write_text
 from spiketrain.record.tables import table_text
-from spiketrain.report.style import THEMED
+from spiketrain.report.style import THEMED, drawn
 
 __all__ = ["Drawing", "Omitted"]
 
@@ -71,16 +73,44 @@ class Drawing:
     def svg(self) -> str:
         """Return the figure as a file's content; the same figure always gives the same text."""
         text = io.StringIO()
-        self.figure.savefig(text, format="svg", metadata={"Date": None})
+        with drawn():
+            self.figure.savefig(text, format="svg", metadata={"Date": None})
         self.figure.set_layout_engine("none")  # laid out now: to do it again for the PNG takes seconds
         return text.getvalue()
 
+    def png(self) -> bytes:
+        """Return the figure as a picture of points."""
+        content = io.BytesIO()
+        with drawn():
+            self.figure.savefig(content, format="png", dpi=160, metadata={"Software": None})
+        return content.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.png()
+
+    def write(self, path: str | PathLike[str]) -> Path:
+        """Write the figure, or its numbers, into a file, whose ending says which: svg, png, pdf or csv."""
+        target = Path(path)
+        kind = target.suffix.removeprefix(".").lower()
+        if kind not in ("svg", "png", "pdf", "csv"):
+            raise InputError("path", str(path), "a file that ends in .svg, .png, .pdf or .csv")
+        write_bytes(target, self._content(kind))
+        return target
+
+    def _content(self, kind: str) -> bytes:
+        if kind == "png":
+            return self.png()
+        if kind == "pdf":
+            content = io.BytesIO()
+            with drawn():
+                self.figure.savefig(content, format="pdf", metadata={"CreationDate": None})
+            return content.getvalue()
+        return (self.svg() if kind == "svg" else table_text(self.data)).encode()
+
     def save(self, folder: Path, svg: str) -> None:
         """Write SVG, PNG and CSV into `folder`."""
-        png = io.BytesIO()
-        self.figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
         write_text(folder / f"{self.name}.svg", svg)
-        write_bytes(folder / f"{self.name}.png", png.getvalue())
+        write_bytes(folder / f"{self.name}.png", self.png())
         write_text(folder / f"{self.name}.csv", table_text(self.data))
 
     def inline(self, svg: str) -> str:

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spiketrain.divergence import note
 from spiketrain.record.files import write_text
-from spiketrain.report import activity, curves
-from spiketrain.report.drawing import Drawing, Omitted
+from spiketrain.report.drawing import Omitted
+from spiketrain.report.gallery import FIGURES
 from spiketrain.report.run_files import RunFiles
-from spiketrain.report.style import RC
-from spiketrain.report.weights import weights
+from spiketrain.report.style import drawn
 
-__all__ = ["FIGURES", "write"]
-
-FIGURES: tuple[Callable[[RunFiles], Drawing | Omitted], ...] = (
-    curves.learning,
-    curves.effort,
-    activity.raster,
-    activity.outputs,
-    activity.control,
-    activity.rate_histogram,
-    curves.rates,
-    weights,
-    curves.measures,
-)
-"""What is drawn, in the order of the page."""
+__all__ = ["write"]
 
 
 def write(directory: Path) -> Path:
@@ -50,10 +34,8 @@ def write(directory: Path) -> Path:
     folder = directory / "figures"
     folder.mkdir(exist_ok=True)
     shown, omitted = [], []
-    with mpl.rc_context():
-        mpl.rcdefaults()  # the user's own settings must not change the figures
-        mpl.rcParams.update(cast(Any, RC))  # matplotlib's stubs list every key
-        for draw in FIGURES:
+    with drawn():
+        for draw in FIGURES.values():
             drawing = draw(run)
             if isinstance(drawing, Omitted):
                 omitted.append(drawing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
@@ -10,8 +11,10 @@ import pandas as pd
 from torch import Tensor
 
 from rate_bridge.errors import InputError
-from spiketrain.record.files import read_json, read_tensors
-from spiketrain.report.samples import Samples
+from spiketrain.record.files import json_of, tensors_of
+from spiketrain.record.run import INITIAL, WEIGHTS
+from spiketrain.record.samples import Samples
+from spiketrain.record.store import Folder, Store
 
 __all__ = ["RunFiles"]
 
@@ -38,25 +41,25 @@ class RunFiles:
     samples: Samples | None
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read a run directory.
+    def load(cls, place: Store | Path) -> Self:
+        """Read a run directory, or the same files in memory.
 
         Raises:
             InputError: it does not hold a finished run.
         """
+        store = Folder(place) if isinstance(place, Path) else place
         try:
-            initial = directory / "initial_weights.safetensors"
             return cls(
-                config=(directory / "config.yaml").read_text(encoding="utf-8"),
-                summary=read_json(directory / "summary.json"),
-                metrics=pd.read_csv(directory / "metrics.csv"),
-                weights=read_tensors(directory / "weights.safetensors")[0],
-                initial=read_tensors(initial)[0] if initial.is_file() else {},
-                samples=Samples.load(directory),
+                config=store.read("config.yaml").decode(),
+                summary=json_of(store.read("summary.json"), store.place("summary.json")),
+                metrics=pd.read_csv(io.BytesIO(store.read("metrics.csv"))),
+                weights=_tensors(store, WEIGHTS),
+                initial=_tensors(store, INITIAL) if INITIAL in store else {},
+                samples=Samples.load(store),
             )
         except FileNotFoundError as error:
             allowed = "the folder of a finished run"
-            raise InputError("report", str(directory), allowed, f"{error.filename} is missing.") from None
+            raise InputError("report", str(place), allowed, f"{error.filename} is missing.") from None
 
     @property
     def chips(self) -> list[int]:
@@ -75,3 +78,7 @@ class RunFiles:
     def measured(self) -> list[str]:
         """Return the names of the columns of metrics that have a number somewhere."""
         return [str(name) for name in self.metrics if self.metrics[name].notna().any()]
+
+
+def _tensors(store: Store, name: str) -> dict[str, Tensor]:
+    return tensors_of(store.read(name), store.place(name))[0]

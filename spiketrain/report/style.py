@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["CYCLE", "GRID", "INK", "MUTED", "PAPER", "RC", "THEMED", "blank", "colour"]
+__all__ = ["CYCLE", "GRID", "INK", "MUTED", "PAPER", "RC", "THEMED", "blank", "colour", "drawn"]
 
 # Stand-ins that appear nowhere else; on the page they become CSS variables, see `THEMED`.
 INK, MUTED, GRID, PAPER = "#1b1e23", "#80868d", "#dfe2e6", "#fefeff"
@@ -50,6 +51,11 @@ RC: dict[str, Any] = {
     "ytick.labelsize": 9,
 }
 """Settings of matplotlib, to be used in a context."""
+
+
+def drawn() -> Any:
+    """Return a context in which figures look as those of a run; what the user set does not matter."""
+    return mpl.rc_context(cast(Any, {**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"], **RC}))
 
 
 def colour(index: int) -> str:

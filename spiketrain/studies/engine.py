@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ from rate_bridge.errors import InputError, SimulationError
 from spiketrain.record.scratch import scratch
 from spiketrain.studies import hush
 
-__all__ = ["DaskEngine"]
+__all__ = ["DaskEngine", "Engine", "InProcess"]
 
 Result = TypeVar("Result")
 
@@ -47,8 +48,55 @@ AHEAD = 64
 """Cells that are handed over beyond those that can be computed at once; new ones come in halves of it."""
 
 
+class Engine(ABC):
+    """Runs functions somewhere; a context manager."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of what computes."""
+
+    @abstractmethod
+    def map(
+        self, function: Callable[..., Result], tasks: Iterable[tuple[str, tuple[Any, ...]]]
+    ) -> Iterator[tuple[str, Result | Exception]]:
+        """Call `function` with the arguments of every task, in any order; yield names and results.
+
+        Args:
+            function: importable by name.
+            tasks: names, each once, and arguments.
+
+        Yields:
+            a name with what came back, or with the exception that ended the task.
+        """
+
+
 @final
-class DaskEngine:
+class InProcess(Engine):
+    """Runs one function after the other, here."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def map(
+        self, function: Callable[..., Result], tasks: Iterable[tuple[str, tuple[Any, ...]]]
+    ) -> Iterator[tuple[str, Result | Exception]]:
+        for name, arguments in tasks:
+            try:
+                found: Result | Exception = function(*arguments)
+            except Exception as error:
+                found = error
+            yield name, found
+
+
+@final
+class DaskEngine(Engine):
     """Runs functions in worker processes; a context manager.
 
     What is made here listens on the loopback interface alone; on SLURM the scheduler must be reached by the
@@ -161,9 +209,6 @@ class DaskEngine:
             raise InputError("--cluster", "slurm", f"what dask-jobqueue needs ({error})", fix) from None
         cluster.scale(jobs=workers or 1)
         return cluster
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

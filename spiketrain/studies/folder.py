@@ -21,6 +21,7 @@ from rate_bridge.errors import InputError, SimulationError
 from spiketrain.record.files import is_leftover, plain, read_json, remove_leftovers, write_json, write_yaml
 from spiketrain.record.lock import LOCK, FolderLock
 from spiketrain.record.metrics import checked_metrics
+from spiketrain.record.store import Folder
 from spiketrain.record.tables import read_rows
 from spiketrain.studies.study import STORED, Study, read_stored
 
@@ -73,7 +74,7 @@ class Cells:
             return False
         try:
             if "epochs" in summary:  # a cell that was trained
-                checked_metrics(folder / "metrics.csv", len(summary["test_accuracy"]))
+                checked_metrics(Folder(folder), len(summary["test_accuracy"]))
             for path in folder.glob("*.csv"):
                 read_rows(path)
         except InputError:

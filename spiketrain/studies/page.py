@@ -6,9 +6,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, final
 
-import matplotlib as mpl
 import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -16,7 +15,7 @@ from spiketrain.record.files import write_bytes, write_text
 from spiketrain.record.provenance import provenance
 from spiketrain.record.tables import table_text
 from spiketrain.report.drawing import Drawing
-from spiketrain.report.style import RC
+from spiketrain.report.style import drawn
 
 __all__ = ["Page", "Sheet", "drawn"]
 
@@ -96,11 +95,6 @@ class Page:
             path, _environment().get_template("study.html").render(page=self, shown=shown, **provenance())
         )
         return path
-
-
-def drawn() -> Any:
-    """Return a context in which figures look as those of a run; what the user set does not matter."""
-    return mpl.rc_context(cast(Any, {**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"], **RC}))
 
 
 def _environment() -> Environment:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, final
@@ -11,9 +11,10 @@ from typing import Any, final
 import pandas as pd
 
 from rate_bridge.errors import SimulationError, disk_full
+from spiketrain.record.files import write_bytes
 from spiketrain.studies.data import check_same_data
 from spiketrain.studies.display import Display, display
-from spiketrain.studies.engine import DaskEngine
+from spiketrain.studies.engine import DaskEngine, Engine, InProcess
 from spiketrain.studies.folder import StudyFolder, full_disk
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.study import Study
@@ -34,6 +35,8 @@ class Options:
         scheduler, cluster, workers: see `DaskEngine`.
         data_dir: where data files lie.
         quiet: print nothing.
+        in_process: compute one cell after the other in this process, without workers.
+        files: what the study's folder holds beside the study, by name.
     """
 
     resume: bool = False
@@ -43,9 +46,13 @@ class Options:
     workers: int | None = None
     data_dir: Path | None = None
     quiet: bool = False
+    in_process: bool = False
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
-    def engine(self, root: Path) -> DaskEngine:
-        """Return the workers for the study in the folder `root`."""
+    def engine(self, root: Path) -> Engine:
+        """Return what computes the cells of the study in the folder `root`."""
+        if self.in_process:
+            return InProcess()
         return DaskEngine(
             scheduler=self.scheduler, cluster=self.cluster, workers=self.workers, folder=root.resolve()
         )
@@ -89,6 +96,8 @@ def sweep(study: Study, root: Path, options: Options, function: Callable[..., Ou
     """
     plan = Plan(study)
     with StudyFolder.open(root, study, resume=options.resume) as folder:
+        for name, content in options.files.items():
+            write_bytes(root / name, content)
         failed = compute_cells(plan, folder, options, function)
         folder.check()
         try:

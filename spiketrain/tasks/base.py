@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -111,6 +111,10 @@ class TaskData:
             y_val=self.y_train[held],
         )
 
+    def wanted(self, y: Tensor, target_rates: tuple[float, float]) -> Tensor:
+        """Return what answers are judged by: labels, or for a regression the wanted rates."""
+        return y if self.kind == "classification" else self.targets(y, target_rates)
+
     def targets(self, y: Tensor, target_rates: tuple[float, float]) -> Tensor:
         """Return the wanted rates, ``(samples, outputs)``: low for wrong outputs, high for the right one."""
         low, high = target_rates
@@ -155,6 +159,9 @@ class Task(ABC):
     own_validation: ClassVar[bool] = False
     """Whether the task brings a validation set, so that none is held out."""
 
+    anchored: ClassVar[tuple[str, ...]] = ()
+    """Fields that are paths which, in a config file, start from its folder."""
+
     @property
     def shape(self) -> tuple[int, int] | None:
         """Number of inputs and of outputs, where they are known before the data are read."""
@@ -171,6 +178,10 @@ class Task(ABC):
         Raises:
             InputError: a file is missing or wrong.
         """
+
+    def copies(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return the keys that are different in the folder of a run, and the files they refer to there."""
+        return {}, {}
 
 
 def _check_inputs(name: str, x: Tensor, first: Tensor) -> None:

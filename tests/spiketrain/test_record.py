@@ -80,7 +80,7 @@ def run(record: RunRecord, first: int, last: int) -> None:
 
 def test_a_new_run_keeps_its_configuration(tmp_path: Path) -> None:
     with RunRecord.create(tmp_path / "a" / "b", CONFIG, IDENTITY) as record:
-        assert read_yaml(record.directory / "config.yaml") == plain(CONFIG)
+        assert read_yaml(tmp_path / "a" / "b" / "config.yaml") == plain(CONFIG)
         assert record.load_checkpoint() is None
 
 

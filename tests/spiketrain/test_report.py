@@ -19,7 +19,7 @@ from rate_bridge.errors import InputError
 from spiketrain.record import RunRecord
 from spiketrain.report import Samples, write
 from spiketrain.report.drawing import Drawing
-from spiketrain.report.page import FIGURES
+from spiketrain.report.gallery import FIGURES
 from spiketrain.report.run_files import RunFiles
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
@@ -285,7 +285,7 @@ def test_a_chip_that_left_the_numbers_is_drawn(run: Path, bad: float) -> None:
     weights = {name: torch.full_like(value, bad) for name, value in files.weights.items()}
     metrics = files.metrics.assign(output_error=bad, validation_accuracy=bad)
     lost = replace(files, samples=replace(files.samples, traces=traces), weights=weights, metrics=metrics)
-    for draw in FIGURES:
+    for draw in FIGURES.values():
         drawing = draw(lost)
         if isinstance(drawing, Drawing):
             drawing.svg()

@@ -9,7 +9,8 @@ from typing import Self, final
 
 from torch import Tensor
 
-from spiketrain.record.files import read_tensors, write_tensors
+from spiketrain.record.files import tensor_bytes, tensors_of
+from spiketrain.record.store import Folder, Store
 from spiking.presentation import Recording
 
 __all__ = ["Samples"]
@@ -28,12 +29,14 @@ class Samples:
         target: wanted output rates, ``(n_out,)``, 1 = `max_rate_hz`.
         dt_ms: time step.
         max_rate_hz: the rate that counts as 1.
+        chip: which chip it is, counted from 0 within the run.
     """
 
     traces: Mapping[str, Mapping[str, tuple[Tensor, ...]]]
     target: Tensor
     dt_ms: float
     max_rate_hz: float
+    chip: int = 0
 
     @classmethod
     def of(
@@ -60,9 +63,9 @@ class Samples:
             phase: {name: tuple(t[chip, sample] for t in parts) for name, parts in recording.traces.items()}
             for phase, recording in recordings.items()
         }
-        return cls(traces, target[sample], dt_ms, max_rate_hz)
+        return cls(traces, target[sample], dt_ms, max_rate_hz, chip)
 
-    def save(self, directory: Path) -> None:
+    def save(self, store: Store) -> None:
         """Write ``samples.safetensors``; phases and traces come back in the same order."""
         tensors = {"target": self.target}
         names: dict[str, dict[str, int]] = {}
@@ -70,16 +73,16 @@ class Samples:
             names[phase] = {name: len(parts) for name, parts in traces.items()}
             for name, parts in traces.items():
                 tensors |= {f"{phase}/{name}/{index}": part for index, part in enumerate(parts)}
-        note = {"phases": names, "dt_ms": self.dt_ms, "max_rate_hz": self.max_rate_hz}
-        write_tensors(directory / FILE, tensors, note)
+        note = {"phases": names, "dt_ms": self.dt_ms, "max_rate_hz": self.max_rate_hz, "chip": self.chip}
+        store.write(FILE, tensor_bytes(tensors, note))
 
     @classmethod
-    def load(cls, directory: Path) -> Self | None:
+    def load(cls, place: Store | Path) -> Self | None:
         """Read what `save` wrote, or return None where there is nothing."""
-        path = directory / FILE
-        if not path.is_file():
+        store = Folder(place) if isinstance(place, Path) else place
+        if FILE not in store:
             return None
-        tensors, note = read_tensors(path)
+        tensors, note = tensors_of(store.read(FILE), store.place(FILE))
         traces = {
             phase: {
                 name: tuple(tensors[f"{phase}/{name}/{index}"] for index in range(count))
@@ -87,4 +90,10 @@ class Samples:
             }
             for phase, counts in note["phases"].items()
         }
-        return cls(traces, tensors["target"], float(note["dt_ms"]), float(note["max_rate_hz"]))
+        return cls(
+            traces,
+            tensors["target"],
+            float(note["dt_ms"]),
+            float(note["max_rate_hz"]),
+            int(note.get("chip", 0)),
+        )
