@@ -14,7 +14,10 @@ Everything here is loaded when it is first used: the import itself takes no time
 
 from __future__ import annotations
 
+import os.path
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what type checkers and editors read; what runs is `__getattr__`
@@ -112,6 +115,29 @@ __all__ = [  # noqa: PLE0604 (one list, above)
     *_MODULES,
 ]
 
+
+def _room_of(file: str) -> str:
+    """Return the folder that the package of an ``__init__.py`` is in."""
+    return os.path.dirname(os.path.dirname(os.path.realpath(file)))
+
+
+def _refuse_namesakes() -> None:
+    """Say at once which file hides a room of this project, instead of failing in the middle of one."""
+    home = _room_of(__file__)
+    for room in ("rate_bridge", "spiking", "mismatch", "learning"):
+        there = sys.modules.get(room)
+        spec = None if there is not None else find_spec(room)
+        found = there.__file__ if there is not None else spec.origin if spec is not None else None
+        if found is not None and _room_of(found) != home:
+            raise ImportError(
+                f"{found} hides a package of that name that comes with spiketrain: rename it, or keep its "
+                "folder out of the search path (python -P script.py leaves the script's folder out)",
+                name=room,
+                path=found,
+            )
+
+
+_refuse_namesakes()
 
 if not TYPE_CHECKING:  # for a type checker, what is not above does not exist
 

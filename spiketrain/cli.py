@@ -21,7 +21,6 @@ from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, S
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

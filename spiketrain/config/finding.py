@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from rate_bridge.errors import InputError, nearest
@@ -11,11 +10,13 @@ __all__ = ["find_config", "shipped"]
 
 ENDINGS = (".yaml", ".yml")
 
+SHIPPED = Path(__file__).parents[2] / "configs"
+"""Beside this package, and never looked up by name: a folder ``configs`` of a user's cannot hide it."""
+
 
 def shipped() -> dict[str, Path]:
     """Return the shipped configs, by their name within ``configs/`` (``studies/sweep.yaml``)."""
-    root = Path(str(files("configs")))
-    return {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*.yaml"))}
+    return {path.relative_to(SHIPPED).as_posix(): path for path in sorted(SHIPPED.rglob("*.yaml"))}
 
 
 def find_config(name: str) -> Path:
