@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,16 +61,18 @@ def train(
     if context.invoked_subcommand is not None:
         _refuse_options(context)
         return
-    from spiketrain.config import load_experiment  # noqa: PLC0415 (a usage error needs no libraries)
-
     if resume and output is None:
         raise InputError("--resume", "no --output", "--output DIR, the folder of the run to go on with")
     if config is None and resume and output is not None:
         config = str(output / "config.yaml")
     chosen = [*(overrides or []), *([f"simulator.device={device}"] if device else [])]
-    experiment = load_experiment(required(config), chosen)
-    _check_folder(data_dir)
-    from spiketrain.experiment import default_folder, run  # noqa: PLC0415
+    named = required(config)
+    with _moving(quiet=quiet):
+        from spiketrain.config import load_experiment  # noqa: PLC0415 (a usage error needs no libraries)
+
+        experiment = load_experiment(named, chosen)
+        _check_folder(data_dir)
+        from spiketrain.experiment import default_folder, run  # noqa: PLC0415
 
     show_messages(quiet=quiet)
     folder = output or default_folder(experiment)
@@ -79,6 +82,14 @@ def train(
         from spiketrain.outcome import show  # noqa: PLC0415
 
         show(result.directory, result.summary)
+
+
+def _moving(*, quiet: bool) -> AbstractContextManager[Any]:
+    """Return what moves on a terminal while libraries are loaded."""
+    from rich.console import Console  # noqa: PLC0415 (the help needs none)
+
+    console = Console()
+    return nullcontext() if quiet or not console.is_terminal else console.status("reading the config")
 
 
 @app.command()

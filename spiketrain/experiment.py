@@ -24,6 +24,7 @@ from learning.stimulus import Batch
 from mismatch import oracle
 from rate_bridge.errors import DamagedError, InputError
 from spiketrain.config import Experiment
+from spiketrain.describe import trained as trained_line
 from spiketrain.divergence import not_finite
 from spiketrain.evaluation import evaluate, look_at_a_sample, measure
 from spiketrain.hooks import BatchDone, EpochDone, Hooks
@@ -34,6 +35,7 @@ from spiketrain.record import (
     RunRecord,
     Store,
     pack_state,
+    progress,
     read_checkpoint,
     unpack_state,
 )
@@ -117,9 +119,11 @@ def run(
         SimulationError: a simulator failed.
     """
     directory = output or default_folder(experiment)
-    parts = build(experiment, data_dir, None if given is None else given.data)
-    record = _opened(parts, directory, given, resume=resume)
-    return _recorded(parts, record, hooks, quiet=quiet, report=report)
+    with progress(experiment.training.epochs, quiet=quiet) as shown:
+        shown.stage("reading the data")
+        parts = build(experiment, data_dir, None if given is None else given.data)
+        record = _opened(parts, directory, given, resume=resume)
+        return _recorded(parts, record, hooks, shown, report=report)
 
 
 def run_in_memory(
@@ -131,21 +135,24 @@ def run_in_memory(
     hooks: Hooks = NO_HOOKS,
 ) -> RunResult:
     """Run an experiment and keep its files, the same as `run` would write, in memory."""
-    parts = build(experiment, data_dir, None if given is None else given.data)
-    config, files = experiment.kept(parts.data, given)
-    record = RunRecord.in_memory(config, _identity(parts), files)
-    return _recorded(parts, record, hooks, quiet=quiet, report=False)
+    with progress(experiment.training.epochs, quiet=quiet) as shown:
+        shown.stage("reading the data")
+        parts = build(experiment, data_dir, None if given is None else given.data)
+        config, files = experiment.kept(parts.data, given)
+        record = RunRecord.in_memory(config, _identity(parts), files)
+        return _recorded(parts, record, hooks, shown, report=False)
 
 
-def _recorded(parts: Parts, record: RunRecord, hooks: Hooks, *, quiet: bool, report: bool) -> RunResult:
+def _recorded(parts: Parts, record: RunRecord, hooks: Hooks, shown: Progress, *, report: bool) -> RunResult:
     """Train, from where the parts are, and write what a finished run leaves."""
     with record:
+        shown.start(trained_line(_identity(parts)), parts.batches_per_epoch, parts.epoch)
         if parts.epoch == 0:
+            shown.stage("testing the chips before training")
             _warm_up(parts, record)
-        with record.progress(
-            parts.experiment.training.epochs, parts.batches_per_epoch, done=parts.epoch, quiet=quiet
-        ) as progress:
-            pace = _train(parts, record, progress, hooks)
+        shown.stage("training")
+        pace = _train(parts, record, shown, hooks)
+        shown.stage("testing, and drawing the report" if report else "testing")
         summary = _finish(parts, record, pace, report=report)
     return RunResult(record.store, summary, parts)
 
@@ -266,7 +273,7 @@ def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> Mapping[st
     parts.watch.epoch(parts.epoch, parts.model.weights())
     steps = parts.optimizer.measures()
     columns = record.epoch(parts.epoch, {**scores, **measures, **steps, "learning_rate": rate})
-    progress.epoch(parts.epoch, {name: float(value.mean()) for name, value in scores.items()})
+    progress.epoch(parts.epoch, {name: value.tolist() for name, value in scores.items()})
     tensors, description = pack_state(parts.state())
     record.checkpoint(parts.epoch, tensors, {"state": description})
     return columns

@@ -11,6 +11,7 @@ from rate_bridge.errors import InputError
 from spiketrain.api import arguments
 from spiketrain.api.fitted import Run
 from spiketrain.api.objects import plain
+from spiketrain.commands.messages import show_messages
 from spiketrain.config import Experiment, dump_yaml, find_config
 from spiketrain.config.experiment import named_mapping
 from spiketrain.config.reading import assign
@@ -116,6 +117,7 @@ class Setup:
             InputError: the first thing that is wrong, with its key or the argument's name.
             SimulationError: a simulator failed.
         """
+        show_messages(quiet=False)  # what takes long, such as compiling, is said as in a terminal
         hooks = Hooks(on_batch, on_epoch)
         given = self.samples(x, y, test, validation)
         experiment = self.experiment

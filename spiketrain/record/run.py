@@ -26,7 +26,6 @@ from spiketrain.record.files import (
 )
 from spiketrain.record.lock import LOCK, FolderLock
 from spiketrain.record.metrics import EpochMeans, MetricsTable
-from spiketrain.record.progress import Progress, progress
 from spiketrain.record.provenance import provenance
 from spiketrain.record.resuming import refuse_difference, refuse_epoch, refuse_lost
 from spiketrain.record.store import Folder, Memory, Store
@@ -212,10 +211,6 @@ class RunRecord:
         """Unlock the directory."""
         if self._lock is not None:
             self._lock.release()
-
-    def progress(self, epochs: int, batches: int, *, done: int = 0, quiet: bool = False) -> Progress:
-        """Return the progress display of this run; see `spiketrain.record.progress.progress`."""
-        return progress(epochs, batches, done=done, quiet=quiet)
 
     def batch(
         self, residual: Tensor | None, measures: Mapping[str, Tensor], observation: Observation

@@ -191,18 +191,16 @@ def test_a_resumed_run_needs_no_config(here: Path, monkeypatch: pytest.MonkeyPat
     assert (seen["name"], seen["resume"]) == ("first", True)
 
 
-def test_the_table_names_best_and_worst(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "metrics.csv").write_text(
-        "epoch,chip,test_accuracy\n0,0,0.1\n0,1,\n1,0,0.95\n1,1,0.2\n2,0,0.9\n2,1,0.3\n"
-    )
+def test_the_table_names_mean_worst_and_spread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "report.html").write_text("")
     summary = {"test_accuracy": [0.9, 0.3], "diverged_chips": {"1": "silent since epoch 1"}}
     show(tmp_path, summary, Console(width=100))
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["0", "0.9000", "0.9500"] in rows
-    assert ["1", "0.3000", "0.3000", "silent", "since", "epoch", "1"] in rows
-    assert ["mean", "0.6000", "0.6250"] in rows
-    assert ["min", "0.3000", "0.3000"] in rows
+    assert ["0", "90.0", "%"] in rows
+    assert ["1", "30.0", "%", "silent", "since", "epoch", "1"] in rows
+    assert ["mean", "60.0", "%"] in rows
+    assert ["worst", "30.0", "%"] in rows
+    assert ["spread", "60.0", "%", "best", "minus", "worst", "chip"] in rows
     assert ["report:", str(tmp_path / "report.html")] in rows
 
 

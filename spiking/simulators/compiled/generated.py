@@ -37,7 +37,7 @@ def _advance_held(own, synapse, drive, extra, constants, flags):
 
 @cache
 def kernel(program: Program) -> ModuleType:
-    """Return the module of a kernel, with ``STATES``, ``CONSTANTS`` and ``simulate``.
+    """Return the module of a kernel, with ``STATES``, ``CONSTANTS``, ``simulate`` and ``ready``.
 
     It is written to the user's cache folder, where numba keeps what it compiles beside it, under a name
     that follows from the loop, the program and the version of numba.

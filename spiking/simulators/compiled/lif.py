@@ -587,5 +587,13 @@ def simulate(first: int, stride: int, wires: Wires, chips: Chips, samples: Sampl
     rounded once instead of twice; terms are never reordered, so that a membrane still cannot
     overshoot the current that it decays to.
     """
-    kernel = _exact if chips.weights.dtype == np.float64 else _fast
-    kernel(first, stride, wires, chips, samples, *rest)
+    _kernel(chips.weights.dtype)(first, stride, wires, chips, samples, *rest)
+
+
+def ready(dtype: Any) -> bool:
+    """Return whether the loop for a type is compiled, or read from the disk, in this process."""
+    return bool(_kernel(dtype).signatures)
+
+
+def _kernel(dtype: Any) -> Any:
+    return _exact if dtype == np.float64 else _fast

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, NamedTuple, final
@@ -30,16 +33,22 @@ from spiking.simulators.recordings import Outcome
 __all__ = ["KERNELS", "CompiledSimulator"]
 
 KERNELS: dict[type[Neuron], str] = {LIF: "spiking.simulators.compiled.lif"}
-"""Neuron model to the module of its kernel, which holds ``STATES``, ``CONSTANTS`` and ``simulate``.
+"""Neuron model to the module of its kernel: ``STATES``, ``CONSTANTS``, ``simulate`` and ``ready``.
 
 Every other model's is made of its equations.
 """
+
+SILENCE_S = 3.0
+"""How long the loop may take to be read from the disk before somebody is told that it is being compiled."""
+
+logger = logging.getLogger("spiketrain.compiled")
 
 
 class _Kernel(NamedTuple):
     states: tuple[str, ...]
     constants: tuple[str, ...]
     simulate: Callable[..., None]
+    ready: Callable[[Any], bool]
 
 
 @final
@@ -82,7 +91,8 @@ class CompiledSimulator(Simulator):
         loop = _kernel(network)
         columns = Columns(network, self.dtype)
         packed = Packer(network, hardware, block, columns, loop.states, loop.constants, self._known).pack()
-        self._simulate(partial(_share, loop.simulate, packed), hardware.chips * block.batch)
+        with _announced(partial(loop.ready, packed.chips.weights.dtype)):
+            self._simulate(partial(_share, loop.simulate, packed), hardware.chips * block.batch)
         return unpack(packed, network, block, columns, loop.states)
 
     def _simulate(self, share: Callable[[int, int], None], items: int) -> None:
@@ -100,6 +110,28 @@ class CompiledSimulator(Simulator):
             share(threads, 0)
             for other in others:
                 other.result()
+
+
+@contextmanager
+def _announced(ready: Callable[[], bool]) -> Iterator[None]:
+    """Say that the loop is being compiled, where it is neither in memory nor soon read from the disk."""
+
+    def tell() -> None:
+        if not ready():
+            logger.info(
+                "compiling the simulation loop, which takes about half a minute, once on this machine"
+            )
+
+    if ready():
+        yield
+        return
+    timer = threading.Timer(SILENCE_S, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _share(simulate: Callable[..., None], packed: Packed, threads: int, first: int) -> None:
@@ -122,4 +154,4 @@ def _kernel(network: Network) -> _Kernel:
     neuron = network.layers[0].neuron
     by_hand = KERNELS.get(type(neuron))
     module: Any = import_module(by_hand) if by_hand else kernel(neuron.program((HOLD,)))
-    return _Kernel(module.STATES, module.CONSTANTS, module.simulate)
+    return _Kernel(module.STATES, module.CONSTANTS, module.simulate, module.ready)
