@@ -13,9 +13,9 @@ from spiketrain.measures import all_measures
 from spiketrain.parts import Parts
 from spiketrain.record.samples import Samples
 from spiketrain.tasks.base import Split
-from spiking.presentation import TRACES, Recording
+from spiking.presentation import TRACES, Recording, SpikeDrive
 
-__all__ = ["answers", "evaluate", "look_at_a_sample", "measure", "score"]
+__all__ = ["answers", "confusion", "evaluate", "look_at_a_sample", "measure", "score"]
 
 TEST_ELEMENTS = 4_000_000
 """Neurons × samples × chips presented at once in tests."""
@@ -78,6 +78,19 @@ def score(decisions: Tensor, wanted: Tensor) -> Tensor:
     return 1.0 - error / (wanted - wanted.mean(0)).square().sum()
 
 
+def confusion(said: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Return how many samples of a label every chip took for which, ``(chips, label, answer)``.
+
+    Args:
+        said: outputs, ``(chips, samples, n_out)``.
+        labels: ``(samples,)``.
+        classes: number of classes.
+    """
+    places = labels * classes + said.argmax(-1)
+    counts = [torch.bincount(row, minlength=classes * classes) for row in places]
+    return torch.stack(counts).reshape(len(said), classes, classes)
+
+
 def measure(parts: Parts) -> Mapping[str, Tensor]:
     """Return how the rule's feedback weights and update fit the true chips, each ``(chips,)``.
 
@@ -104,4 +117,5 @@ def look_at_a_sample(parts: Parts, chip: int = 0) -> Samples:
     phases = [replace(p, record=frozenset(TRACES)) for p in parts.rule.presentation(one, parts.model)]
     recordings = chips.present(phases, *one.key)
     network = parts.model.network
-    return Samples.of(recordings, one.target, network.dt_ms, network.max_rate_hz, chip=chip)
+    shown = {p.name: p.drive.spikes[0] for p in phases if isinstance(p.drive, SpikeDrive)}
+    return Samples.of(recordings, one.target, network.dt_ms, network.max_rate_hz, chip=chip, inputs=shown)

@@ -26,7 +26,7 @@ from rate_bridge.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.describe import trained as trained_line
 from spiketrain.divergence import not_finite
-from spiketrain.evaluation import evaluate, look_at_a_sample, measure
+from spiketrain.evaluation import answers, confusion, evaluate, look_at_a_sample, measure, score
 from spiketrain.hooks import BatchDone, EpochDone, Hooks
 from spiketrain.parts import Parts, build
 from spiketrain.record import (
@@ -321,7 +321,9 @@ def _restore(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
 
 
 def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: bool) -> dict[str, Any]:
-    accuracy = evaluate(parts, "test")
+    x, y = parts.data.split("test")
+    said = answers(parts, x)
+    accuracy = score(said, parts.data.wanted(y, parts.experiment.bridge.target_rates))
     parts.chips.program(parts.deployed())
     return record.finish(
         {
@@ -334,6 +336,7 @@ def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: 
         named(parts.deployed()),
         oracle.flatten(oracle.reveal(parts.chips)),
         look_at_a_sample(parts),
+        confusion(said, y, parts.data.classes).numpy() if parts.data.kind == "classification" else None,
         report=report,
     )
 

@@ -21,7 +21,7 @@ from spiketrain.api.activity import Activity
 from spiketrain.api.showing import show
 from spiketrain.config import Experiment
 from spiketrain.config.experiment import named_mapping
-from spiketrain.evaluation import answers, look_at_a_sample, score
+from spiketrain.evaluation import answers, confusion, look_at_a_sample, score
 from spiketrain.experiment import restored
 from spiketrain.naming import connection_names, layer_names
 from spiketrain.parts import Parts
@@ -177,13 +177,11 @@ class Run:
         if self._parts.data.kind != "classification":
             raise InputError("confusion", "a regression", "a run that classifies")
         given, truth = self._samples(x, y)
-        said = answers(self._parts, given).argmax(-1).numpy()
-        classes, labels = self._parts.data.classes, truth.numpy()
-        counts = np.zeros((classes, classes), dtype=np.int64)
-        for row in said if chip is None else said[[self._chip(chip)]]:
-            np.add.at(counts, (labels, row), 1)
+        classes = self._parts.data.classes
+        counts = confusion(answers(self._parts, given), truth, classes).numpy()
+        chosen = counts.sum(0) if chip is None else counts[self._chip(chip)]
         index = pd.RangeIndex(classes, name="label")
-        return pd.DataFrame(counts, index, pd.RangeIndex(classes, name="predicted"))
+        return pd.DataFrame(chosen, index, pd.RangeIndex(classes, name="predicted"))
 
     def activity(
         self,
@@ -209,7 +207,7 @@ class Run:
 
         Args:
             what: ``learning``, ``effort``, ``raster``, ``outputs``, ``control``, ``rates``,
-                ``training_rates``, ``weights`` or ``measures``.
+                ``training_rates``, ``weights``, ``measures`` or ``confusion``.
             chip: which chip, in figures of a single sample.
 
         Raises:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
+import sys
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,13 +18,19 @@ _SOURCE = Path(__file__).resolve()
 
 
 def provenance() -> dict[str, Any]:
-    """Return ``versions`` (of Python and the packages that matter) and ``git``.
+    """Return ``versions`` (of Python and the packages that matter), ``git``, ``date``, ``host``, ``command``.
 
-    ``git`` is the commit this code was checked out at, followed by ``-dirty`` where files were changed
-    since; None for an installed package.
+    ``date`` is now, in UTC; ``command`` is how this process was called. ``git`` is the commit this code was
+    checked out at, followed by ``-dirty`` where files were changed since; None for an installed package.
     """
     versions = {"python": platform.python_version(), "platform": platform.platform()}
-    return {"versions": versions | {name: _version(name) for name in PACKAGES}, "git": _commit()}
+    return {
+        "versions": versions | {name: _version(name) for name in PACKAGES},
+        "git": _commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
 
 
 def _version(package: str) -> str | None:

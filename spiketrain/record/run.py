@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rate_bridge.errors import DamagedError, InputError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # the report brings matplotlib, which training does not need
 
 __all__ = [
     "CHECKPOINT",
+    "CONFUSION",
     "INITIAL",
     "SUMMARY",
     "WEIGHTS",
@@ -48,6 +50,8 @@ __all__ = [
 FIGURES, CHECKPOINT = "figures", "checkpoint.safetensors"
 
 INITIAL, WEIGHTS = "initial_weights.safetensors", "weights.safetensors"
+
+CONFUSION = "confusion.csv"
 
 SUMMARY = (
     "task",
@@ -69,6 +73,9 @@ SUMMARY = (
     "set_back_chips",
     "versions",
     "git",
+    "date",
+    "host",
+    "command",
 )
 """The fields of ``summary.json``, in order."""
 
@@ -275,6 +282,7 @@ class RunRecord:
         weights: Mapping[str, Tensor],
         truth: Mapping[str, Tensor],
         samples: Samples | None = None,
+        confusion: NDArray[np.int64] | None = None,
         *,
         report: bool = True,
     ) -> dict[str, Any]:
@@ -287,6 +295,8 @@ class RunRecord:
                 a leading axis of chips.
             truth: the effective parameters by name.
             samples: recordings of one sample, for the figures.
+            confusion: test samples by chip, label and answer, ``(chips, classes, classes)``, where there
+                are classes.
             report: write ``report.html`` and ``figures/`` too.
 
         Returns:
@@ -296,6 +306,9 @@ class RunRecord:
         self.store.write("truth.safetensors", tensor_bytes(truth))
         if samples is not None:
             samples.save(self.store)
+        if confusion is not None:
+            rows = (f"{chip},{label},{said},{n}" for (chip, label, said), n in np.ndenumerate(confusion))
+            self.store.write(CONFUSION, "\n".join(["chip,label,predicted,samples", *rows, ""]).encode())
         content = _summary(
             {"diverged_chips": {}, "set_back_chips": {}} | self._identity | dict(summary) | provenance()
         )

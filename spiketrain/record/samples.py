@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, final
 
+import torch
 from torch import Tensor
 
 from spiketrain.record.files import tensor_bytes, tensors_of
@@ -25,7 +26,7 @@ class Samples:
 
     Args:
         traces: per phase, by name of the trace: ``spikes`` and ``voltage`` per layer 1 to L,
-            ``control`` and ``readout`` once, each ``(time, n)``.
+            ``control``, ``readout`` and, of input spikes, ``input`` once, each ``(time, n)``.
         target: wanted output rates, ``(n_out,)``, 1 = `max_rate_hz`.
         dt_ms: time step.
         max_rate_hz: the rate that counts as 1.
@@ -48,6 +49,7 @@ class Samples:
         *,
         chip: int = 0,
         sample: int = 0,
+        inputs: Mapping[str, Tensor] | None = None,
     ) -> Self:
         """Take one sample of one chip out of recordings with traces.
 
@@ -58,11 +60,14 @@ class Samples:
             max_rate_hz: the rate that counts as 1.
             chip: which chip.
             sample: which sample.
+            inputs: its input spikes by the name of the phase, ``(time, inputs)``.
         """
         traces = {
             phase: {name: tuple(t[chip, sample] for t in parts) for name, parts in recording.traces.items()}
             for phase, recording in recordings.items()
         }
+        for phase, spikes in (inputs or {}).items():
+            traces[phase]["input"] = (spikes.to(torch.float64),)
         return cls(traces, target[sample], dt_ms, max_rate_hz, chip)
 
     def save(self, store: Store) -> None:

@@ -32,8 +32,8 @@ def raster(run: RunFiles) -> Drawing | Omitted:
     phases = _with(samples, "spikes")
     if samples is None or not phases:
         return Omitted(title, NO_SAMPLE)
-    layers = samples.traces[phases[0]]["spikes"]
-    heights = [1.0 + min(t.shape[1], 200) / 40 for t in layers]
+    layers = _layers(run, samples, phases[0])
+    heights = [1.0 + min(t.shape[1], 200) / 40 for _, t in layers]
     figure, axes = blank(
         len(layers),
         len(phases),
@@ -44,17 +44,16 @@ def raster(run: RunFiles) -> Drawing | Omitted:
     )
     data, counts = [], []
     for column, phase in enumerate(phases):
-        for index, trace in enumerate(samples.traces[phase]["spikes"]):
+        for index, (name, trace) in enumerate(_layers(run, samples, phase)):
             ax = axes[len(layers) - 1 - index][column]
-            data.append(_events(trace, samples.dt_ms).assign(phase=phase, layer=index + 1))
-            counts.append(f"{phase} layer {index + 1}: {_amount(trace)}")
-            _draw_events(ax, trace, samples.dt_ms, index)
+            data.append(_events(trace, samples.dt_ms).assign(phase=phase, layer=name))
+            counts.append(f"{phase} {name}: {_amount(trace)}")
+            _draw_events(ax, trace, samples.dt_ms, run.layers.index(name))
             if column == 0:
-                called = "output" if index == len(layers) - 1 else f"layer {index + 1}"
-                ax.set_ylabel(f"{called}\nneuron")
+                ax.set_ylabel(f"{name}\nneuron")
         axes[0][column].set_title(f"{phase} phase")
         axes[-1][column].set_xlabel("time (ms)")
-    spiking = all(_is_spiking(t) for t in layers)
+    spiking = all(_is_spiking(t) for _, t in layers)
     caption = "Every mark is a spike." if spiking else "Spikes as marks, activities as shades."
     return Drawing(
         "raster",
@@ -64,6 +63,14 @@ def raster(run: RunFiles) -> Drawing | Omitted:
         figure,
         pd.concat(data)[["phase", "layer", "neuron", "time_ms", "value"]],
     )
+
+
+def _layers(run: RunFiles, samples: Samples, phase: str) -> list[tuple[str, Tensor]]:
+    """Return names and activities of the layers, the input first where its spikes were kept."""
+    traces = samples.traces[phase]
+    given = list(traces.get("input", ()))
+    names = run.layers if given else run.layers[1:]
+    return list(zip(names, [*given, *traces["spikes"]], strict=True))
 
 
 def outputs(run: RunFiles) -> Drawing | Omitted:
@@ -82,8 +89,10 @@ def outputs(run: RunFiles) -> Drawing | Omitted:
         _draw_outputs(ax, trace, samples, targets)
         ax.set_title(f"{phase} phase")
         wanted = int(targets.argmax())
+        late = float(trace[len(trace) // 2 :, wanted].mean())
         ends.append(
-            f"{phase}: output {wanted} ends at {trace[-1, wanted]:.3g} Hz (target {targets[wanted]:.3g} Hz)"
+            f"{phase}: output {wanted} is at {late:.3g} Hz in the mean over the second half "
+            f"(target {targets[wanted]:.3g} Hz)"
         )
     axes[0][0].set_ylabel("read-out trace (Hz)")
     axes[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -142,10 +151,10 @@ def rate_histogram(run: RunFiles) -> Drawing | Omitted:
             ax.hist(
                 values, bins=edges.tolist(), histtype="step", color=colour(place), linewidth=1.5, label=phase
             )
-            data.append(pd.DataFrame({"phase": phase, "layer": index + 1, "rate_hz": values}))
-            quiet = _distribution(values)
-            silent.append(f"{phase} layer {index + 1}: {quiet}")
-        ax.set_title("output layer" if index == layers - 1 else f"layer {index + 1}")
+            name = run.layers[index + 1]
+            data.append(pd.DataFrame({"phase": phase, "layer": name, "rate_hz": values}))
+            silent.append(f"{phase} {name}: {_distribution(values)}")
+        ax.set_title(run.layers[index + 1])
         ax.set_xlabel("mean rate (Hz)")
         ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[0][0].set_ylabel("number of neurons")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -28,6 +29,8 @@ def learning(run: RunFiles) -> Drawing | Omitted:
     for ax, name in zip(axes[0], names, strict=True):
         _lines(ax, run, name, 100.0)
         ax.set_title(_words(name))
+    low, high = _accuracy_range(run, names)
+    axes[0][0].set_ylim(low, high)
     axes[0][0].set_ylabel("accuracy (%)")
     _legend(axes[0][-1], run)
     last = run.metrics[run.metrics["epoch"] == run.metrics["epoch"].max()]
@@ -36,7 +39,9 @@ def learning(run: RunFiles) -> Drawing | Omitted:
         "learning_curves",
         title,
         f"Accuracy of {len(run.chips)} chips against {run.metrics['epoch'].max()} epochs: {ends}.",
-        "One line per chip; the broad one is the mean over the chips.",
+        f"One line per chip; the broad one is the mean over the chips. The axis begins at {low:.0f} %: "
+        "what is below are the first epochs"
+        + (f", {100 * run.chance:.0f} % is chance." if run.chance else "."),
         figure,
         run.metrics[["epoch", "chip", *names]],
     )
@@ -82,14 +87,15 @@ def rates(run: RunFiles) -> Drawing | Omitted:
     means = run.metrics.groupby("epoch")[columns].mean()
     for name, (phase, layer) in zip(columns, keys, strict=True):
         ax = axes[0][phases.index(phase)]
-        _line(ax, means[name], color=colour(int(layer)), label="input" if layer == "0" else f"layer {layer}")
+        _line(ax, means[name], color=colour(int(layer)), label=run.layers[int(layer)])
         ax.set_title(f"{phase} phase")
         _epochs(ax)
     axes[0][0].set_ylabel("mean rate (Hz)")
     axes[0][0].set_ylim(bottom=0)
     axes[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     last = ", ".join(
-        f"{p} layer {n} {means[c].iloc[-1]:.3g} Hz" for c, (p, n) in zip(columns, keys, strict=True)
+        f"{p} {run.layers[int(n)]} {means[c].iloc[-1]:.3g} Hz"
+        for c, (p, n) in zip(columns, keys, strict=True)
     )
     return Drawing(
         "rates_over_training",
@@ -127,6 +133,18 @@ def measures(run: RunFiles) -> Drawing | Omitted:
         figure,
         run.metrics[["epoch", "chip", *names]],
     )
+
+
+def _accuracy_range(run: RunFiles, names: list[str]) -> tuple[float, float]:
+    """Return an axis in percent on which chips are apart: that of all epochs but the first third."""
+    last = int(run.metrics["epoch"].max())
+    late = run.metrics[run.metrics["epoch"] >= -(-last // 3)][names].to_numpy(float) * 100.0
+    finite = late[np.isfinite(late)]
+    if finite.size == 0:
+        return 0.0, 100.0
+    low, high = float(finite.min()), float(finite.max())
+    margin = max(1.0, 0.08 * (high - low))
+    return max(0.0, low - margin) if low >= 0.0 else low - margin, high + margin
 
 
 def _lines(ax: Axes, run: RunFiles, name: str, scale: float = 1.0) -> None:

@@ -10,6 +10,7 @@ from rate_bridge.errors import InputError
 from spiketrain.record.samples import Samples
 from spiketrain.record.store import Store
 from spiketrain.report import activity, curves
+from spiketrain.report.confusions import confusion
 from spiketrain.report.drawing import Drawing, Omitted
 from spiketrain.report.run_files import RunFiles
 from spiketrain.report.style import drawn
@@ -19,6 +20,7 @@ __all__ = ["FIGURES", "draw"]
 
 FIGURES: dict[str, Callable[[RunFiles], Drawing | Omitted]] = {
     "learning": curves.learning,
+    "confusion": confusion,
     "effort": curves.effort,
     "raster": activity.raster,
     "outputs": activity.outputs,

@@ -6,8 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from spiketrain import describe
 from spiketrain.divergence import note
 from spiketrain.record.files import write_text
 from spiketrain.report.drawing import Omitted
@@ -16,6 +18,8 @@ from spiketrain.report.run_files import RunFiles
 from spiketrain.report.style import drawn
 
 __all__ = ["write"]
+
+VALIDATION = "validation_accuracy"
 
 
 def write(directory: Path) -> Path:
@@ -49,6 +53,7 @@ def write(directory: Path) -> Path:
 
 
 def _render(run: RunFiles, shown: list[dict[str, Any]], omitted: list[Omitted]) -> str:
+    rows = _results(run)
     environment = Environment(
         loader=PackageLoader("spiketrain", "report"),
         autoescape=True,
@@ -60,29 +65,45 @@ def _render(run: RunFiles, shown: list[dict[str, Any]], omitted: list[Omitted]) 
     return environment.get_template("page.html").render(
         run=run,
         summary=run.summary,
-        chips=_results(run),
+        chips=rows,
+        over_chips=_over_chips(rows),
+        mismatch=describe.mismatch(run.summary["mismatch"]),
         shown=shown,
         omitted=omitted,
-        selected="validation" if "validation_accuracy" in run.accuracies() else "test",
     )
 
 
 def _results(run: RunFiles) -> list[dict[str, Any]]:
-    """Return a row per chip: what it ends with, and how far that is below its best epoch."""
-    names = run.accuracies()
-    column = "validation_accuracy" if "validation_accuracy" in names else "test_accuracy"
+    """Return a row per chip: what it ends with, and its best epoch by validation where there is one.
+
+    No epoch is chosen by its test accuracy: the number would be too good.
+    """
+    chosen = VALIDATION in run.accuracies()
     rows = []
     for chip in run.chips:
-        history = run.metrics[run.metrics["chip"] == chip].set_index("epoch")
         row: dict[str, Any] = {"chip": chip, "test": run.summary["test_accuracy"][chip]}
         row["reason"] = note(run.summary, chip)
-        if column in names:
-            scores = history[column]
+        if chosen:
+            scores = run.metrics[run.metrics["chip"] == chip].set_index("epoch")[VALIDATION]
             best, last = float(scores.max()), float(scores.iloc[-1])
             epoch = scores.idxmax() if scores.notna().any() else None
             row |= {"last": last, "best": best, "best_epoch": epoch, "fall": best - last}
         rows.append(row)
     return rows
+
+
+def _over_chips(rows: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
+    """Return mean, worst and spread of the columns of numbers, over several chips."""
+    if len(rows) < 2:
+        return []
+    names = ["test", "last", "best", "fall"] if "best" in rows[0] else ["test"]
+    values = np.array([[math.nan if row[n] is None else row[n] for n in names] for row in rows], dtype=float)
+    worst = [np.max if name == "fall" else np.min for name in names]
+    return [
+        ("mean", values.mean(0).tolist()),
+        ("worst", [float(pick(column)) for pick, column in zip(worst, values.T, strict=True)]),
+        ("spread (best − worst)", (values.max(0) - values.min(0)).tolist()),
+    ]
 
 
 def _percent(value: float | None) -> str:

@@ -11,8 +11,9 @@ import pandas as pd
 from torch import Tensor
 
 from rate_bridge.errors import InputError
+from spiketrain.naming import layer_names
 from spiketrain.record.files import json_of, tensors_of
-from spiketrain.record.run import INITIAL, WEIGHTS
+from spiketrain.record.run import CONFUSION, INITIAL, WEIGHTS
 from spiketrain.record.samples import Samples
 from spiketrain.record.store import Folder, Store
 
@@ -31,6 +32,7 @@ class RunFiles:
         weights: what is programmed at the end, by name.
         initial: what was programmed before training, by name; empty where it was not kept.
         samples: recordings of one sample, or None.
+        confusion: how many test samples of a label every chip took for which (``confusion.csv``), or None.
     """
 
     config: str
@@ -39,6 +41,7 @@ class RunFiles:
     weights: dict[str, Tensor]
     initial: dict[str, Tensor]
     samples: Samples | None
+    confusion: pd.DataFrame | None = None
 
     @classmethod
     def load(cls, place: Store | Path) -> Self:
@@ -56,6 +59,7 @@ class RunFiles:
                 weights=_tensors(store, WEIGHTS),
                 initial=_tensors(store, INITIAL) if INITIAL in store else {},
                 samples=Samples.load(store),
+                confusion=pd.read_csv(io.BytesIO(store.read(CONFUSION))) if CONFUSION in store else None,
             )
         except FileNotFoundError as error:
             allowed = "the folder of a finished run"
@@ -65,6 +69,22 @@ class RunFiles:
     def chips(self) -> list[int]:
         """Indices of the chips."""
         return list(range(int(self.summary["chips"])))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of layers 0 to L."""
+        return layer_names(len(self.summary["layers"]) - 1)
+
+    @property
+    def chance(self) -> float | None:
+        """The accuracy of guessing; None for a regression, which has no classes."""
+        return None if self.confusion is None else 1.0 / (int(self.confusion["label"].max()) + 1)
+
+    @property
+    def worst(self) -> int:
+        """The chip with the lowest test accuracy; one without a number counts as the lowest."""
+        found = [-1.0 if value is None else float(value) for value in self.summary["test_accuracy"]]
+        return found.index(min(found))
 
     def called(self, chip: int) -> str:
         """Return how a legend calls a chip."""

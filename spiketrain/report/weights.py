@@ -20,7 +20,8 @@ BINS = 60
 def weights(run: RunFiles) -> Drawing | Omitted:
     """Histograms of the programmed forward weights: initial, and final per chip."""
     title = "Programmed weights"
-    names = sorted(name for name, value in run.weights.items() if name.startswith("forward."))
+    chain = range(1, len(run.layers))
+    names = [f"forward.{index}" for index in chain if f"forward.{index}" in run.weights]
     if not names:
         return Omitted(title, "No forward weights were stored.")
     figure, axes = blank(1, len(names), 3.2)
@@ -51,11 +52,15 @@ def _connection(ax: Axes, run: RunFiles, name: str) -> pd.DataFrame:
     if initial is not None:
         counts = _draw(ax, initial[0], edges, color=INK, linewidth=1.8, label="initial")
         tables.append(counts.assign(chip=0, state="initial"))
-    layer = int(name.removeprefix("forward."))
-    ax.set_title("input → layer 1" if layer == 1 else f"layer {layer - 1} → {layer}")
+    ax.set_title(_called(run, name).replace("->", " → "))
     ax.set_xlabel("weight")
     ax.set_yscale("log")
-    return pd.concat(tables).assign(connection=layer)
+    return pd.concat(tables).assign(connection=_called(run, name))
+
+
+def _called(run: RunFiles, name: str) -> str:
+    layer = int(name.removeprefix("forward."))
+    return f"{run.layers[layer - 1]}->{run.layers[layer]}"
 
 
 def _draw(
@@ -74,6 +79,6 @@ def _edges(parts: Tensor | list[Tensor]) -> NDArray[np.float64]:
 def _spread(run: RunFiles, name: str) -> str:
     after = float(run.weights[name].std(correction=0))
     if name not in run.initial:
-        return f"connection {name.removeprefix('forward.')} {after:.3g} after training"
+        return f"{_called(run, name)} {after:.3g} after training"
     before = float(run.initial[name].std(correction=0))
-    return f"connection {name.removeprefix('forward.')} {before:.3g} before, {after:.3g} after"
+    return f"{_called(run, name)} {before:.3g} before, {after:.3g} after"

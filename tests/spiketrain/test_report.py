@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import itertools
+import json
+import os
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rate_bridge.errors import InputError
@@ -72,6 +78,19 @@ def target() -> Tensor:
     return torch.tensor([0.1, 0.8, 0.1, 0.1, 0.1], dtype=torch.float64).expand(3, -1)
 
 
+def inputs() -> dict[str, Tensor]:
+    """Return input spikes of both phases, the same in every run."""
+    numbers = torch.Generator().manual_seed(0)
+    return {name: torch.rand(120, SIZES[0], generator=numbers) < 0.05 for name in ("free", "controlled")}
+
+
+def answers(chips: int) -> NDArray[np.int64]:
+    """Return counts in which label 3 is taken for 1 four times out of ten, and most often so on chip 1."""
+    counts = np.tile(np.eye(5, dtype=np.int64) * 10, (chips, 1, 1))
+    counts[:, 3, 3], counts[:, 3, 1] = 6, 4
+    return counts
+
+
 def finished(
     directory: Path,
     *,
@@ -80,6 +99,7 @@ def finished(
     epochs: int = 8,
     diverged: dict[str, str] | None = None,
     task: str = "digits",
+    validation: bool = True,
 ) -> Path:
     """Write the directory of a run; the figures' numbers are real recordings, its accuracies are not."""
     network = chain(SIZES, LIF(), max_rate_hz=100.0)
@@ -92,7 +112,7 @@ def finished(
         "neuron": "lif",
         "layers": list(SIZES),
         "chips": chips,
-        "mismatch": {},
+        "mismatch": {"chips": chips, "seed": 1, "threshold": {"distribution": "normal", "cv": 0.2}},
         "seed": 0,
         "epochs": epochs,
     }
@@ -105,7 +125,7 @@ def finished(
             accuracy = 0.95 - 0.85 * np.exp(-epoch / 2) + numbers.normal(scale=0.01, size=chips)
             scores = {
                 "test_accuracy": torch.from_numpy(accuracy),
-                "validation_accuracy": torch.from_numpy(accuracy),
+                **({"validation_accuracy": torch.from_numpy(accuracy)} if validation else {}),
             }
             if epoch:
                 error = 0.3 / epoch * (1 + 0.2 * torch.arange(chips))
@@ -120,7 +140,8 @@ def finished(
             },
             weights,
             {},
-            Samples.of(observation, target(), network.dt_ms, network.max_rate_hz),
+            Samples.of(observation, target(), network.dt_ms, network.max_rate_hz, inputs=inputs()),
+            answers(chips),
         )
     return directory
 
@@ -193,7 +214,7 @@ def test_the_page_is_well_formed_and_its_links_work(run: Path, text: str) -> Non
 def test_every_figure_has_words(text: str) -> None:
     page = Page(text)
     figures = [a for tag, a in page.tags if tag == "svg"]
-    assert len(figures) == 9
+    assert len(figures) == 10
     for attributes in figures:
         assert attributes["role"] == "img"
         assert len(page.text[str(attributes["aria-labelledby"])]) > 5
@@ -229,17 +250,97 @@ def test_the_data_are_what_was_recorded(run: Path) -> None:
     assert list(samples.traces) == ["free", "controlled"]
     spikes = pd.read_csv(run / "figures" / "raster.csv")
     for phase, traces in samples.traces.items():
-        for layer, trace in enumerate(traces["spikes"], start=1):
+        for layer, trace in zip(("hidden", "output"), traces["spikes"], strict=True):
             here = spikes[(spikes["phase"] == phase) & (spikes["layer"] == layer)]
             assert len(here) == int(trace.sum()) > 0
             seen = torch.zeros_like(trace)
             seen[torch.tensor(here["time_ms"].to_numpy(int)), torch.tensor(here["neuron"].to_numpy())] = 1
             assert torch.equal(seen, trace)
     rates = pd.read_csv(run / "figures" / "rate_histogram.csv")
-    first = rates[(rates["phase"] == "free") & (rates["layer"] == 1)]["rate_hz"].to_numpy()
+    first = rates[(rates["phase"] == "free") & (rates["layer"] == "hidden")]["rate_hz"].to_numpy()
     assert first == pytest.approx(samples.traces["free"]["spikes"][0].sum(0).numpy() / 0.120)
     outputs = pd.read_csv(run / "figures" / "outputs.csv")
     assert outputs["target_hz"].max() == pytest.approx(80.0)
+
+
+def test_input_spikes_and_layers_by_their_names(run: Path) -> None:
+    spikes = pd.read_csv(run / "figures" / "raster.csv")
+    assert set(spikes["layer"]) == {"input", "hidden", "output"}
+    shown = spikes[(spikes["layer"] == "input") & (spikes["phase"] == "free")]
+    assert len(shown) == int(inputs()["free"].sum())
+    assert set(pd.read_csv(run / "figures" / "weights.csv")["connection"]) == {
+        "input->hidden",
+        "hidden->output",
+    }
+
+
+def test_the_mismatch_and_the_worst_chip_head_the_page(run: Path, text: str) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    worst = f"{100 * summary['test_accuracy_min']:.1f} % on the worst chip"
+    assert worst in text[text.index("<h1>") : text.index("</h1>")]
+    assert "mismatch: threshold 20 %" in text[text.index("<title>") : text.index("</title>")]
+    foot = text[text.index("<tfoot>") : text.index("</tfoot>")]
+    assert [name for name in ("mean", "worst", "spread") if name not in foot] == []
+    for name in ("date", "host", "command"):
+        assert summary[name] in html.unescape(text)
+
+
+def test_no_epoch_is_chosen_by_its_test_accuracy(tmp_path: Path, text: str) -> None:
+    assert "validation, best epoch" in text
+    finished(tmp_path, validation=False)
+    alone = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "best epoch" not in alone
+    assert "fall from best" not in alone
+
+
+def test_answers_by_label(run: Path, text: str) -> None:
+    figure = text[text.index('<figure id="confusion">') :]
+    assert "Label 3 is recognised least often (60 %); the most frequent mistake is 1 for 3 (40 %)" in figure
+    table = pd.read_csv(run / "figures" / "confusion.csv")
+    assert table["samples"].sum() == 3 * 50
+
+
+def test_chips_are_apart_on_the_axis(run: Path) -> None:
+    """The axis is that of the later epochs, not of the climb from chance."""
+    files = RunFiles.load(run)
+    drawing = FIGURES["learning"](files)
+    assert isinstance(drawing, Drawing)
+    low, high = drawing.figure.axes[0].get_ylim()
+    last = files.metrics[files.metrics["epoch"] == 8]["test_accuracy"] * 100
+    assert 50 < low < last.min() <= last.max() < high < 102
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+PROBE = """
+<script>
+addEventListener("load", () => {
+  document.body.style.width = "400px";
+  const scale = [...document.querySelectorAll("figure svg")].map(s => {
+    return s.getBoundingClientRect().width / s.viewBox.baseVal.width; });
+  document.title = `wide ${document.querySelector("main").scrollWidth} type ${9 * Math.min(...scale)}`;
+});
+</script></body>"""
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None and "SPIKETRAIN_BROWSER" not in os.environ, reason="no Chromium on this system"
+)
+def test_a_browser_shows_the_page_on_400_pixels(text: str, tmp_path: Path) -> None:
+    """Nothing but the figures is wider than the screen, and their smallest letters have 10 pixels."""
+    (tmp_path / "page.html").write_text(text.replace("</body>", PROBE), encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]
+    done = subprocess.run(
+        [str(CHROMIUM), *flags, f"--user-data-dir={tmp_path}", (tmp_path / "page.html").as_uri()],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    said = re.search(r"<title>wide (\d+) type ([\d.]+)</title>", done.stdout)
+    assert said is not None, done.stderr[-2000:]
+    assert int(said[1]) <= 400
+    assert float(said[2]) >= 10.0
 
 
 def test_a_diverged_chip_is_named(text: str) -> None:
