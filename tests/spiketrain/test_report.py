@@ -117,6 +117,7 @@ def finished(
         "epochs": epochs,
     }
     observation = observed(chips, controller, network)
+    shown = {phase: spikes for phase, spikes in inputs().items() if phase in observation}
     numbers = np.random.default_rng(1)
     weights = {f"forward.{i}": torch.from_numpy(numbers.normal(size=(chips, 20, 20))) for i in (1, 2)}
     with RunRecord.create(directory, config, identity) as record:
@@ -140,7 +141,7 @@ def finished(
             },
             weights,
             {},
-            Samples.of(observation, target(), network.dt_ms, network.max_rate_hz, inputs=inputs()),
+            Samples.of(observation, target(), network.dt_ms, network.max_rate_hz, inputs=shown),
             answers(chips),
         )
     return directory

@@ -1,0 +1,107 @@
+"""The user's own images, in a folder per label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+
+from rate_bridge.errors import InputError
+from spiketrain.tasks.base import TaskData
+from spiketrain.tasks.files import MAX_BYTES
+from spiketrain.tasks.own import Floats, OwnFiles, numbered
+
+__all__ = ["ImageFolder"]
+
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")
+
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+@final
+@dataclass(frozen=True)
+class ImageFolder(OwnFiles):
+    """Images in a folder per label, ``FOLDER/cat/1.png``; or such folders within ``train`` and ``test``.
+
+    Pixels are divided by 255 and laid out row by row, with colours pixel by pixel. Labels are numbered
+    from 0: integers in their order, texts in that of the alphabet. Needs Pillow, the extra ``images``.
+
+    Args:
+        folder: its path, within ``--data-dir`` unless absolute.
+        size: side of the square that images are resized to, in pixels; null takes them as they are, and
+            then all must have one size.
+        colours: ``grey``, one input a pixel, or ``rgb``, three.
+    """
+
+    folder: str = ""
+    size: int | None = None
+    colours: Literal["grey", "rgb"] = "grey"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.folder:
+            raise InputError("folder", self.folder, "the path of a folder of images")
+        if self.size is not None and not 1 <= self.size <= 4096:
+            raise InputError("size", self.size, "pixels, 1 to 4096, or null for images as they are")
+
+    def load(self, data_dir: Path | None) -> TaskData:
+        root = (data_dir or Path()) / self.folder
+        if not root.is_dir():
+            raise InputError("task.folder", str(root), "an existing folder, with a folder per label")
+        own = (root / "train").is_dir() and (root / "test").is_dir()
+        x, labels = self._read(root / "train" if own else root, None)
+        y, names = numbered(str(root), labels)
+        test = None
+        if own:
+            self._refuse_split(f"{root} has a test set of its own")
+            x_test, test_labels = self._read(root / "test", x.shape[1])
+            test = (x_test, numbered(str(root / "test"), test_labels, names)[0])
+        return self._finished(str(root), (x, y), test, len(names))
+
+    def _read(self, root: Path, wanted: int | None) -> tuple[Floats, list[str]]:
+        folders = sorted(path for path in root.iterdir() if path.is_dir())
+        files = [
+            (path, folder.name)
+            for folder in folders
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in ENDINGS
+        ]
+        if not files:
+            fix = f"Known endings: {', '.join(sorted(ENDINGS))}."
+            raise InputError("task.folder", f"{root} without images", "folders of images, one per label", fix)
+        first = self._pixels(files[0][0])
+        wanted = first.size if wanted is None else wanted
+        if 8 * len(files) * wanted > MAX_BYTES:
+            raise InputError(
+                "task.folder", f"{len(files)} images of {wanted} values", f"{MAX_BYTES} bytes at most"
+            )
+        x = np.empty((len(files), wanted))
+        for row, (path, _) in enumerate(files):
+            pixels = self._pixels(path)
+            if pixels.size != wanted:
+                fix = "task.size resizes them."
+                raise InputError(str(path), f"{pixels.size} values", f"{wanted}, as in the first image", fix)
+            x[row] = pixels.ravel() / 255.0
+        return x, [label for _, label in files]
+
+    def _pixels(self, path: Path) -> Any:
+        try:
+            from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 (an extra)
+        except ImportError:
+            fix = "pip install 'spiketrain[images]'"
+            raise InputError("task.name", "images", "an installed Pillow", fix) from None
+        try:
+            with Image.open(path, formats=FORMATS) as image:
+                shown = image.convert("L" if self.colours == "grey" else "RGB")
+                shown = shown if self.size is None else shown.resize((self.size, self.size))
+                return np.asarray(shown)
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            UnidentifiedImageError,
+            Image.DecompressionBombError,
+        ) as error:
+            raise InputError(str(path), "no readable image", ", ".join(FORMATS), str(error)) from None
