@@ -122,7 +122,7 @@ def test_folders_need_not_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name in ("one/a.yaml", "two/a.yaml", "two/b.yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("task: digits")
-    monkeypatch.setattr("spiketrain.config.finding.files", lambda package: tmp_path)
+    monkeypatch.setattr("spiketrain.config.finding.SHIPPED", tmp_path)
     assert find_config("b") == find_config("two/b") == find_config("two/b.yaml") == tmp_path / "two/b.yaml"
     with pytest.raises(InputError, match="name its folder"):
         find_config("a")
