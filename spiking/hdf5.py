@@ -20,7 +20,7 @@ import h5py
 
 from rate_bridge.arrays import DEFLATE
 
-__all__ = ["MAX_UNPACKED", "RefusedError", "check"]
+__all__ = ["MAX_UNPACKED", "RefusedError", "check", "check_array"]
 
 MAX_UNPACKED = 1_000_000_000
 """Most bytes that all data sets of a file may unpack to."""
@@ -66,6 +66,23 @@ def check(file: h5py.File, content: bytes) -> None:
                 raise RefusedError(f"data sets of more than {MAX_UNPACKED} bytes in all")
         elif not isinstance(item, h5py.Group):
             raise RefusedError(f"{name} is neither a group nor a data set")
+
+
+def check_array(name: str, item: h5py.Dataset) -> None:
+    """Look at one data set of numbers; none of its values is read.
+
+    Args:
+        name: what to call it.
+        item: the data set.
+
+    Raises:
+        RefusedError: it refers to something outside the file, holds more than it can, or no numbers or short
+            texts.
+    """
+    made = item.id.get_create_plist()
+    if made.get_layout() != h5py.h5d.VIRTUAL and item.dtype.kind == "O":
+        raise RefusedError(f"{name} holds values of varying length")
+    _bytes(name, item, b"")
 
 
 def _walk(group: h5py.Group, place: str, depth: int) -> Iterator[tuple[str, Any]]:

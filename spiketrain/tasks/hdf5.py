@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -9,12 +10,17 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from rate_bridge.arrays import Header
 from rate_bridge.errors import InputError
+from rate_bridge.files import open_regular
 from spiketrain.tasks.base import TaskData
-from spiketrain.tasks.files import MAX_BYTES, locate
+from spiketrain.tasks.files import MEMORY_BYTES, afford, locate
 from spiketrain.tasks.own import Floats, OwnFiles, numbered
 
 __all__ = ["Hdf5File"]
+
+MAX_FILE_BYTES = 64_000_000_000
+"""Largest file that is looked at; what may be read of it is up to the memory."""
 
 
 @final
@@ -46,14 +52,21 @@ class Hdf5File(OwnFiles):
         if (self.x_test is None) != (self.y_test is None):
             raise InputError("x_test", self.x_test, "names of both x_test and y_test, or of neither")
 
-    def load(self, data_dir: Path | None) -> TaskData:
+    def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         import h5py  # noqa: PLC0415 (slow to import, needed by this task alone)
 
         path = locate(self.file, data_dir, "task.file")
+        keys = ("x", "y") if self.x_test is None else ("x", "y", "x_test", "y_test")
         try:
-            with h5py.File(path, "r") as file:
-                train = self._pair(path, file, ("x", "y"))
-                test = None if self.x_test is None else self._pair(path, file, ("x_test", "y_test"))
+            with (
+                open_regular(path, "task.file", "HDF5 file", MAX_FILE_BYTES) as opened,
+                h5py.File(opened, "r") as file,
+            ):
+                found = {key: self._dataset(path, file, key) for key in keys}
+                headers = {key: Header(item.shape, item.dtype) for key, item in found.items()}
+                afford(str(path), headers, memory_bytes)
+                train = self._pair(path, found, ("x", "y"))
+                test = None if self.x_test is None else self._pair(path, found, ("x_test", "y_test"))
         except (OSError, RuntimeError, KeyError) as error:
             raise InputError("task.file", str(path), "a readable HDF5 file", str(error)) from None
         labels, names = numbered(f"{path}: {self.y}", train[1].tolist())
@@ -65,8 +78,10 @@ class Hdf5File(OwnFiles):
             test = test[0], numbered(f"{path}: {self.y_test}", test[1].tolist(), names)[0]
         return self._finished(str(path), (train[0], labels), test, len(names))
 
-    def _pair(self, path: Path, file: Any, keys: tuple[str, str]) -> tuple[Floats, NDArray[np.int64]]:
-        x, y = (self._array(path, file, key) for key in keys)
+    def _pair(
+        self, path: Path, found: Mapping[str, Any], keys: tuple[str, str]
+    ) -> tuple[Floats, NDArray[np.int64]]:
+        x, y = (np.asarray(found[key][()]) for key in keys)
         named = getattr(self, keys[0]), getattr(self, keys[1])
         if x.dtype.kind not in "fiub" or x.ndim < 2 or x.size == 0:
             given = f"shape {x.shape} of {x.dtype}"
@@ -84,8 +99,11 @@ class Hdf5File(OwnFiles):
             raise InputError(f"{path}: {named[0]}", given, "finite numbers")
         return flat, y.astype(np.int64)
 
-    def _array(self, path: Path, file: Any, key: str) -> NDArray[Any]:
+    def _dataset(self, path: Path, file: Any, key: str) -> Any:
+        """Return a data set that is wholly in the file; no value of it is read."""
         import h5py  # noqa: PLC0415
+
+        from spiking import hdf5  # noqa: PLC0415 (it imports h5py)
 
         name = getattr(self, key)
         steps = name.strip("/").split("/")
@@ -93,6 +111,8 @@ class Hdf5File(OwnFiles):
             link = file.get("/".join(steps[:depth]), getlink=True)
             if isinstance(link, h5py.ExternalLink):
                 raise InputError(f"task.{key}", name, f"a data set of {path} itself, not of {link.filename}")
+            if isinstance(link, h5py.SoftLink):  # it may lead to one of those
+                raise InputError(f"task.{key}", name, f"a data set of {path}, by its own name: {link.path}")
         found = file.get(name)
         if not isinstance(found, h5py.Dataset):
             known: list[str] = []
@@ -100,8 +120,14 @@ class Hdf5File(OwnFiles):
             raise InputError(
                 f"task.{key}", name, f"a data set of {path}: {', '.join(known) or 'it has none'}"
             )
-        if found.external or found.is_virtual:
-            raise InputError(f"task.{key}", name, "values that are in the file itself")
-        if found.nbytes > MAX_BYTES:
-            raise InputError(f"task.{key}", f"{name} of {found.nbytes} bytes", f"at most {MAX_BYTES} bytes")
-        return np.asarray(found[()])
+        if not found.is_virtual and found.dtype.kind not in "fiub":
+            allowed = (
+                "integer labels, (samples,)" if key.startswith("y") else "real numbers, (samples, inputs)"
+            )
+            raise InputError(f"{path}: {name}", f"shape {found.shape} of {found.dtype}", allowed)
+        try:
+            hdf5.check_array(name, found)
+        except hdf5.RefusedError as error:
+            allowed = "numbers that are in the file itself, compressed by deflate or LZF at most"
+            raise InputError(f"task.{key}", name, allowed, f"{error}.") from None
+        return found

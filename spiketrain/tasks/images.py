@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 import numpy as np
 
+from rate_bridge.arrays import Header
 from rate_bridge.errors import InputError
+from rate_bridge.files import read_regular
+from rate_bridge.ranges import Range
 from spiketrain.tasks.base import TaskData
-from spiketrain.tasks.files import MAX_BYTES
+from spiketrain.tasks.files import MEMORY_BYTES, afford, taken
 from spiketrain.tasks.own import Floats, OwnFiles, numbered
 
 __all__ = ["ImageFolder"]
+
+MAX_IMAGE = 1_000_000_000
+"""Largest file that is opened, in bytes; Pillow refuses one that unpacks to far more."""
+
+PIXELS = Range(1, 4096, "pixels")
 
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")
 
@@ -36,31 +45,31 @@ class ImageFolder(OwnFiles):
     """
 
     folder: str = ""
-    size: int | None = None
+    size: Annotated[int, PIXELS] | None = None
     colours: Literal["grey", "rgb"] = "grey"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.folder:
             raise InputError("folder", self.folder, "the path of a folder of images")
-        if self.size is not None and not 1 <= self.size <= 4096:
-            raise InputError("size", self.size, "pixels, 1 to 4096, or null for images as they are")
 
-    def load(self, data_dir: Path | None) -> TaskData:
+    def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         root = (data_dir or Path()) / self.folder
         if not root.is_dir():
             raise InputError("task.folder", str(root), "an existing folder, with a folder per label")
         own = (root / "train").is_dir() and (root / "test").is_dir()
-        x, labels = self._read(root / "train" if own else root, None)
+        x, labels = self._read(root / "train" if own else root, None, memory_bytes)
         y, names = numbered(str(root), labels)
         test = None
         if own:
             self._refuse_split(f"{root} has a test set of its own")
-            x_test, test_labels = self._read(root / "test", x.shape[1])
+            x_test, test_labels = self._read(
+                root / "test", x.shape[1], memory_bytes - taken(Header(x.shape, x.dtype))
+            )
             test = (x_test, numbered(str(root / "test"), test_labels, names)[0])
         return self._finished(str(root), (x, y), test, len(names))
 
-    def _read(self, root: Path, wanted: int | None) -> tuple[Floats, list[str]]:
+    def _read(self, root: Path, wanted: int | None, memory_bytes: int) -> tuple[Floats, list[str]]:
         folders = sorted(path for path in root.iterdir() if path.is_dir())
         files = [
             (path, folder.name)
@@ -73,10 +82,7 @@ class ImageFolder(OwnFiles):
             raise InputError("task.folder", f"{root} without images", "folders of images, one per label", fix)
         first = self._pixels(files[0][0])
         wanted = first.size if wanted is None else wanted
-        if 8 * len(files) * wanted > MAX_BYTES:
-            raise InputError(
-                "task.folder", f"{len(files)} images of {wanted} values", f"{MAX_BYTES} bytes at most"
-            )
+        afford(str(root), {"images": Header((len(files), wanted), np.dtype(np.float64))}, memory_bytes)
         x = np.empty((len(files), wanted))
         for row, (path, _) in enumerate(files):
             pixels = self._pixels(path)
@@ -92,8 +98,9 @@ class ImageFolder(OwnFiles):
         except ImportError:
             fix = "pip install 'spiketrain[images]'"
             raise InputError("task.name", "images", "an installed Pillow", fix) from None
+        content = read_regular(path, str(path), "image", MAX_IMAGE)
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 shown = image.convert("L" if self.colours == "grey" else "RGB")
                 shown = shown if self.size is None else shown.resize((self.size, self.size))
                 return np.asarray(shown)

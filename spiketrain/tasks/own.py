@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rate_bridge.errors import InputError
+from rate_bridge.files import checksum
+from rate_bridge.ranges import INNER, SEED, check_ranges
 from rate_bridge.seeds import SeedTree
 from spiketrain.tasks.base import Task, TaskData, stratified_split
 
@@ -33,14 +35,11 @@ class OwnFiles(Task):
     """
 
     scaling: Literal["none", "minmax"] = "none"
-    test_fraction: float = 0.2
-    split_seed: int = 0
+    test_fraction: Annotated[float, INNER] = 0.2
+    split_seed: Annotated[int, SEED] = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.test_fraction < 1:
-            raise InputError("test_fraction", self.test_fraction, "a fraction between 0 and 1")
-        if self.split_seed < 0:
-            raise InputError("split_seed", self.split_seed, "a number of 0 or more")
+        check_ranges(self)
 
     def _refuse_split(self, why: str) -> None:
         """Refuse the keys of a split that is not made."""
@@ -57,6 +56,8 @@ class OwnFiles(Task):
             test: the same, or None where they are to be held out.
             classes: number of labels.
         """
+        arrays = {"x": train[0], "y": train[1]}
+        arrays |= {} if test is None else {"x_test": test[0], "y_test": test[1]}
         if test is None:
             generator = SeedTree(self.split_seed).child("test split").generator()
             keep, held = stratified_split(train[1], self.test_fraction, generator, "task.test_fraction")
@@ -68,7 +69,7 @@ class OwnFiles(Task):
             if x.min() < 0.0 or x.max() > 1.0:
                 given = f"values from {x.min():g} to {x.max():g}"
                 raise InputError(place, given, "values from 0 to 1", "task.scaling: minmax rescales them")
-        return TaskData.of_arrays(train, test, classes=classes)
+        return TaskData.of_arrays(train, test, classes=classes, sha256=checksum(arrays))
 
 
 def numbered(

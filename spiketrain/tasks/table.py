@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import final
 
 import numpy as np
 
+from rate_bridge.arrays import Header
 from rate_bridge.errors import InputError, nearest
+from rate_bridge.files import read_regular
 from spiketrain.tasks.base import TaskData
-from spiketrain.tasks.files import locate
+from spiketrain.tasks.files import MEMORY_BYTES, afford, locate
 from spiketrain.tasks.own import Floats, OwnFiles, numbered
 
 __all__ = ["CsvFile"]
@@ -52,24 +55,27 @@ class CsvFile(OwnFiles):
         if self.inputs is not None and (not self.inputs or len(set(self.inputs)) < len(self.inputs)):
             raise InputError("inputs", list(self.inputs), "names of columns, each once, or null for all")
 
-    def load(self, data_dir: Path | None) -> TaskData:
+    def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         path = locate(self.file, data_dir, "task.file")
-        x, texts, columns = self._read(path, "task.file", None)
+        x, texts, columns = self._read(path, "task.file", None, memory_bytes)
         y, names = numbered(f"{path}: {self.label}", texts)
-        test = None
+        test, taken = None, {"file": Header(x.shape, x.dtype)}
         if self.test_file is not None:
             self._refuse_split("task.test_file is the test set")
             other = locate(self.test_file, data_dir, "task.test_file")
-            x_test, test_texts, _ = self._read(other, "task.test_file", columns)
+            x_test, test_texts, _ = self._read(other, "task.test_file", columns, memory_bytes)
             test = (x_test, numbered(f"{other}: {self.label}", test_texts, names)[0])
+            taken["test_file"] = Header(x_test.shape, x_test.dtype)
+        afford(str(path), taken, memory_bytes)
         return self._finished(str(path), (x, y), test, len(names))
 
-    def _read(self, path: Path, key: str, wanted: list[str] | None) -> tuple[Floats, list[str], list[str]]:
+    def _read(
+        self, path: Path, key: str, wanted: list[str] | None, memory_bytes: int
+    ) -> tuple[Floats, list[str], list[str]]:
         """Return inputs, labels as texts, and the names of the inputs."""
-        if path.stat().st_size > MAX_TEXT:
-            raise InputError(key, f"{path} of {path.stat().st_size} bytes", f"at most {MAX_TEXT} bytes")
+        content = read_regular(path, key, "text file", min(MAX_TEXT, max(memory_bytes, 0)))
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
+            with io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="") as file:
                 lines = csv.reader(file, delimiter=self.delimiter, strict=True)
                 header = [name.strip() for name in next(lines, [])]
                 columns = self._columns(path, header, wanted)
@@ -80,7 +86,7 @@ class CsvFile(OwnFiles):
                         where = f"{path}: line {lines.line_num}"
                         rows.append(_numbers(where, line, header, places))
                         labels.append(line[place].strip())
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(key, str(path), "a text file of rows, in UTF-8", str(error)) from None
         if not rows:
             raise InputError(key, f"{path} without a sample", "a line of names, then a sample a line")
