@@ -176,7 +176,7 @@ def test_a_call_can_end_the_run(setup: st.Setup, trained: st.Run) -> None:
 
 
 def test_early_stopping_waits_for_the_held_out_part(setup: st.Setup) -> None:
-    longer = setup.change({"training.epochs": 12, "training.learning_rate": 1e-9, "training.average": 0.0})
+    longer = setup.change({"training.epochs": 12, "training.learning_rate": 1e-6, "training.average": 0.0})
     run = longer.fit(*DATA, test=TEST, validation=samples(30, seed=2), on_epoch=st.EarlyStopping(2))
     assert (
         run.summary["epochs"] == 3
@@ -241,7 +241,7 @@ def test_exported_chips_spike_as_they_did(trained: st.Run, tmp_path: Path) -> No
     """An effective export is the chip: without mismatch it makes the same answers."""
     paths = trained.export(tmp_path / "nir", effective=True)
     config = {**CONFIG, "network": {"nir": str(paths[1])}, "mismatch": {"chips": 1, "first_chip": 1}}
-    config["training"] = {**CONFIG["training"], "epochs": 1, "learning_rate": 1e-12, "average": 0.0}
+    config["training"] = {**CONFIG["training"], "epochs": 1, "learning_rate": 1e-6, "average": 0.0}
     again = st.load(config).fit(*DATA, test=TEST)
     epoch = again.history["test_accuracy"].loc[0, 0]
     assert epoch == trained.accuracy[1]

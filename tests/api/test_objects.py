@@ -120,7 +120,7 @@ def test_a_neuron_a_distribution_and_a_task_of_ones_own() -> None:
 
         count: int = 60
 
-        def load(self, data_dir: Path | None) -> st.TaskData:
+        def load(self, data_dir: Path | None, memory_bytes: int = 0) -> st.TaskData:
             x, y = samples(self.count)
             flat = x.reshape(len(x), -1)
             return st.TaskData.of_arrays((flat, y), (flat, y), classes=3)
