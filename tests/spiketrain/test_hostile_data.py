@@ -182,7 +182,7 @@ def test_all_files_of_a_set_share_the_memory(tmp_path: Path) -> None:
 
 def test_a_teacher_that_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match=r"limits\.memory_gb"):
-        StudentTeacher(inputs=1_000_000, train_samples=1_000_000).load(None)
+        StudentTeacher(inputs=100_000, train_samples=1_000_000).load(None)
 
 
 PEAK = """
