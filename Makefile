@@ -34,7 +34,7 @@ run: $(STAMP)
 # The whole test suite; one test alone: make test ARGS='tests/spiketrain -k config'
 test: $(STAMP)
 	@$(BIN)/spiketrain lava install || echo "Lava's tests will be skipped: its environment could not be made" >&2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Format, lint, types, import contracts.
 check: $(STAMP)

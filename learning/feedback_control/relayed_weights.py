@@ -57,7 +57,7 @@ class KolenPollack(FeedbackWeights):
         decay: λ per batch, in (0, 1).
     """
 
-    decay: Annotated[float, INNER] = 5e-4
+    decay: Annotated[float, INNER] = 1e-4
 
     origin: ClassVar[str] = "kolen_pollack"
     relayed: ClassVar[bool | None] = True

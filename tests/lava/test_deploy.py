@@ -30,7 +30,7 @@ SMALL = (
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "run"
-    run(load_experiment("dfc_lif", SMALL), folder, quiet=True, report=False)
+    run(load_experiment("spiking/dfc_two_phase_digits", SMALL), folder, quiet=True, report=False)
     return folder
 
 

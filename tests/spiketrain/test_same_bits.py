@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,20 +26,23 @@ simulator: {name: torch, presentation_ms: 20, window_ms: 10}
 training: {epochs: 1, batch: 20, learning_rate: 0.5}
 """
 
-TIMES = ("seconds", "train_samples_per_second")
+TIMES = ("seconds", "train_samples_per_second", "date")
+DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 PACE = ("training time", "training samples per second")
 
 
-def _run(folder: Path, seed: str, simulator: str) -> Path:
+def _run(root: Path, seed: str, simulator: str) -> Path:
+    folder = root / seed
+    folder.mkdir()
     (folder / "same.yaml").write_text(CONFIG)
-    options = ["--set", f"simulator.name={simulator}", "--output", seed, "--quiet"]
+    options = ["--set", f"simulator.name={simulator}", "--output", "run", "--quiet"]
     subprocess.run(
         [sys.executable, "-m", "spiketrain.cli", "--config", "same.yaml", *options],
         env={**os.environ, "PYTHONHASHSEED": seed},
         cwd=folder,
         check=True,
     )
-    return folder / seed
+    return folder / "run"
 
 
 def _content(path: Path) -> object:
@@ -49,7 +53,8 @@ def _content(path: Path) -> object:
         rows = [line.split(",") for line in path.read_text().splitlines()]
         return [[cell for name, cell in zip(rows[0], row, strict=True) if name not in TIMES] for row in rows]
     if path.name == "report.html":
-        return [line for line in path.read_text().splitlines() if not any(words in line for words in PACE)]
+        lines = path.read_text().splitlines()
+        return [line for line in lines if not (any(words in line for words in PACE) or DATE.search(line))]
     return path.read_bytes()
 
 
