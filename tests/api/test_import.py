@@ -35,10 +35,9 @@ def python(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
 
 
 def test_the_import_loads_nothing_heavy_and_takes_less_than_a_second() -> None:
-    clock = time.perf_counter()
-    done = python("-c", f"import sys, spiketrain; print([m for m in {HEAVY} if m in sys.modules])")
-    assert time.perf_counter() - clock < 1.0
-    assert done.stdout.strip() == "[]", done.stderr
+    seen = f"print([m for m in {HEAVY} if m in sys.modules], time.process_time() < 1.0)"
+    done = python("-c", f"import sys, time, spiketrain; {seen}")  # processor time: others may be at work
+    assert done.stdout.strip() == "[] True", done.stderr
 
 
 HELP = """
@@ -85,7 +84,7 @@ st.nothing
 @pytest.mark.parametrize(("more", "errors"), [("", 0), (WRONG, 3)])
 def test_users_can_check_their_types(tmp_path: Path, more: str, errors: int) -> None:
     (tmp_path / "script.py").write_text(EXAMPLE.read_text(encoding="utf-8") + more, encoding="utf-8")
-    # an editable installation hides from mypy where it lies; what is installed from a wheel is found by itself
+    # an editable installation hides from mypy where it lies; that of a wheel is found by itself
     found = f"mypy_path = {ROOT}\nfollow_imports = silent\n"
     config = f"[mypy]\nstrict = True\n{found}[mypy-sklearn.*]\nignore_missing_imports = True\n"
     (tmp_path / "mypy.ini").write_text(config)
