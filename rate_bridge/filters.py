@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["decay", "spike_value", "steps", "window"]
+__all__ = ["decay", "spike_value", "steps", "whole_steps", "window"]
 
 
 def decay(tau_ms: Tensor, dt_ms: float) -> Tensor:
@@ -16,6 +16,12 @@ def decay(tau_ms: Tensor, dt_ms: float) -> Tensor:
 def steps(time_ms: Tensor, dt_ms: float) -> Tensor:
     """Return the number of steps nearest to `time_ms`, halves rounded up."""
     return torch.floor(time_ms / dt_ms + 0.5)
+
+
+def whole_steps(time_ms: float, dt_ms: float) -> int | None:
+    """Return `time_ms` in steps of `dt_ms`, or None where it is no multiple, or less than one step."""
+    count = round(time_ms / dt_ms)
+    return None if count < 1 or abs(count * dt_ms - time_ms) > 1e-9 * time_ms else count
 
 
 def spike_value(max_rate_hz: float, dt_ms: float) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 
 from rate_bridge.errors import InputError, printable
 
-__all__ = ["cell", "check_text", "check_texts", "printable"]
+__all__ = ["cell", "check_text", "check_texts", "is_number", "printable"]
 
 CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -77,6 +77,15 @@ def cell(text: str) -> str:
     Numbers stay: they compute to themselves.
     """
     return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text reads as a number, NaN and infinity among them."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _control(character: str) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError
+from rate_bridge.filters import whole_steps
 from rate_bridge.ranges import TIME_MS, check_ranges
 
 __all__ = ["Direct", "FeedbackPath", "Layered"]
@@ -107,10 +108,7 @@ class Layered(FeedbackPath):
         return tuple(reversed(products))
 
     def check(self, dt_ms: float) -> None:
-        if self.refresh_ms is None:
-            return
-        count = round(self.refresh_ms / dt_ms)
-        if count < 1 or abs(count * dt_ms - self.refresh_ms) > 1e-9 * self.refresh_ms:
+        if self.refresh_ms is not None and whole_steps(self.refresh_ms, dt_ms) is None:
             allowed = (
                 f"a multiple of simulator.dt_ms ({dt_ms:g} ms), one step or more, or null for every step"
             )

@@ -95,7 +95,7 @@ class ControlledRule(RuleWithFeedback):
         if not model.network.feedback.relayed:
             return None
         curves = [self.gate.curve(index, model) for index in range(model.network.depth - 1)]
-        values, low, high = zip(*curves, strict=True) if curves else ((), (), ())
+        values, low, high = zip(*curves, strict=True)
         return Relay(self.feedback.strength(model, model.feedback), values, low, high)
 
     @property

@@ -127,12 +127,11 @@ class FeedbackWeights(ABC):
         With it the root mean square of :math:`\kappa_l\, B_L \cdots B_{l+1}`, the currents that a control
         signal gives with all gates at 1, is `scale`; without a scale κ is 1.
         """
-        product, found = identity(model), []
-        for weights in reversed(feedback[:-1]):
-            product = torch.matmul(product, weights.to(product))
-            size = product.square().mean(dim=(1, 2)).sqrt()
-            found.append(torch.ones_like(size) if self.scale is None else self.scale / size.clamp(min=1e-9))
-        return tuple(reversed(found))
+        products = model.network.feedback.end_to_end(feedback)[:-1]
+        if self.scale is None:
+            return tuple(product.new_ones(len(product)) for product in products)
+        sizes = (product.square().mean(dim=(1, 2)).sqrt() for product in products)
+        return tuple(self.scale / size.clamp(min=1e-9) for size in sizes)
 
     def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
         """Return what a batch, of the warm-up or of training, taught."""

@@ -16,6 +16,7 @@ from learning.feedback_control.feedback_weights import (
     random_weights,
     scaled,
 )
+from learning.feedback_control.probing import Probe
 from learning.model import Model
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
@@ -24,7 +25,6 @@ from spiking.presentation import Observation, Phase
 
 __all__ = ["IdentifiedFeedback"]
 
-PLUS, MINUS = "identify_plus", "identify_minus"
 COUNT, JACOBIAN = "feedback.count", "feedback.jacobian"
 
 
@@ -108,19 +108,13 @@ class IdentifiedFeedback(FeedbackWeights):
         largest: Tensor = torch.linalg.eigvals(loop).abs().amax(-1)
         return (self.loop_gain / largest.clamp(min=1e-9)).clamp(max=1.0).view(-1, 1, 1)
 
+    @property
+    def probe(self) -> Probe:
+        """The presentations with known currents into the layers that are measured."""
+        return Probe("identify", self.sigma, outputs=self.loop_gain is not None)
+
     def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        noise = self._noise(batch, model)
-        output = (None,) * (model.network.depth - len(noise))
-        return tuple(
-            model.stimulus.phase(
-                name,
-                batch,
-                currents=(*(sign * n for n in noise), *output),
-                start="identify",
-                shared_input=True,
-            )
-            for name, sign in ((PLUS, 1.0), (MINUS, -1.0))
-        )
+        return self.probe.phases(batch, model)
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         shown = int(model.memory[COUNT][0])
@@ -128,7 +122,7 @@ class IdentifiedFeedback(FeedbackWeights):
 
     def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
         shown, measured = (int(n) for n in model.memory[COUNT])
-        if PLUS not in observation:
+        if not self.probe.was_shown(observation):
             return Estimate(memory={COUNT: torch.tensor([shown + 1, measured])})
         keep = 1.0 - max(self.eta, 1.0 / (measured + 1))
         memory: dict[str, Tensor] = {COUNT: torch.tensor([shown + 1, measured + 1])}
@@ -137,19 +131,9 @@ class IdentifiedFeedback(FeedbackWeights):
         return Estimate(memory=memory)
 
     def _jacobian(self, batch: Batch, observation: Observation, model: Model) -> Mapping[str, Tensor]:
-        response = (observation[PLUS].rates[-1] - observation[MINUS].rates[-1]).double() / 2.0
+        response = self.probe.answers(observation, model.network.depth - 1)[1].double()
         scale = 1.0 / (self.sigma**2 * response.shape[1])
         return {
             f"{JACOBIAN}.{index}": scale * torch.matmul(response.transpose(1, 2), noise.to(response.device))
-            for index, noise in enumerate(self._noise(batch, model))
+            for index, noise in enumerate(self.probe.currents(batch, model))
         }
-
-    def _noise(self, batch: Batch, model: Model) -> list[Tensor]:
-        """Return the currents into the layers that are measured, ``(batch, n)``; the same for all chips."""
-        signs = []
-        measured = model.network.layers if self.loop_gain is not None else model.network.layers[:-1]
-        for index, layer in enumerate(measured):
-            generator = model.seeds.child("identify", *batch.key, index).generator()
-            draw = generator.integers(0, 2, (batch.x.shape[0], layer.size))
-            signs.append(self.sigma * (2.0 * torch.from_numpy(draw).double() - 1.0))
-        return signs

@@ -17,6 +17,7 @@ from rate_bridge.arrays import Archive, read_npy
 from rate_bridge.errors import InputError, nearest
 from rate_bridge.files import checksum, read_regular
 from rate_bridge.ranges import GAIN, check_ranges
+from rate_bridge.texts import is_number
 
 __all__ = ["Empirical"]
 
@@ -112,20 +113,12 @@ def _read_csv(path: Path, column: str | None) -> list[float]:
         raise InputError("file", str(path), "a table of numbers, in UTF-8", str(error)) from None
     if not rows:
         return []
-    names = [] if _is_number(rows[0][0]) else [name.strip() for name in rows.pop(0)]
+    names = [] if is_number(rows[0][0]) else [name.strip() for name in rows.pop(0)]
     index = _pick(path, column, names or [str(k) for k in range(len(rows[0]))])
     short = next((number for number, row in enumerate(rows, start=1) if len(row) <= index), None)
     if short is not None:
         raise InputError("file", str(path), "a value in every row", f"Row {short} is too short.")
     return [float(row[index]) for row in rows]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_npy(path: Path, column: str | None) -> NDArray[Any]:

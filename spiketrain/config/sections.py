@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from mismatch import presets
-from rate_bridge import ranges
+from rate_bridge import filters, ranges
 from rate_bridge.errors import InputError
 from rate_bridge.ranges import Range
 
@@ -292,6 +292,6 @@ def whole_steps(key: str, time_ms: float, dt_ms: float) -> int:
     if count > MOST_STEPS:
         given = f"{time_ms:g}, which is {count:g} steps of {dt_ms:g} ms"
         raise InputError(key, given, f"at most {MOST_STEPS} steps", "A longer simulator.dt_ms makes fewer.")
-    if count < 1 or abs(count * dt_ms - time_ms) > 1e-9 * time_ms:
+    if filters.whole_steps(time_ms, dt_ms) is None:
         raise InputError(key, time_ms, f"a multiple of simulator.dt_ms ({dt_ms:g} ms), one step or more")
     return count

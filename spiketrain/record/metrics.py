@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rate_bridge.errors import DamagedError
-from rate_bridge.texts import cell
+from rate_bridge.texts import cell, is_number
 from spiketrain.record.store import Store
 from spiketrain.record.tables import rows_of
 from spiking.presentation import Observation
@@ -151,7 +151,7 @@ def checked_metrics(store: Store, chips: int) -> list[dict[str, str]]:
     for line, row in enumerate(rows, start=2):
         for name, value in row.items():
             whole = name in ("epoch", "chip")
-            if not (INTEGER.fullmatch(value) if whole else not value or _is_number(value)):
+            if not (INTEGER.fullmatch(value) if whole else not value or is_number(value)):
                 allowed = "a whole number" if whole else "a number, or nothing"
                 raise DamagedError(f"{place}: {name} in line {line}", value, allowed)
         there = seen.setdefault(row["epoch"], set())
@@ -162,14 +162,6 @@ def checked_metrics(store: Store, chips: int) -> list[dict[str, str]]:
         if len(there) != chips:
             raise DamagedError(f"{place}: epoch {epoch}", f"{len(there)} rows", f"{chips}, one per chip")
     return rows
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _per_chip(value: Tensor | float, chips: int) -> list[float]:
