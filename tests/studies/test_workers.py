@@ -27,7 +27,13 @@ from spiketrain.studies.sweep import Options, sweep
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[DaskEngine]:
+def before() -> list[int]:
+    """The ports on which these processes listened before, such as those of another test's cluster."""
+    return _ports()
+
+
+@pytest.fixture(scope="module")
+def engine(before: list[int]) -> Iterator[DaskEngine]:
     with DaskEngine(workers=1) as engine:
         yield engine
 
@@ -61,14 +67,14 @@ def _answer(port: int, context: ssl.SSLContext | None) -> bytes:
             return b""
 
 
-def test_strangers_on_this_machine_are_told_nothing(engine: DaskEngine) -> None:
+def test_strangers_on_this_machine_are_told_nothing(engine: DaskEngine, before: list[int]) -> None:
     """No HTTP, and no TLS without the cluster's own key: neither at the scheduler nor at a worker."""
     assert engine.workers == 1
     keyless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     keyless.check_hostname, keyless.verify_mode = False, ssl.CERT_NONE
     other = Security.temporary().get_connection_args("client")["ssl_context"]
     other.verify_mode = ssl.CERT_NONE
-    ports = _ports()
+    ports = [port for port in _ports() if port not in before]
     assert len(ports) == 3, "scheduler, nanny and worker, and no HTTP server"
     for port in ports:
         assert not [c for c in (keyless, other) if _answer(port, c)]
