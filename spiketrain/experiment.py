@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
-from rate_bridge.errors import DamagedError, InputError
+from rate_bridge.errors import DamagedError, InputError, SpiketrainError
 from spiketrain.config import Experiment
 from spiketrain.describe import trained as trained_line
 from spiketrain.divergence import not_finite
@@ -293,8 +294,37 @@ def _opened(parts: Parts, directory: Path, given: Given | None, *, resume: bool)
     if not resume:
         return RunRecord.create(directory, config, _identity(parts), files)
     said = experiment.resolved(defaults=False)
-    restore = functools.partial(_restore, parts)
+    restore = functools.partial(_rehearsed, parts)
     return RunRecord.resume(directory, config, _identity(parts), files, said=said, restore=restore)
+
+
+def _rehearsed(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
+    """Go on from a checkpoint of which one batch shows that training can: what is wrong is said before.
+
+    Optimisers and rules make parts of their state in their first step, so that only a step tells whether a
+    state is theirs. What the batch changed is restored.
+
+    Raises:
+        DamagedError: it is not one of this run.
+    """
+    _restore(parts, store, checkpoint)
+    if parts.epoch >= parts.experiment.training.epochs:
+        return
+    with _as_ours(store.place(CHECKPOINT)):
+        learn(parts, next(iter(parts.batches(parts.epoch))), parts.learning_rate)
+    _restore(parts, store, checkpoint)
+
+
+@contextmanager
+def _as_ours(place: str) -> Iterator[None]:
+    """Refuse a checkpoint as another run's where what takes its state fails."""
+    try:
+        yield
+    except SpiketrainError:
+        raise
+    except NOT_OURS as error:
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise DamagedError(place, "a state of something else", "the state of this run", said) from None
 
 
 def _restore(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
@@ -305,13 +335,10 @@ def _restore(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
     """
     parts.epoch, tensors, extra = checkpoint
     place = store.place(CHECKPOINT)
-    try:
+    with _as_ours(place):
         parts.restore(unpack_state(tensors, extra["state"]))
         weights = parts.model.weights()
         unnamed = not_finite(weights) - {int(chip) for chip in parts.watch.state}
-    except NOT_OURS as error:
-        said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise DamagedError(place, "a state of something else", "the state of this run", said) from None
     for chip in unnamed:
         raise DamagedError(f"{place}: model", f"weights of chip {chip} that are not finite", "finite weights")
     if INITIAL in store:

@@ -302,6 +302,63 @@ def test_an_export(case: str, copy: Path) -> None:
     refused(copy, ["export", str(copy)], words)
 
 
+def in_state(*path: str | int, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], Any]:
+    """Return what changes the tensors below one place of a checkpoint's state."""
+
+    def inside(place: Any) -> set[str]:
+        if not isinstance(place, dict):
+            return set()
+        ((kind, content),) = place.items()
+        if kind == "tensor":
+            return {content}
+        values = [value for _, value in content] if kind == "dict" else content
+        return set().union(*map(inside, values)) if kind in ("dict", "list", "tuple") else set()
+
+    def changed(found: dict[str, torch.Tensor], note: dict[str, Any]) -> None:
+        place = note["extra"]["state"]
+        for step in path:
+            place = next(value for key, value in place["dict"] if key == step)
+        names = inside(place)
+        assert names
+        for name in names:
+            found[name] = change(found[name]).clone()
+
+    return checkpoint(changed)
+
+
+STATES: dict[str, tuple[dict[str, Any], Callable[[Path], Any]]] = {
+    "moments of another shape": ({}, in_state("optimizer", "state", change=lambda t: t[:1] if t.ndim else t)),
+    "means of another shape": (
+        {"optimizer": "nlms"},
+        in_state("optimizer", "means", change=lambda t: t[:, :2]),
+    ),
+    "feedback of another shape": (
+        {"rule": "feedback_alignment"},
+        in_state("memory", change=lambda t: t[..., :-1]),
+    ),
+    "a memory lost": (
+        {"rule": {"name": "dfc", "feedback": "identified"}},
+        in_state("memory", change=lambda t: t.flatten()[:1]),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STATES)
+def test_a_state_with_which_training_cannot_go_on(case: str, tmp_path: Path) -> None:
+    """A right checksum, the right names, and tensors that the first step of training would fail at."""
+    changed, spoil = STATES[case]
+    own = {**CONFIG, "rule": changed.get("rule", CONFIG["rule"])}
+    own["training"] = {**CONFIG["training"], "epochs": 1, "optimizer": changed.get("optimizer", "adam")}
+    folder = tmp_path / "run"
+    run(Experiment.from_mapping({"name": "small", **own}), folder, quiet=True, report=False)
+    more = ["-q", "--resume", "--output", str(folder), "--set", "training.epochs=2"]
+    shutil.copytree(folder, tmp_path / "right")
+    spoil(folder)
+    refused(folder, more, "a state of something else")
+    result = CliRunner().invoke(app, [*more[:3], str(tmp_path / "right"), *more[4:]])
+    assert result.exit_code == 0, result.output
+
+
 def test_an_effective_export_looks_at_the_truth(copy: Path) -> None:
     tensors("truth.safetensors", lambda t: t.pop("weight.1"))(copy)
     refused(copy, ["export", "--effective", str(copy)], "truth.safetensors: weight.1: got 'nothing'")
