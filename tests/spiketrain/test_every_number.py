@@ -36,11 +36,23 @@ SMALL: dict[str, Any] = {
     "limits": {"memory_gb": 0.2},
 }
 
+OWN = (
+    '{model: equations, equations: "dv/dt = (current - w - v) / tau_m : 1\\ndw/dt = -w / tau_w : 1", '
+    'threshold: v > theta, reset: "v = 0\\nw += jump", '
+    "parameters: {tau_m: 20 ms, tau_w: 100 ms, theta: 1, jump: 0.1}}"
+)
+
 RATE = ["network.neuron={model: rate, saturation: 1.0}", "bridge.encoding=current"]
 
 CASES: dict[str, list[str]] = {
     "sections": ["training.guard={residual: 0.1}", "training.average=0.9", "network.delay_ms=1.0"],
     "rate neurons": RATE,
+    **{
+        f"neuron {model}": [f"network.neuron={{model: {model}, bias: 0.5}}"]
+        for model in ("alif", "if", "cuba_lif", "qif")
+    },
+    "neuron li": ["network.neuron={model: lif, bias: 0.5}", "network.output_neuron={model: li}"],
+    "neuron equations": [f"network.neuron={OWN}"],
     "teacher": ["task={name: student_teacher, train_samples: 24}", "network.layers=[15, 6, 5]"],
     **{f"optimizer {name}": [f"training.optimizer={name}"] for name in ("sgd", "adam", "nlms")},
     **{f"encoding {name}": [f"bridge.encoding={name}"] for name in ("latency", "current")},
@@ -242,3 +254,22 @@ def test_what_is_accepted_runs(data: st.DataObject) -> None:
             assert update.residual is None or update.residual.shape == (parts.chips.chips,)
         parts.watch.epoch(1, parts.model.weights())
         evaluate(parts, "test")
+
+
+NEURONS = [case for case in CASES if case.startswith("neuron ") and case != "neuron equations"]
+
+
+@pytest.mark.parametrize("case", NEURONS)
+def test_a_neuron_at_the_ends_of_its_ranges_runs(case: str) -> None:
+    """Potentials may run away and rates be anything: nothing but numbers comes of it."""
+    model = load("neurons", CASES[case][-1].partition("model: ")[2].partition(",")[0].strip("}"))
+    section = "output_neuron" if case == "neuron li" else "neuron"
+    for key, limits in ranges.of(model).items():
+        for value in (limits.low, limits.high):
+            experiment = _made(case, ("network", section, key), value)
+            if experiment is None or not _small_enough(experiment):
+                continue
+            with _within(60):
+                parts = build(experiment, None)
+                learn(parts, next(iter(parts.batches(0))), parts.learning_rate)
+                evaluate(parts, "test")
