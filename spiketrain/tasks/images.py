@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
@@ -80,19 +81,19 @@ class ImageFolder(OwnFiles):
         if not files:
             fix = f"Known endings: {', '.join(sorted(ENDINGS))}."
             raise InputError("task.folder", f"{root} without images", "folders of images, one per label", fix)
-        first = self._pixels(files[0][0])
+        first = self._pixels(files[0][0], memory_bytes)
         wanted = first.size if wanted is None else wanted
         afford(str(root), {"images": Header((len(files), wanted), np.dtype(np.float64))}, memory_bytes)
         x = np.empty((len(files), wanted))
         for row, (path, _) in enumerate(files):
-            pixels = self._pixels(path)
+            pixels = self._pixels(path, memory_bytes)
             if pixels.size != wanted:
                 fix = "task.size resizes them."
                 raise InputError(str(path), f"{pixels.size} values", f"{wanted}, as in the first image", fix)
             x[row] = pixels.ravel() / 255.0
         return x, [label for _, label in files]
 
-    def _pixels(self, path: Path) -> Any:
+    def _pixels(self, path: Path, memory_bytes: int) -> Any:
         try:
             from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 (an extra)
         except ImportError:
@@ -100,15 +101,22 @@ class ImageFolder(OwnFiles):
             raise InputError("task.name", "images", "an installed Pillow", fix) from None
         content = read_regular(path, str(path), "image", MAX_IMAGE)
         try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                image = Image.open(io.BytesIO(content), formats=FORMATS)
+            with image:
+                afford(str(path), {"image": Header((*image.size, 3), np.dtype(np.uint8))}, memory_bytes)
                 shown = image.convert("L" if self.colours == "grey" else "RGB")
                 shown = shown if self.size is None else shown.resize((self.size, self.size))
                 return np.asarray(shown)
+        except InputError:
+            raise
         except (
             OSError,
             ValueError,
             SyntaxError,
             UnidentifiedImageError,
+            Image.DecompressionBombWarning,
             Image.DecompressionBombError,
         ) as error:
             raise InputError(str(path), "no readable image", ", ".join(FORMATS), str(error)) from None
