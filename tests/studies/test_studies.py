@@ -28,7 +28,7 @@ from spiketrain.studies.identified import identify, time_to_identify
 from spiketrain.studies.identify import angle, gain, r2
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.report import write_report
-from spiketrain.studies.study import load_study, stored_study
+from spiketrain.studies.study import Study, load_study, stored_study
 from spiketrain.studies.sweep import Options, sweep
 from spiketrain.studies.tune import tune
 
@@ -310,6 +310,28 @@ def test_a_search_gives_every_candidate_its_budget_on_other_chips(tmp_path: Path
     assert chosen.build_network() == Experiment.from_mapping({"name": "base", **BASE}).build_network()
     nobody = replace(options, resume=True, scheduler="tcp://127.0.0.1:1")  # nothing is left to compute
     pd.testing.assert_frame_equal(tune(config, tmp_path / "s", nobody)[1], table)
+    _refuses_other_logs(config, tmp_path / "s", nobody)
+
+
+def _refuses_other_logs(config: Study, root: Path, options: Options) -> None:
+    """The trials of a folder that somebody else wrote: words, other objects, a pipe; no word is run."""
+    log = root / "trials.log"
+    lines = log.read_bytes().splitlines(keepends=True)
+    wrong = [
+        b"words\n" * 3,
+        b"[1, 2]\n" * 3,
+        b'{"op_code": 99}\n' * 3,
+        lines[0] + b'{"op_code": 4, "worker_id": "x"}\n' + lines[1],
+        b"[" * 100_000 + b"\n",
+    ]
+    for content in wrong:
+        log.write_bytes(content)
+        with pytest.raises(InputError, match=r"trials\.log: got 'a damaged file'"):
+            tune(config, root, options)
+    log.unlink()
+    os.mkfifo(log)
+    with pytest.raises(InputError, match=r"trials\.log"):
+        tune(config, root, options)
 
 
 @pytest.mark.parametrize(
