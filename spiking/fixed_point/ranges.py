@@ -1,4 +1,8 @@
-"""What Loihi's registers hold; what does not fit is refused by name, never silently wrapped."""
+"""What Loihi's registers hold; what does not fit is refused by name, never silently wrapped.
+
+Source: Davies et al. 2018, doi:10.1109/MM.2018.112130359 (synapses with six bits of delay); the arithmetic
+is that of Lava's bit-accurate models.
+"""
 
 from __future__ import annotations
 
