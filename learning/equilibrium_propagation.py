@@ -79,11 +79,12 @@ class EquilibriumPropagation(LearningRule):
     def start(self, model: Model) -> None:
         """Make the programmed weights symmetric, and the feedback a plain nudge of the output."""
         for index, forward in self._backward(model.network).items():
-            model.forward_weights[index].data = model.forward_weights[forward].data.transpose(1, 2).clone()
+            model.forward_weights[index].detach().copy_(model.forward_weights[forward].transpose(1, 2))
         outputs = model.network.outputs
         shapes = [(model.chips, outputs, layer.size) for layer in model.network.layers[:-1]]
-        eye = torch.eye(outputs, dtype=model.dtype).expand(model.chips, -1, -1).clone()
-        model.feedback = (*(torch.zeros(shape, dtype=model.dtype) for shape in shapes), eye)
+        like = model.forward_weights[0]
+        eye = torch.eye(outputs, dtype=like.dtype, device=like.device).expand(model.chips, -1, -1).clone()
+        model.feedback = (*(like.new_zeros(shape) for shape in shapes), eye)
 
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         signs = {PLUS: 1.0, MINUS: -1.0} if self.nudging == "symmetric" else {PLUS: 1.0}

@@ -97,5 +97,7 @@ def random_matrices(model: Model, sizes: list[tuple[int, int]], scale: float) ->
     for index, (rows, columns) in enumerate(sizes):
         noise = model.seeds.child("backward", index).generator().standard_normal((rows, columns))
         matrix = torch.from_numpy(noise) * (scale / columns**0.5)
-        matrices[f"backward.{index}"] = matrix.to(model.dtype).expand(model.chips, -1, -1).clone()
+        matrices[f"backward.{index}"] = (
+            matrix.to(model.device, model.dtype).expand(model.chips, -1, -1).clone()
+        )
     return matrices

@@ -59,13 +59,14 @@ class GuardedStepper(Stepper):
         self.inner, self.model = inner, model
         self.residual, self.fall, self.back_off, self.batches = residual, fall, back_off, batches
         chips = model.chips
-        self._seen = torch.zeros(chips, dtype=torch.int64)
-        self._mean = torch.zeros(chips, dtype=torch.float64)
-        self._variance = torch.zeros(chips, dtype=torch.float64)
-        self._last = torch.zeros(chips, dtype=torch.float64)
-        self._lowest = torch.full((chips,), torch.inf, dtype=torch.float64)
-        self._strength = torch.ones(chips, dtype=torch.float64)
-        self._setbacks = torch.zeros(chips, dtype=torch.int64)
+        numbers = torch.zeros(chips, dtype=torch.float64, device=model.device)
+        self._seen = numbers.to(torch.int64)
+        self._mean = numbers.clone()
+        self._variance = numbers.clone()
+        self._last = numbers.clone()
+        self._lowest = torch.full_like(numbers, torch.inf)
+        self._strength = torch.ones_like(numbers)
+        self._setbacks = numbers.to(torch.int64)
         self._kept = self._copies()
 
     def apply(self, update: Update, rate: float) -> None:
@@ -104,7 +105,7 @@ class GuardedStepper(Stepper):
         if bool((scale == 1.0).all()):
             return
         for parameter, old in zip(self.model.parameters(), before, strict=True):
-            parameter.data.copy_(torch.lerp(old, parameter.data, _beside(scale, old)))
+            parameter.detach().copy_(torch.lerp(old, parameter.detach(), _beside(scale, old)))
 
     def _keep(self, weights: list[Tensor]) -> None:
         """Keep the weights of chips that have never been better, now and then."""
@@ -131,7 +132,7 @@ class GuardedStepper(Stepper):
         if not bool(back.any()):
             return
         for parameter, kept in zip(self.model.parameters(), self._kept, strict=True):
-            parameter.data[back] = kept[back]
+            parameter.detach()[back] = kept[back]
         self.inner.forget(back)
         self._strength[back] *= self.back_off
         self._setbacks[back] += 1
@@ -152,9 +153,10 @@ class GuardedStepper(Stepper):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.inner.load_state_dict(state["inner"])
-        self._kept = [kept.clone() for kept in state["kept"]]
+        there = self.model.device
+        self._kept = [kept.to(there, copy=True) for kept in state["kept"]]
         for name in _STATE:
-            setattr(self, f"_{name}", state[name].clone())
+            setattr(self, f"_{name}", state[name].to(there, copy=True))
 
 
 _STATE = ("seen", "mean", "variance", "last", "lowest", "strength", "setbacks")

@@ -59,6 +59,7 @@ class Model(nn.Module):
         weight_gain: per connection, standard deviation of the initial weights times √n_pre.
         bias_spread: per layer 1 to L, standard deviation of the initial biases around the nominal one.
         initial: the initial weights, ``(n_pre, n_post)``, and biases, ``(n,)``, where none are to be drawn.
+        device: where the weights live, and what the rule computes with.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Model(nn.Module):
         weight_gain: tuple[float, ...],
         bias_spread: tuple[float, ...],
         initial: Weights | None = None,
+        device: torch.device | None = None,
     ) -> None:
         super().__init__()
+        self.device = device or torch.device("cpu")
         self.network, self.stimulus, self.chips, self.seeds = network, stimulus, chips, seeds
         self.feedback: tuple[Tensor, ...] = ()
         self.relay: Relay | None = None
@@ -94,14 +97,14 @@ class Model(nn.Module):
             for ours, given in zip(
                 [*self.forward_weights, *self.bias], [*initial.forward, *initial.bias], strict=True
             ):
-                ours.data.copy_(given)  # the same for every chip
+                ours.detach().copy_(given)  # the same for every chip
 
     def _parameter(
         self, scale: float, name: str, index: int, shape: tuple[int, ...], mean: float = 0.0
     ) -> nn.Parameter:
         """Draw once and copy to every chip: all chips start from the same program."""
         noise = self.seeds.child("initial", name, index).generator().standard_normal(shape)
-        value = mean + scale * torch.from_numpy(noise)
+        value = mean + scale * torch.from_numpy(noise).to(self.device)
         return nn.Parameter(value.expand(self.chips, *shape).clone(), requires_grad=False)
 
     @property

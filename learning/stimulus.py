@@ -32,6 +32,10 @@ class Batch:
     target: Tensor
     key: tuple[str | int, ...] = ()
 
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch with its samples on `device`."""
+        return Batch(self.x.to(device), self.target.to(device), self.key)
+
 
 @final
 @dataclass(frozen=True)

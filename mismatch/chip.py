@@ -52,8 +52,8 @@ class ChipPopulation:
         simulator.check(network)
         self.network, self.spec = network, spec
         self._simulator, self._seeds = simulator, seeds
-        self._streams = Streams(seeds.child("chip"), spec.numbers)
-        self._draw = Draw(network, spec)
+        self._streams = Streams(seeds.child("chip"), spec.numbers, device=simulator.device)
+        self._draw = Draw(network, spec, simulator.device)
         for layers in (self._draw.neurons, self._draw.shadows):
             simulator.check_neurons(network, layers)
         shared = spec.shadow == "shared"
@@ -62,7 +62,9 @@ class ChipPopulation:
         ]
         self._memory: Memory | None = None
         if any(kind.remembers for _, kind in spec.kinds):
-            self._memory = Memory(self._effects, Streams(seeds.child("write"), spec.numbers))
+            self._memory = Memory(
+                self._effects, Streams(seeds.child("write"), spec.numbers, device=simulator.device)
+            )
         self._now_ms = 0.0
         self._settled: Hardware | None = None
 
@@ -70,6 +72,11 @@ class ChipPopulation:
     def chips(self) -> int:
         """Number of chips."""
         return self.spec.chips
+
+    @property
+    def device(self) -> torch.device:
+        """Where their values live, and what is observed."""
+        return self._simulator.device
 
     @property
     def now_ms(self) -> float:

@@ -26,11 +26,13 @@ class Draw:
     Args:
         network: the design, with nominal values.
         spec: which parameters deviate and how.
+        device: where the values live.
     """
 
-    def __init__(self, network: Network, spec: MismatchSpec) -> None:
+    def __init__(self, network: Network, spec: MismatchSpec, device: torch.device | None = None) -> None:
         self.network, self.spec = network, spec
-        self.streams = Streams(SeedTree(spec.seed).child("mismatch"), spec.numbers)
+        self.device = device or torch.device("cpu")
+        self.streams = Streams(SeedTree(spec.seed).child("mismatch"), spec.numbers, device=self.device)
         self.neurons = [self._neurons(index, "neuron") for index in range(network.depth)]
         own = spec.shadow == "own"
         self.shadows = [self._shadows(index) for index in range(network.depth)] if own else self.neurons
@@ -78,8 +80,8 @@ class Draw:
     def _nominal(self, index: int, parameter: Parameter) -> Tensor:
         """Return what the design says, one value for all neurons or one each; biases are programmed."""
         if parameter.field == "bias":
-            return torch.zeros((), dtype=torch.float64)
-        return nominal(self.network, self.spec.neurons, index, parameter)
+            return torch.zeros((), dtype=torch.float64, device=self.device)
+        return nominal(self.network, self.spec.neurons, index, parameter).to(self.device)
 
     def _shadows(self, index: int) -> dict[str, Tensor]:
         """Return what shadows are made of: values of their own, or on the way there from their neurons'."""
@@ -121,7 +123,7 @@ class Draw:
 
     def _readout(self) -> dict[str, Tensor]:
         shape = (self.network.outputs,)
-        one = torch.ones(self._shape(*shape), dtype=torch.float64)
+        one = torch.ones(self._shape(*shape), dtype=torch.float64, device=self.device)
 
         def factor(name: str) -> Tensor:
             drawn = self._factors(name, ("readout",), shape)
@@ -143,7 +145,7 @@ class Draw:
             torch.from_numpy(distribution.factors(node.child(*place).generator(), node.generator(), shape))
             for node in self.streams.nodes(name)
         ]
-        return torch.stack(rows)
+        return torch.stack(rows).to(self.device)
 
 
 def _effective(

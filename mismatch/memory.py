@@ -100,7 +100,11 @@ class Memory:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned."""
         self._writes = int(state["writes"])
-        self._cells = {name: _Cells(**cells) for name, cells in state["cells"].items()}
+        there = self._streams.device
+        self._cells = {
+            name: _Cells(**{key: value.to(there) for key, value in cells.items()})
+            for name, cells in state["cells"].items()
+        }
 
 
 def _after(write: Write, asked: Tensor, before: _Cells | None, now_ms: float) -> _Cells:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -30,15 +30,17 @@ class Streams:
         node: below it, every chip has a branch of its own.
         chips: the numbers of the chips.
         place: what the streams are for, below the chip's branch.
+        device: where the numbers are put; they are drawn on the processor, the same everywhere.
     """
 
     node: SeedTree
     chips: range
     place: Place = ()
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def child(self, *names: str | int) -> Streams:
         """Return the streams for something more particular."""
-        return Streams(self.node, self.chips, (*self.place, *names))
+        return Streams(self.node, self.chips, (*self.place, *names), self.device)
 
     def nodes(self, *names: str | int) -> list[SeedTree]:
         """Return one node of the seed tree per chip."""
@@ -47,7 +49,7 @@ class Streams:
     def draw(self, make: Callable[[np.random.Generator], NDArray[Any]], *names: str | int) -> Tensor:
         """Return what `make` draws for every chip, stacked along the first axis."""
         rows = [make(node.generator()) for node in self.nodes(*names)]
-        return torch.from_numpy(np.stack(rows))
+        return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def normal(self, *names: str | int, shape: tuple[int, ...]) -> Tensor:
         """Return standard normal numbers, ``(chips, *shape)``, drawn in single precision for speed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from mismatch.chip import ChipPopulation
@@ -31,20 +33,18 @@ def measure_curves(
         deviation: how far neurons may deviate, as a fraction of the current; see `current_levels`.
     """
     network = chips.network
-    levels = [
-        current_levels(layer.neuron.transfer(network.max_rate_hz, network.dt_ms), points, HIGHEST, deviation)
-        for layer in network.layers
-    ]
+    zeros = partial(torch.zeros, dtype=torch.float64, device=chips.device)
+    curves = [layer.neuron.transfer(network.max_rate_hz, network.dt_ms) for layer in network.layers]
+    levels = [current_levels(curve, points, HIGHEST, deviation).to(chips.device) for curve in curves]
     silent = Weights(
         forward=tuple(
-            torch.zeros(chips.chips, network.sizes[c.pre], network.sizes[c.post], dtype=torch.float64)
-            for c in network.connections
+            zeros(chips.chips, network.sizes[c.pre], network.sizes[c.post]) for c in network.connections
         ),
-        bias=tuple(torch.zeros(chips.chips, n.size, dtype=torch.float64) for n in network.layers),
+        bias=tuple(zeros(chips.chips, n.size) for n in network.layers),
     )
     phase = Phase(
         "calibration",
-        CurrentDrive(torch.zeros(points, network.inputs, dtype=torch.float64)),
+        CurrentDrive(zeros(points, network.inputs)),
         window(steps, steps // 2),
         currents=tuple(
             level.unsqueeze(1).expand(points, layer.size)
@@ -55,6 +55,6 @@ def measure_curves(
     bench.program(silent)
     rates = bench.present((phase,), "calibration")["calibration"].rates[1:]
     return tuple(
-        measured_transfer(level, rate.transpose(1, 2).double().cpu())
+        measured_transfer(level, rate.transpose(1, 2).double())
         for level, rate in zip(levels, rates, strict=True)
     )

@@ -59,6 +59,7 @@ def answers(parts: Parts, x: Tensor, name: str = "test") -> Tensor:
     said = []
     for index, inputs in enumerate(torch.split(x, size)):
         batch = Batch(inputs, inputs.new_zeros(len(inputs), network.outputs), (name, index))
+        batch = batch.to(parts.model.device)
         phase = parts.test_stimulus.phase("free", batch)
         recording = chips.present((phase,), *batch.key)["free"]
         said.append((decide(recording) if classify else recording.rates[-1]).cpu())

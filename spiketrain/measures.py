@@ -183,7 +183,7 @@ def update_measures(state: TrueState, target: Tensor, update: Update) -> dict[st
     wanted = target.double() - state.rates[-1]
     grams = [torch.matmul(j, j.transpose(-1, -2)) for j in state.response]
     power = [r.square().sum(-1)[..., None, None] for r in state.rates[:-1]]
-    identity = DAMPING * torch.eye(wanted.shape[-1], dtype=wanted.dtype)
+    identity = DAMPING * torch.eye(wanted.shape[-1]).to(wanted)
     minimum = sum(grams[1:], grams[0]) + identity
     gauss = sum((p * g for p, g in zip(power, grams, strict=True)), identity)
     signals = {

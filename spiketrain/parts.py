@@ -84,7 +84,8 @@ class Parts:
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Return the training batches of an epoch, in its order."""
         size, rates = self._shown, self.experiment.bridge.target_rates
-        return self.data.train_batches(epoch, size, self.seeds, rates)
+        given = self.data.train_batches(epoch, size, self.seeds, rates)
+        return (batch.to(self.model.device) for batch in given)
 
     def population(self, batch: Batch) -> ChipPopulation:
         """Return the chips that a batch is to be learnt on."""
@@ -138,8 +139,12 @@ class Parts:
         shapes = [tuple(weights.shape) for weights in state["feedback"]]
         if self.model.feedback and shapes != [tuple(weights.shape) for weights in self.model.feedback]:
             raise ValueError(f"feedback weights of shapes {shapes}")
-        self.model.feedback = tuple(state["feedback"])
-        self.model.memory = dict(state["memory"])
+        there = self.model.device
+        self.model.feedback = tuple(weights.to(there) for weights in state["feedback"])
+        self.model.memory = {
+            name: value.to(there) if value.is_floating_point() else value  # counters are read in every batch
+            for name, value in state["memory"].items()
+        }
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.watch = Watch(self.model.network, state["watch"])
@@ -163,9 +168,8 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
     rule.check_connections(network, on_chip=experiment.training.plasticity == "on_chip")
     seeds = SeedTree(experiment.training.seed)
     arm = experiment.build_arm()
-    chips = ChipPopulation(
-        network, experiment.build_mismatch(), experiment.build_simulator(), seeds.child("chips")
-    )
+    machine = experiment.build_simulator()
+    chips = ChipPopulation(network, experiment.build_mismatch(), machine, seeds.child("chips"))
     shown = seeds.child("stimulus")
     model = Model(
         network,
@@ -175,6 +179,7 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
         weight_gain=experiment.network.weight_gains(network),
         bias_spread=experiment.network.bias_spreads(network),
         initial=experiment.network.initial(experiment.clock),
+        device=machine.device,
     )
     scales = tuple(
         1.0 if network.depth in (c.pre, c.post) else experiment.training.hidden_scale

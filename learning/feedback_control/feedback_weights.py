@@ -140,7 +140,7 @@ class FeedbackWeights(ABC):
 
 def identity(model: Model) -> Tensor:
     """Return the output layer's feedback weights, ``(chips, n_out, n_out)``."""
-    eye = torch.eye(model.network.outputs, dtype=torch.float64)
+    eye = torch.eye(model.network.outputs, dtype=torch.float64, device=model.device)
     return eye.expand(model.chips, -1, -1).clone()
 
 
@@ -161,7 +161,9 @@ def random_weights(model: Model, scale: float | None) -> list[Tensor]:
     layers = []
     for index, shape in enumerate(model.network.feedback_shapes[:-1]):
         generator = model.seeds.child("feedback", index).generator()
-        noise = torch.from_numpy(generator.standard_normal(shape)).expand(model.chips, -1, -1)
+        noise = (
+            torch.from_numpy(generator.standard_normal(shape)).to(model.device).expand(model.chips, -1, -1)
+        )
         kept = scale is None or model.network.feedback.relayed
         layers.append(noise / shape[0] ** 0.5 if kept else scaled(noise, scale))
     return layers
@@ -252,7 +254,7 @@ class GivenFeedback(FeedbackWeights):
                 raise InputError("rule.feedback.file", found, allowed)
             if not bool(value.isfinite().all()):
                 raise InputError("rule.feedback.file", f"feedback.{index} of {self.file}", "finite weights")
-            layers.append(scaled(value.double().expand(shape), scale))
+            layers.append(scaled(value.to(model.device, torch.float64).expand(shape), scale))
         return (*layers, identity(model))
 
     def current(self, model: Model) -> tuple[Tensor, ...]:

@@ -123,7 +123,7 @@ class Slope(Gate):
         network = model.network
         design = network.layers[index].neuron.transfer(network.max_rate_hz, network.dt_ms)
         low, high = rate_range(design)
-        rates = torch.linspace(low, high, POINTS, dtype=torch.float64)
+        rates = torch.linspace(low, high, POINTS, dtype=torch.float64, device=model.device)
         size, chips = (network.layers[index].size, model.chips) if model.has_own_curves else (1, 1)
         slopes = model.slope(index, rates.view(1, -1, 1).expand(chips, -1, size))
         return Curve(slopes.transpose(1, 2).contiguous(), low, high)

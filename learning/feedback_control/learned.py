@@ -86,5 +86,5 @@ class LearnedFeedback(NoiseLearning):
         for index, layer in enumerate(model.network.layers):
             generator = model.seeds.child("feedback noise", *batch.key, index).generator()
             noise = generator.standard_normal((batch.x.shape[0], layer.size))
-            drawn.append(self.sigma * torch.from_numpy(noise))
+            drawn.append(self.sigma * torch.from_numpy(noise).to(model.device))
         return drawn

@@ -65,7 +65,7 @@ class Measured(Gate):
     def start(self, model: Model) -> None:
         model.memory[COUNT] = torch.zeros(1, dtype=torch.int64)
         for index in range(model.network.depth - 1):
-            zeros = torch.zeros(model.chips, BINS, dtype=torch.float64)
+            zeros = torch.zeros(model.chips, BINS, dtype=torch.float64, device=model.device)
             model.memory |= {f"gate.answers.{index}": zeros, f"gate.weight.{index}": zeros.clone()}
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:

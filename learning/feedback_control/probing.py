@@ -57,7 +57,7 @@ class Probe:
         for index, layer in enumerate(layers):
             generator = model.seeds.child(self.name, *batch.key, index).generator()
             signs = generator.integers(0, 2, (batch.x.shape[0], layer.size))
-            drawn.append(self.sigma * (2.0 * torch.from_numpy(signs).double() - 1.0))
+            drawn.append(self.sigma * (2.0 * torch.from_numpy(signs).to(model.device).double() - 1.0))
         return drawn
 
     def was_shown(self, observation: Observation) -> bool:

@@ -136,7 +136,7 @@ class IdentifiedLayers(FeedbackWeights):
     def start(self, model: Model) -> tuple[Tensor, ...]:
         model.memory[COUNT] = torch.zeros(2, dtype=torch.int64)
         for index, layer in enumerate(model.network.layers):
-            ones = torch.ones(model.chips, layer.size, dtype=torch.float64)
+            ones = torch.ones(model.chips, layer.size, dtype=torch.float64, device=model.device)
             model.memory[f"{OWN}.{index}"] = ones
         for index, weights in enumerate(random_weights(model, None)):
             model.memory[f"{ANSWER}.{index}"] = weights.clone()

@@ -53,7 +53,9 @@ class Resolution(Imperfection, Effect):
     def write(self, write: Write) -> Write:
         levels = 2 ** (self.bits - 1) - 1
         largest = (
-            write.value.abs().flatten(1).amax(1) if self.range is None else write.value.new_tensor(self.range)
+            write.value.abs().flatten(1).amax(1)
+            if self.range is None
+            else write.value.new_full((), self.range)
         )
         step = (largest / levels).clamp(min=TINY).view(-1, *[1] * (write.value.ndim - 1))
         wanted = self._rounded((write.value / step).clamp(-levels, levels), write)

@@ -67,15 +67,13 @@ class EpochMeans:
             self._add(name, values, samples)
 
     def _add(self, name: str, values: Tensor, samples: int) -> None:
-        values = values.detach().to("cpu", torch.float64).expand(self._chips)
-        self._sums[name] = (
-            self._sums.get(name, torch.zeros(self._chips, dtype=torch.float64)) + values * samples
-        )
+        added = values.detach().to(torch.float64).expand(self._chips) * samples  # on a GPU it stays there
+        self._sums[name] = self._sums[name] + added if name in self._sums else added
         self._samples[name] = self._samples.get(name, 0) + samples
 
     def take(self) -> dict[str, Tensor]:
         """Return the means, each ``(chips,)``, and begin the next epoch."""
-        means = {name: total / self._samples[name] for name, total in self._sums.items()}
+        means = {name: total.cpu() / self._samples[name] for name, total in self._sums.items()}
         if _SQUARED_EFFORT in means:
             means["control_effort"] = means.pop(_SQUARED_EFFORT).sqrt()
         self._sums, self._samples = {}, {}

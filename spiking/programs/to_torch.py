@@ -161,5 +161,7 @@ def _changed(program: Program) -> set[str]:
 def _compiled(text: str) -> Callable[..., Tensor]:
     """Return the function of a text that a printer made of checked trees."""
     space: dict[str, Callable[..., Tensor]] = {}
-    exec(compile(text, "<equations>", "exec"), {"torch": torch, "__builtins__": {}}, space)
+    # PyTorch may import parts of itself from wherever it is called; a checked tree cannot name this
+    builtins = {"__import__": __import__}
+    exec(compile(text, "<equations>", "exec"), {"torch": torch, "__builtins__": builtins}, space)
     return space["made"]

@@ -39,11 +39,20 @@ class Simulator(ABC):
     encodings: ClassVar[frozenset[str]] = frozenset({"spikes", "current"})
     """The kinds of input it takes, by the names of `Encoding.kind`."""
 
+    moves: ClassVar[bool] = False
+    """Whether it computes wherever PyTorch does, and not on the processor alone."""
+
+    elsewhere: ClassVar[str] = ""
+    """The simulator that gives the same spikes on a GPU, where this one does not compute there."""
+
     ignores: ClassVar[frozenset[str]] = frozenset()
     """Parameters of neurons that have no effect in it, by the names that mismatch is given for."""
 
     def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float64) -> None:
         self.device, self.dtype = torch.device(device), dtype
+        if self.device.type != "cpu" and not self.moves:
+            fix = f"Use the simulator {self.elsewhere}." if self.elsewhere else ""
+            raise UnsupportedError("simulator.device", str(device), f"cpu, for {self.name}", fix)
 
     @classmethod
     def status(cls) -> tuple[bool, str]:

@@ -131,7 +131,8 @@ def stack(
     if any(phase.shadow for phase in group):
         starts = [with_shadows(start) for start in starts]
     start = join(starts)
-    targets = _targets(network, group, seen)
+    device = hardware.weights[0].device
+    targets = _targets(network, group, seen, device)
     controlled = [phase.controller is not None for phase in group]
     if any(controlled):
         if not hardware.feedback or network.feedback.relayed != (hardware.relay is not None):
@@ -142,14 +143,18 @@ def stack(
         window=torch.cat([p.window.expand(p.batch, -1) for p in group]),
         start=start,
         target=targets if any(controlled) else None,
-        controlled=_per_sample(group, [float(on) for on in controlled]),
+        controlled=_per_sample(group, [float(on) for on in controlled], device),
         softmax=_per_sample(
-            group, [float(bool(p.controller and p.controller.softmax_in_loop)) for p in group]
+            group, [float(bool(p.controller and p.controller.softmax_in_loop)) for p in group], device
         ),
-        kp=_per_sample(group, [p.controller.kp if p.controller else 0.0 for p in group]),
-        ki_per_ms=_per_sample(group, [p.controller.ki_per_ms if p.controller else 0.0 for p in group]),
-        leak_per_ms=_per_sample(group, [p.controller.leak_per_ms if p.controller else 0.0 for p in group]),
-        currents=_currents(network, group),
+        kp=_per_sample(group, [p.controller.kp if p.controller else 0.0 for p in group], device),
+        ki_per_ms=_per_sample(
+            group, [p.controller.ki_per_ms if p.controller else 0.0 for p in group], device
+        ),
+        leak_per_ms=_per_sample(
+            group, [p.controller.leak_per_ms if p.controller else 0.0 for p in group], device
+        ),
+        currents=_currents(network, group, device),
         shadow=any(phase.shadow for phase in group),
         noise=group[0].noise,
         plasticity=group[0].plasticity,
@@ -157,9 +162,10 @@ def stack(
     )
 
 
-def _per_sample(group: list[Phase], values: list[float]) -> Tensor:
-    pairs = zip(group, values, strict=True)
-    return _cat([torch.full((phase.batch,), value, dtype=torch.float64) for phase, value in pairs])
+def _per_sample(group: list[Phase], values: list[float], device: torch.device) -> Tensor:
+    batches = [phase.batch for phase in group]
+    given = [value for value, batch in zip(values, batches, strict=True) for _ in range(batch)]
+    return torch.tensor(given, dtype=torch.float64).to(device)
 
 
 def _cat(parts: list[Tensor], dim: int = 0) -> Tensor:
@@ -179,12 +185,14 @@ def _along_batch(parts: list[Tensor]) -> Tensor:
     return _cat([part.expand(chips, -1, -1) for part in parts], dim=1)
 
 
-def _targets(network: Network, group: list[Phase], seen: Mapping[str, Recording]) -> Tensor:
+def _targets(
+    network: Network, group: list[Phase], seen: Mapping[str, Recording], device: torch.device
+) -> Tensor:
     return _along_batch(
         [
-            torch.zeros(1, phase.batch, network.outputs, dtype=torch.float64)
+            torch.zeros(1, phase.batch, network.outputs, dtype=torch.float64, device=device)
             if phase.controller is None
-            else _target(phase.controller, seen)
+            else _target(phase.controller, seen).to(device)
             for phase in group
         ]
     )
@@ -203,12 +211,12 @@ def _target(controller: Controller, seen: Mapping[str, Recording]) -> Tensor:
 def _preset_trace(group: list[Phase], targets: Tensor, start: Snapshot) -> Snapshot:
     if not any(p.controller and p.controller.trace_at_target for p in group):
         return start
-    preset = _per_sample(group, [float(bool(p.controller and p.controller.trace_at_target)) for p in group])
-    mask = preset.to(start.trace.device).view(1, -1, 1) > 0
+    at_target = [float(bool(p.controller and p.controller.trace_at_target)) for p in group]
+    mask = _per_sample(group, at_target, start.trace.device).view(1, -1, 1) > 0
     return replace(start, trace=torch.where(mask, targets.to(start.trace), start.trace))
 
 
-def _currents(network: Network, group: list[Phase]) -> tuple[Tensor, ...]:
+def _currents(network: Network, group: list[Phase], device: torch.device) -> tuple[Tensor, ...]:
     if not any(current is not None for phase in group for current in phase.currents):
         return ()
     layers = []
@@ -217,9 +225,9 @@ def _currents(network: Network, group: list[Phase]) -> tuple[Tensor, ...]:
         for phase in group:
             current = phase.currents[index] if phase.currents else None
             if current is None:
-                parts.append(torch.zeros(1, phase.batch, layer.size, dtype=torch.float64))
+                parts.append(torch.zeros(1, phase.batch, layer.size, dtype=torch.float64, device=device))
             else:
-                parts.append(current if current.ndim == 3 else current.unsqueeze(0))
+                parts.append((current if current.ndim == 3 else current.unsqueeze(0)).to(device))
         layers.append(_along_batch(parts))
     chips = max(layer.shape[0] for layer in layers)
     return tuple(layer.expand(chips, -1, -1) for layer in layers)

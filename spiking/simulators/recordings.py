@@ -103,7 +103,8 @@ def input_rates(network: Network, drive: Drive, window: Tensor) -> Tensor:
     if isinstance(drive, CurrentDrive) and drive.values.ndim == 2:
         return drive.values
     counted = slice(int(window.nonzero()[0]), len(window))
-    weights, total = window[counted], window.sum()
+    there = drive.spikes.device if isinstance(drive, SpikeDrive) else drive.values.device
+    weights, total = window[counted].to(there), float(window.sum())
     if isinstance(drive, SpikeDrive):
         return _summed(weights, drive.spikes[:, counted]) * (network.spike_value / total)
     return torch.matmul(weights, drive.values[:, counted].to(weights)) / total

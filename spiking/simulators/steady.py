@@ -49,6 +49,7 @@ class SteadySimulator(Simulator):
     """
 
     name: ClassVar[str] = "steady"
+    moves: ClassVar[bool] = True
     abilities: ClassVar[frozenset[str]] = frozenset({"softmax"})
     encodings: ClassVar[frozenset[str]] = frozenset({"current"})
     ignores: ClassVar[frozenset[str]] = frozenset({"tau", "delay"})

@@ -41,6 +41,7 @@ class TorchSimulator(Simulator):
     """Runs every network; the reference that the others are compared with (in float64, on the CPU)."""
 
     name: ClassVar[str] = "torch"
+    moves: ClassVar[bool] = True
     abilities: ClassVar[frozenset[str]] = frozenset(
         {"noise", "softmax", "delays", "membrane_noise", "plasticity", "eligibility", "relay"}
     )

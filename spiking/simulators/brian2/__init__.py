@@ -63,8 +63,6 @@ class Brian2Simulator(Simulator):
     ) -> None:
         if dtype != torch.float64:
             raise UnsupportedError("simulator.dtype", str(dtype), "float64", "or use simulator.name=torch")
-        if torch.device(device).type != "cpu":
-            raise UnsupportedError("simulator.device", str(device), "cpu", "or use simulator.name=torch")
         if mode not in MODES:
             raise InputError("simulator.mode", mode, ", ".join(MODES))
         if mode == "standalone" and compiler() is None:

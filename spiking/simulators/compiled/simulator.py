@@ -66,6 +66,7 @@ class CompiledSimulator(Simulator):
     """
 
     name: ClassVar[str] = "compiled"
+    elsewhere: ClassVar[str] = "torch"
     abilities: ClassVar[frozenset[str]] = frozenset({"relay"})
 
     def __init__(
@@ -75,8 +76,6 @@ class CompiledSimulator(Simulator):
         threads: Annotated[int, THREADS] | None = None,
     ) -> None:
         super().__init__(device, dtype)
-        if self.device.type != "cpu":
-            raise UnsupportedError("simulator.device", device, "cpu", "Use the simulator torch.")
         if dtype not in (torch.float64, torch.float32):
             raise UnsupportedError("simulator.dtype", str(dtype), "float64, float32")
         check_values(of(type(self).__init__), {"threads": threads}, "simulator")

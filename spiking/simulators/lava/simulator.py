@@ -63,8 +63,6 @@ class LavaSimulator(Simulator):
     ) -> None:
         if dtype != torch.float64:
             raise UnsupportedError("simulator.dtype", str(dtype), "float64", "or use simulator.name=torch")
-        if torch.device(device).type != "cpu":
-            raise UnsupportedError("simulator.device", device, "cpu", "or use simulator.name=torch")
         if arithmetic not in ARITHMETICS:
             raise InputError("simulator.arithmetic", arithmetic, " or ".join(ARITHMETICS))
         given = {"timeout_s": timeout_s, "message_threshold": message_threshold}
