@@ -14,11 +14,10 @@ Everything here is loaded when it is first used: the import itself takes no time
 
 from __future__ import annotations
 
-import os.path
-import sys
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from spiketrain.rooms import settle
 
 if TYPE_CHECKING:  # what type checkers and editors read; what runs is `__getattr__`
     from learning.backprop import Backprop as Backprop
@@ -73,25 +72,25 @@ if TYPE_CHECKING:  # what type checkers and editors read; what runs is `__getatt
     __version__: str
 
 _WHERE = {
-    "learning.backprop": ("Backprop",),
-    "learning.direct_feedback_alignment": ("DirectFeedbackAlignment",),
-    "learning.feedback_alignment": ("FeedbackAlignment",),
-    "learning.feedback_control.dfc": ("DeepFeedbackControl",),
-    "learning.feedback_control.feedback_weights": ("RandomFeedback", "WeightProduct"),
-    "learning.feedback_control.gains": ("ControllerGains",),
-    "learning.feedback_control.identified": ("IdentifiedFeedback",),
-    "learning.feedback_control.prediction": ("Basal", "TwoPhase"),
-    "learning.model": ("Model",),
-    "learning.nlms": ("CentredNLMS",),
-    "learning.optimizers": ("SGD", "Adam", "Optimizer"),
-    "learning.readout_only": ("ReadoutOnly",),
-    "learning.rule": ("LearningRule", "Outer", "Update"),
-    "learning.sign_symmetry": ("SignSymmetry",),
-    "learning.stimulus": ("Batch",),
-    "mismatch.distributions": ("Lognormal", "Normal", "Uniform"),
-    "mismatch.distributions.base": ("Distribution",),
-    "rate_bridge.encodings": ("CurrentEncoding", "Encoding", "PhaseEncoding", "PoissonEncoding"),
-    "rate_bridge.errors": ("InputError", "SimulationError", "SpiketrainError"),
+    "spiketrain.learning.backprop": ("Backprop",),
+    "spiketrain.learning.direct_feedback_alignment": ("DirectFeedbackAlignment",),
+    "spiketrain.learning.feedback_alignment": ("FeedbackAlignment",),
+    "spiketrain.learning.feedback_control.dfc": ("DeepFeedbackControl",),
+    "spiketrain.learning.feedback_control.feedback_weights": ("RandomFeedback", "WeightProduct"),
+    "spiketrain.learning.feedback_control.gains": ("ControllerGains",),
+    "spiketrain.learning.feedback_control.identified": ("IdentifiedFeedback",),
+    "spiketrain.learning.feedback_control.prediction": ("Basal", "TwoPhase"),
+    "spiketrain.learning.model": ("Model",),
+    "spiketrain.learning.nlms": ("CentredNLMS",),
+    "spiketrain.learning.optimizers": ("SGD", "Adam", "Optimizer"),
+    "spiketrain.learning.readout_only": ("ReadoutOnly",),
+    "spiketrain.learning.rule": ("LearningRule", "Outer", "Update"),
+    "spiketrain.learning.sign_symmetry": ("SignSymmetry",),
+    "spiketrain.learning.stimulus": ("Batch",),
+    "spiketrain.mismatch.distributions": ("Lognormal", "Normal", "Uniform"),
+    "spiketrain.mismatch.distributions.base": ("Distribution",),
+    "spiketrain.rate_bridge.encodings": ("CurrentEncoding", "Encoding", "PhaseEncoding", "PoissonEncoding"),
+    "spiketrain.rate_bridge.errors": ("InputError", "SimulationError", "SpiketrainError"),
     "spiketrain.api.activity": ("Activity",),
     "spiketrain.api.fitted": ("Run", "open"),
     "spiketrain.api.objects": ("register",),
@@ -99,9 +98,9 @@ _WHERE = {
     "spiketrain.api.studying": ("compare", "sweep"),
     "spiketrain.hooks": ("BatchDone", "EarlyStopping", "EpochDone"),
     "spiketrain.tasks.base": ("Task", "TaskData"),
-    "spiking.neurons.base": ("Neuron",),
-    "spiking.neurons.lif": ("LIF",),
-    "spiking.neurons.rate": ("Rate",),
+    "spiketrain.spiking.neurons.base": ("Neuron",),
+    "spiketrain.spiking.neurons.lif": ("LIF",),
+    "spiketrain.spiking.neurons.rate": ("Rate",),
 }
 """Module to the names that it brings here."""
 
@@ -116,28 +115,7 @@ __all__ = [  # noqa: PLE0604 (one list, above)
 ]
 
 
-def _room_of(file: str) -> str:
-    """Return the folder that the package of an ``__init__.py`` is in."""
-    return os.path.dirname(os.path.dirname(os.path.realpath(file)))
-
-
-def _refuse_namesakes() -> None:
-    """Say at once which file hides a room of this project, instead of failing in the middle of one."""
-    home = _room_of(__file__)
-    for room in ("rate_bridge", "spiking", "mismatch", "learning"):
-        there = sys.modules.get(room)
-        spec = None if there is not None else find_spec(room)
-        found = there.__file__ if there is not None else spec.origin if spec is not None else None
-        if found is not None and _room_of(found) != home:
-            raise ImportError(
-                f"{found} hides a package of that name that comes with spiketrain: rename it, or keep its "
-                "folder out of the search path (python -P script.py leaves the script's folder out)",
-                name=room,
-                path=found,
-            )
-
-
-_refuse_namesakes()
+settle()
 
 if not TYPE_CHECKING:  # for a type checker, what is not above does not exist
 

@@ -22,7 +22,7 @@ RULE = '''
 from dataclasses import dataclass
 from typing import ClassVar
 
-from learning.rule import LearningRule, Outer, Update
+from spiketrain.learning.rule import LearningRule, Outer, Update
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ __all__ = ["find_config", "shipped"]
 
 ENDINGS = (".yaml", ".yml")
 
-SHIPPED = Path(__file__).parents[2] / "configs"
-"""Beside this package, and never looked up by name: a folder ``configs`` of a user's cannot hide it."""
+_PACKAGE = Path(__file__).parents[1]
+
+SHIPPED = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
+"""Inside this package, or beside it in a clone; never looked up by name, so that nothing hides it."""
 
 
 def shipped() -> dict[str, Path]:

@@ -84,7 +84,7 @@ def _build(shape: Shape, home: Path) -> None:
         command = [
             sys.executable,
             "-m",
-            "spiking.simulators.brian2.build",
+            f"{__package__}.build",
             str(description),
             str(workshop / "code"),
         ]

@@ -40,17 +40,17 @@ def kernel(program: Program) -> ModuleType:
     """Return the module of a kernel, with ``STATES``, ``CONSTANTS``, ``simulate`` and ``ready``.
 
     It is written to the user's cache folder, where numba keeps what it compiles beside it, under a name
-    that follows from the loop, the program and the version of numba.
+    that follows from the loop, the program, the version of numba and its own name, which numba writes down.
 
     Raises:
         InputError: the cache folder cannot be made.
     """
     text = source(program)
-    digest = hashlib.sha256(f"{version('numba')}\n{text}".encode()).hexdigest()[:24]
+    digest = hashlib.sha256(f"{__package__} {version('numba')}\n{text}".encode()).hexdigest()[:24]
     path = _folder() / f"neuron_{digest}.py"
     if not path.exists():
         _write(path, text)
-    name = f"spiking.simulators.compiled.{path.stem}"
+    name = f"{__package__}.{path.stem}"
     spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

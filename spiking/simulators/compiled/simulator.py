@@ -32,7 +32,7 @@ from spiking.simulators.recordings import Outcome
 
 __all__ = ["KERNELS", "CompiledSimulator"]
 
-KERNELS: dict[type[Neuron], str] = {LIF: "spiking.simulators.compiled.lif"}
+KERNELS: dict[type[Neuron], str] = {LIF: f"{__package__}.lif"}
 """Neuron model to the module of its kernel: ``STATES``, ``CONSTANTS``, ``simulate`` and ``ready``.
 
 Every other model's is made of its equations.
