@@ -86,6 +86,6 @@ def test_what_is_installed_is_what_is_declared() -> None:
 
 
 def test_every_config_is_packaged() -> None:
-    patterns = PROJECT["tool"]["setuptools"]["package-data"]["configs"]
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["*"]
     packaged = {path for pattern in patterns for path in (ROOT / "configs").glob(pattern)}
     assert packaged >= set((ROOT / "configs").rglob("*.yaml"))
