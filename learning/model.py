@@ -56,9 +56,10 @@ class Model(nn.Module):
         stimulus: how samples are shown.
         chips: number of chips; every chip has weights of its own.
         seeds: the rule's branch of the seed tree.
-        weight_gain: per connection, standard deviation of the initial weights times √n_pre.
+        weight_gain: per connection, standard deviation of the initial weights times the root of the number of
+            synapses on a neuron.
         bias_spread: per layer 1 to L, standard deviation of the initial biases around the nominal one.
-        initial: the initial weights, ``(n_pre, n_post)``, and biases, ``(n,)``, where none are to be drawn.
+        initial: the initial weights, ``(*parameters)``, and biases, ``(n,)``, where none are to be drawn.
         device: where the weights live, and what the rule computes with.
     """
 
@@ -82,12 +83,8 @@ class Model(nn.Module):
         self.memory: dict[str, Tensor] = {}
         self.truth: Truth | None = None
         self.on_chip: OnChip | None = None
-        sizes = network.sizes
         self.forward_weights = nn.ParameterList(
-            self._parameter(
-                weight_gain[index] / sizes[c.pre] ** 0.5, "weight", index, (sizes[c.pre], sizes[c.post])
-            )
-            for index, c in enumerate(network.connections)
+            self._drawn(index, weight_gain[index]) for index in range(len(network.connections))
         )
         self.bias = nn.ParameterList(
             self._parameter(bias_spread[index], "bias", index, (layer.size,), _nominal_bias(layer.neuron))
@@ -99,13 +96,21 @@ class Model(nn.Module):
             ):
                 ours.detach().copy_(given)  # the same for every chip
 
+    def _drawn(self, index: int, gain: float) -> nn.Parameter:
+        synapses, pattern = self.network.synapses[index], self.network.connections[index].pattern
+        generator = self.seeds.child("initial", "weight", index).generator()
+        noise = torch.from_numpy(generator.standard_normal(synapses.parameters))
+        return self._copied(pattern.initial(synapses, gain, noise.to(self.device)))
+
     def _parameter(
         self, scale: float, name: str, index: int, shape: tuple[int, ...], mean: float = 0.0
     ) -> nn.Parameter:
         """Draw once and copy to every chip: all chips start from the same program."""
         noise = self.seeds.child("initial", name, index).generator().standard_normal(shape)
-        value = mean + scale * torch.from_numpy(noise).to(self.device)
-        return nn.Parameter(value.expand(self.chips, *shape).clone(), requires_grad=False)
+        return self._copied(mean + scale * torch.from_numpy(noise).to(self.device))
+
+    def _copied(self, value: Tensor) -> nn.Parameter:
+        return nn.Parameter(value.expand(self.chips, *value.shape).clone(), requires_grad=False)
 
     @property
     def dtype(self) -> torch.dtype:
