@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor
 
 from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value
@@ -156,11 +159,18 @@ class Network:
         found = []
         for connection, name in zip(self.connections, self.connection_names, strict=True):
             try:
-                found.append(connection.pattern.between(axes[connection.pre], axes[connection.post]))
+                found.append(_between(connection.pattern, axes[connection.pre], axes[connection.post]))
             except InputError as error:
                 key = f"network.connections.{name}.{error.key.removeprefix('network.connections.')}"
                 raise type(error)(key, error.given, error.allowed, error.fix) from None
         return tuple(found)
+
+    def joined(self, index: int) -> Tensor:
+        """Return 1 where a connection has a synapse, 0 elsewhere, ``(n_pre, n_post)``."""
+        own = self.synapses[index]
+        if own.dense:
+            return torch.ones(1, 1, dtype=torch.float64)
+        return own.matrix(torch.ones(1, own.count, dtype=torch.float64))[0]
 
     @property
     def feedforward(self) -> bool:
@@ -202,6 +212,11 @@ class Network:
         """What one unit of emission of `layer` counts as a rate: `spike_value`, or 1 for activities."""
         emits_spikes = layer == 0 or self.layers[layer - 1].neuron.emits_spikes
         return self.spike_value if emits_spikes else 1.0
+
+
+@lru_cache(maxsize=64)
+def _between(pattern: Pattern, pre: Axes, post: Axes) -> Synapses:
+    return pattern.between(pre, post)
 
 
 def chain(

@@ -36,7 +36,7 @@ class AveragePool2d(Pattern):
     origin: ClassVar[str] = "average_pool2d"
 
     def __post_init__(self) -> None:
-        check_ranges(self, "network.connections")
+        check_ranges(self, "connection")
 
     @property
     def trained(self) -> bool:

@@ -89,6 +89,15 @@ class Synapses:
         """Synapses of a postsynaptic neuron that has any: the most there are."""
         return float(self.inputs if self.dense else torch.bincount(self.wiring.post, minlength=1).max())
 
+    @cached_property
+    def unshared(self) -> Synapses:
+        """The same synapses, each with a number of its own: what is programmed is what is physical."""
+        if self.dense:
+            return self
+        pre, post, number = self.wiring
+        every = Wiring(pre, post, torch.arange(len(number)))
+        return Synapses((len(number),), self.inputs, self.outputs, lambda: every)
+
     def physical(self, weights: Tensor) -> Tensor:
         """Return the weight of every physical synapse, ``(chips, *shape)``.
 

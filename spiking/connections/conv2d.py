@@ -42,7 +42,7 @@ class Conv2d(Pattern):
     origin: ClassVar[str] = "conv2d"
 
     def __post_init__(self) -> None:
-        check_ranges(self, "network.connections")
+        check_ranges(self, "connection")
         if self.padding >= self.kernel:
             raise InputError("padding", self.padding, f"less than the kernel, {self.kernel}")
 
