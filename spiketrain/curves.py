@@ -38,7 +38,7 @@ def measure_curves(
     levels = [current_levels(curve, points, HIGHEST, deviation).to(chips.device) for curve in curves]
     silent = Weights(
         forward=tuple(
-            zeros(chips.chips, network.sizes[c.pre], network.sizes[c.post]) for c in network.connections
+            zeros(chips.chips, *synapses.parameters) for synapses in network.synapses
         ),
         bias=tuple(zeros(chips.chips, n.size) for n in network.layers),
     )
