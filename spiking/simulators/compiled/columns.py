@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple, final
 
@@ -90,6 +91,7 @@ class _Runs(NamedTuple):
     offset: Array
 
 
+@lru_cache(maxsize=64)
 def _runs(synapses: Synapses) -> _Runs:
     """Return runs of synapses of one neuron onto neighbours."""
     pre, post, _ = (part.numpy() for part in synapses.wiring)

@@ -345,9 +345,9 @@ def _deliver_runs(
     runs, target, offset = wires.runs, wires.target, wires.offset
     for n in range(first, last):
         for run in range(runs[row + index[n]], runs[row + index[n] + 1]):
-            place, to = start + offset[run], target[run]
+            p, to = weights[start + offset[run] :], synapse[target[run] :]
             for j in range(offset[run + 1] - offset[run]):
-                synapse[to + j] += weights[place + j]
+                to[j] += p[j]
 
 
 @_part
