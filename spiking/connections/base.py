@@ -111,7 +111,9 @@ class Synapses:
         if self.dense:
             return changes
         sums = changes.new_zeros(changes.shape[0], math.prod(self.parameters))
-        return sums.index_add_(1, self.wiring.parameter, changes).view(-1, *self.parameters)
+        return sums.index_add_(1, self.wiring.parameter.to(changes.device), changes).view(
+            -1, *self.parameters
+        )
 
     def matrix(self, values: Tensor) -> Tensor:
         """Return physical synapses as a matrix, ``(chips, n_pre, n_post)``.
@@ -122,7 +124,7 @@ class Synapses:
         if self.dense:
             return values
         flat = values.new_zeros(values.shape[0], self.inputs * self.outputs)
-        flat.index_add_(1, self._places, values)
+        flat.index_add_(1, self._places.to(values.device), values)
         return flat.view(-1, self.inputs, self.outputs)
 
     def of_matrix(self, matrix: Tensor) -> Tensor:
