@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
-from learning.error_feedback import ErrorFeedback
+from learning.error_feedback import Carried
 from learning.model import Model
 
 __all__ = ["Backprop"]
@@ -16,8 +15,10 @@ __all__ = ["Backprop"]
 
 @final
 @dataclass(frozen=True)
-class Backprop(ErrorFeedback):
+class Backprop(Carried):
     r"""Backpropagation: :math:`a_l = \delta_{l+1} W_{l+1}^\top`, with the weights that were programmed.
+
+    Where several connections lead on, sums over all of them.
 
     On a chip without mismatch it is the gradient; on others the forward pass is the chip's own and the
     backward pass the design's ("physics-aware").
@@ -28,5 +29,5 @@ class Backprop(ErrorFeedback):
 
     name: ClassVar[str] = "backprop"
 
-    def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
-        return torch.matmul(above, model.chain_weights[layer + 1].transpose(1, 2).to(above))
+    def back(self, index: int, behind: Tensor, model: Model) -> Tensor:
+        return model.back(index, behind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, final
 
@@ -38,5 +39,7 @@ class DirectFeedbackAlignment(ErrorFeedback):
         sizes = [(network.outputs, hidden) for hidden in network.sizes[1:-1]]
         model.memory |= random_matrices(model, sizes, self.scale)
 
-    def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
-        return torch.matmul(output, model.memory[f"backward.{layer}"].to(output))
+    def arriving(self, layer: int, errors: Mapping[int, Tensor], output: Tensor, model: Model) -> Tensor:
+        if layer == model.network.depth:
+            return torch.zeros_like(output)
+        return torch.matmul(output, model.memory[f"backward.{layer - 1}"].to(output))

@@ -66,7 +66,7 @@ class EquilibriumPropagation(LearningRule):
     def uses_model(self) -> bool:
         return False
 
-    def trains_backward(self, *, on_chip: bool) -> bool:
+    def trains_graphs(self, *, on_chip: bool) -> bool:
         return True
 
     def check(self, network: Network) -> None:
@@ -75,6 +75,12 @@ class EquilibriumPropagation(LearningRule):
         if missing:
             allowed = "a rule for feedforward networks"
             raise UnsupportedError("rule.name", self.name, allowed, "Or set network.bidirectional: true")
+        chain, mirrors = set(range(network.depth)), self._backward(network)
+        others = [c for i, c in enumerate(network.connection_names) if i not in chain and i not in mirrors]
+        if others or not network.dense:
+            given = ", ".join(others) or "connections that are not all-to-all"
+            allowed = f"a chain of all-to-all layers and its mirror image, for {self.name}"
+            raise UnsupportedError("network.connections", given, allowed)
 
     def start(self, model: Model) -> None:
         """Make the programmed weights symmetric, and the feedback a plain nudge of the output."""

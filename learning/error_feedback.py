@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,16 +11,23 @@ from torch import Tensor
 
 from learning.losses import Loss, Squared
 from learning.model import Model
-from learning.rule import LearningRule, Outer, Update
+from learning.rule import LearningRule, Update, local
 from learning.stimulus import Batch
 from rate_bridge.errors import UnsupportedError
 from spiking.network import Network
 from spiking.presentation import Observation, Phase
 
-__all__ = ["ErrorFeedback", "random_matrices"]
+__all__ = ["Carried", "ErrorFeedback", "random_matrices"]
 
 PROBES = torch.linspace(-2.0, 2.0, 9, dtype=torch.float64).view(1, -1, 1)
 """Currents at which a curve that is not the identity shows another slope than 1."""
+
+
+SWEEPS = 200
+"""Sweeps after which errors that go round are taken as they are."""
+
+SETTLED = 1e-10
+"""Change in a sweep, relative to the output's error, at which they have come to rest."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,10 @@ class ErrorFeedback(LearningRule):
     Source: matching loss, Auer, Herbster & Warmuth 1995 (NIPS 8, "Exponentially many local minima for
     single neurons").
 
+    Where connections lead back, rates are taken to be at rest, and errors go round until they are too: each
+    layer adds up what arrives from all that it leads to, the output its own error as well (recurrent
+    backpropagation). Source: Almeida 1987; Pineda 1987, doi:10.1103/PhysRevLett.59.2229.
+
     Args:
         loss: what is descended.
         output_slope: whether the slope of the output neurons is a factor of their error.
@@ -55,6 +67,9 @@ class ErrorFeedback(LearningRule):
         if not self.output_slope and bool((output.slope(PROBES) == 1.0).all()):
             raise UnsupportedError("rule.output_slope", False, "true: the output is linear, its slope is 1")
 
+    def trains_graphs(self, *, on_chip: bool) -> bool:
+        return True
+
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         return (model.stimulus.phase("free", batch),)
 
@@ -64,23 +79,58 @@ class ErrorFeedback(LearningRule):
         slopes = [model.slope(index, rate) for index, rate in enumerate(rates[1:])]
         wanted = self.loss.error(rates[-1], target)
         output = wanted * slopes[-1] if self.output_slope else wanted
-        errors = [output]
-        for layer in reversed(range(model.network.depth - 1)):
-            errors.insert(0, self.arriving(layer, errors[0], output, model) * slopes[layer])
         return Update(
-            tuple(Outer(pre, error) for pre, error in zip(rates[:-1], errors, strict=True)),
+            local(model.network, rates, self._errors(output, slopes, model)),
             residual=wanted.abs().mean(dim=(1, 2)),
             measures={"loss": self.loss.value(rates[-1], target).mean(1)},
         )
 
+    def _errors(self, output: Tensor, slopes: Sequence[Tensor], model: Model) -> list[Tensor]:
+        """Return δ of layers 1 to L: one sweep from the output down, more where connections lead back."""
+        depth = model.network.depth
+        errors: dict[int, Tensor] = {depth: output}
+        for layer in range(depth - 1, 0, -1):
+            errors[layer] = self.arriving(layer, errors, output, model) * slopes[layer - 1]
+        for _ in range(0 if model.network.feedforward else SWEEPS):
+            before = dict(errors)
+            for layer in range(depth, 0, -1):
+                found = self.arriving(layer, errors, output, model) * slopes[layer - 1]
+                errors[layer] = found if layer < depth else output + found
+            moved = max(float((errors[layer] - before[layer]).abs().max()) for layer in errors)
+            if not moved > SETTLED * float(output.abs().max()):
+                break
+        return [errors[layer] for layer in range(1, depth + 1)]
+
     @abstractmethod
-    def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
-        """Return what arrives at a hidden layer, before its slope, ``(chips, batch, n)``.
+    def arriving(self, layer: int, errors: Mapping[int, Tensor], output: Tensor, model: Model) -> Tensor:
+        """Return what arrives at a layer, before its slope, ``(chips, batch, n)``.
 
         Args:
-            layer: index of the layer, 0 for the first hidden one.
-            above: δ of the layer above, ``(chips, batch, n_above)``.
-            output: δ of the output, ``(chips, batch, n_out)``.
+            layer: which, 1 to L; L only where connections lead back from the output.
+            errors: δ of the layers that are known so far, ``(chips, batch, n)``.
+            output: what the loss makes of the output's error, ``(chips, batch, n_out)``.
+            model: what the rule knows.
+        """
+
+
+class Carried(ErrorFeedback):
+    """Errors that go back along the connections, through weights that a rule says."""
+
+    def arriving(self, layer: int, errors: Mapping[int, Tensor], output: Tensor, model: Model) -> Tensor:
+        found: Tensor | None = None
+        for index, connection in enumerate(model.network.connections):
+            if connection.pre == layer and connection.post in errors:
+                own = self.back(index, errors[connection.post], model)
+                found = own if found is None else found + own
+        return output.new_zeros(()) if found is None else found
+
+    @abstractmethod
+    def back(self, index: int, behind: Tensor, model: Model) -> Tensor:
+        """Return what an error comes to before a connection, ``(chips, batch, n_pre)``.
+
+        Args:
+            index: of the connection.
+            behind: the error, ``(chips, batch, n_post)``.
             model: what the rule knows.
         """
 
@@ -96,7 +146,7 @@ def random_matrices(model: Model, sizes: list[tuple[int, int]], scale: float) ->
     matrices = {}
     for index, (rows, columns) in enumerate(sizes):
         noise = model.seeds.child("backward", index).generator().standard_normal((rows, columns))
-        matrix = torch.from_numpy(noise) * (scale / columns**0.5)
+        matrix = torch.from_numpy(noise) * (scale / max(columns, 1) ** 0.5)
         matrices[f"backward.{index}"] = (
             matrix.to(model.device, model.dtype).expand(model.chips, -1, -1).clone()
         )

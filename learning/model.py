@@ -13,6 +13,7 @@ from learning.stimulus import Stimulus
 from rate_bridge.calibration import MeasuredTransfer
 from rate_bridge.seeds import SeedTree
 from rate_bridge.transfer import Transfer
+from spiking.connections import Synapses
 from spiking.network import Network
 from spiking.presentation import Relay, Weights
 
@@ -25,7 +26,7 @@ class Truth:
     """What only an oracle tells: the chips' own parameters instead of the design's.
 
     Args:
-        weights: effective weights per connection, ``(chips, n_pre, n_post)``.
+        weights: effective weights of the synapses per connection, ``(chips, *shape)``.
         transfers: the true curves of layers 1 to L.
     """
 
@@ -56,9 +57,10 @@ class Model(nn.Module):
         stimulus: how samples are shown.
         chips: number of chips; every chip has weights of its own.
         seeds: the rule's branch of the seed tree.
-        weight_gain: per connection, standard deviation of the initial weights times √n_pre.
+        weight_gain: per connection, standard deviation of the initial weights times the root of the number of
+            synapses on a neuron.
         bias_spread: per layer 1 to L, standard deviation of the initial biases around the nominal one.
-        initial: the initial weights, ``(n_pre, n_post)``, and biases, ``(n,)``, where none are to be drawn.
+        initial: the initial weights, ``(*parameters)``, and biases, ``(n,)``, where none are to be drawn.
         device: where the weights live, and what the rule computes with.
     """
 
@@ -82,12 +84,9 @@ class Model(nn.Module):
         self.memory: dict[str, Tensor] = {}
         self.truth: Truth | None = None
         self.on_chip: OnChip | None = None
-        sizes = network.sizes
         self.forward_weights = nn.ParameterList(
-            self._parameter(
-                weight_gain[index] / sizes[c.pre] ** 0.5, "weight", index, (sizes[c.pre], sizes[c.post])
-            )
-            for index, c in enumerate(network.connections)
+            nn.Parameter(self.drawn(index, gain, "initial", "weight", index), requires_grad=False)
+            for index, gain in enumerate(weight_gain)
         )
         self.bias = nn.ParameterList(
             self._parameter(bias_spread[index], "bias", index, (layer.size,), _nominal_bias(layer.neuron))
@@ -98,6 +97,19 @@ class Model(nn.Module):
                 [*self.forward_weights, *self.bias], [*initial.forward, *initial.bias], strict=True
             ):
                 ours.detach().copy_(given)  # the same for every chip
+
+    def drawn(self, index: int, gain: float, *place: str | int) -> Tensor:
+        """Return random weights of a connection, drawn once and the same on every chip.
+
+        Args:
+            index: of the connection.
+            gain: standard deviation times the root of the number of synapses on a neuron.
+            place: the stream of the rule's that they come from.
+        """
+        synapses, pattern = self.network.synapses[index], self.network.connections[index].pattern
+        noise = torch.from_numpy(self.seeds.child(*place).generator().standard_normal(synapses.parameters))
+        value = pattern.initial(synapses, gain, noise.to(self.device))
+        return value.expand(self.chips, *value.shape).clone()
 
     def _parameter(
         self, scale: float, name: str, index: int, shape: tuple[int, ...], mean: float = 0.0
@@ -115,9 +127,43 @@ class Model(nn.Module):
 
     @property
     def chain_weights(self) -> list[Tensor]:
-        """The weights of the chain 0 → 1 → … → L: as programmed, or as an oracle told them."""
-        known = self.forward_weights if self.truth is None else self.truth.weights
-        return [known[index] for index in range(self.network.depth)]
+        """The weights of the chain 0 → 1 → … → L as matrices: as programmed, or as an oracle told them."""
+        return [self.matrix(index) for index in range(self.network.depth)]
+
+    def matrix(self, index: int) -> Tensor:
+        """Return the weights of a connection as the rule knows them, ``(chips, n_pre, n_post)``."""
+        synapses, weights = self.known(index)
+        return synapses.matrix(synapses.physical(weights))
+
+    def known(self, index: int) -> tuple[Synapses, Tensor]:
+        """Return the synapses of a connection, and their numbers as they were programmed.
+
+        Where an oracle told them, every synapse has a number of its own.
+        """
+        synapses = self.network.synapses[index]
+        if self.truth is not None:
+            return synapses.unshared, self.truth.weights[index]
+        return synapses, self.forward_weights[index]
+
+    def ahead(self, index: int, x: Tensor) -> Tensor:
+        """Return what rates give through a connection, as the rule knows it, ``(chips, batch, n_post)``.
+
+        Args:
+            index: of the connection.
+            x: ``(chips or 1, batch, n_pre)``.
+        """
+        synapses, weights = self.known(index)
+        return synapses.apply(weights, x)
+
+    def back(self, index: int, y: Tensor) -> Tensor:
+        """Return what errors come to before a connection, as the rule knows it, ``(chips, batch, n_pre)``.
+
+        Args:
+            index: of the connection.
+            y: ``(chips, batch, n_post)``.
+        """
+        synapses, weights = self.known(index)
+        return synapses.transposed(weights, y)
 
     def transfer(self, index: int) -> Transfer:
         """Return the curve of layer ``index + 1``: nominal, measured, or as an oracle told it."""

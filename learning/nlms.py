@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, final
 
 import torch
@@ -28,7 +28,7 @@ class CentredNLMS(Optimizer):
 
     with m a running mean of the presynaptic rates r. Rates are positive, so without centring the
     mean input dominates the step and limits its size; dividing by the input's power makes the step
-    independent of it.
+    independent of it. Where synapses share numbers, the power is that of all that one set of them sees.
 
     Source: Widrow & Hoff 1960; Nagumo & Noda 1967 (doi:10.1109/TAC.1967.1098599) for the
     normalisation.
@@ -58,7 +58,7 @@ class _NlmsStepper(Stepper):
 
     def apply(self, update: Update, rate: float) -> None:
         self.steps += 1
-        for index, change in enumerate(update.connections):
+        for index, change in enumerate(update.of(self.model.network)):
             if change is None:
                 continue
             if not isinstance(change, Outer):
@@ -67,12 +67,18 @@ class _NlmsStepper(Stepper):
 
     def _step(self, index: int, change: Outer, rate: float) -> None:
         pre = change.pre.expand(change.post.shape[0], -1, -1)
-        centred = pre - self._running(self.means, index, pre.mean(1)).unsqueeze(1)
-        power = self._running(self.powers, index, centred.square().sum(2).mean(1))
-        size = (rate / (1.0 + power)).view(-1, 1, 1)
-        weight_step = Outer(centred, change.post).weight() * size
-        bias_step = change.bias() * size[:, 0] - _apply(self.means[index], weight_step)
-        self.model.forward_weights[index].data += weight_step
+        synapses = self.model.network.synapses[index]
+        mean = self._running(self.means, index, pre.mean(1)).unsqueeze(1)
+        centred = pre - mean
+        power = self._running(self.powers, index, synapses.power(centred).mean(1))
+        size = rate / (1.0 + power)
+        bias = change.bias()
+        bias_step = 0.0 if bias is None else bias * size.view(-1, 1)
+        if change.learns:
+            weight_step = replace(change, pre=centred).weight()
+            weight_step = weight_step * size.view(-1, *(1,) * (weight_step.ndim - 1))
+            bias_step = bias_step - synapses.apply(weight_step, mean).squeeze(1)
+            self.model.forward_weights[index].data += weight_step
         self.model.bias[self.model.network.connections[index].post - 1].data += bias_step
 
     def _running(self, store: dict[int, Tensor], index: int, value: Tensor) -> Tensor:
@@ -94,7 +100,3 @@ class _NlmsStepper(Stepper):
         self.steps = int(state["steps"])
         self.means = {int(index): value.clone() for index, value in state["means"].items()}
         self.powers = {int(index): value.clone() for index, value in state["powers"].items()}
-
-
-def _apply(mean: Tensor, weight_step: Tensor) -> Tensor:
-    return torch.matmul(mean.unsqueeze(1), weight_step).squeeze(1)

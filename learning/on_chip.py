@@ -30,7 +30,9 @@ class OnChipStepper(Stepper):
     def apply(self, update: Update, rate: float) -> None:
         """Take over what was changed; `rate` is in it already."""
         connections = self.model.network.connections
-        for index, (change, connection) in enumerate(zip(update.connections, connections, strict=True)):
+        for index, (change, connection) in enumerate(
+            zip(update.of(self.model.network), connections, strict=True)
+        ):
             if change is None:
                 continue
             weight, bias = self.model.forward_weights[index], change.bias()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, final
 
@@ -80,8 +80,11 @@ class TorchStepper(Stepper):
             group["lr"] = rate * scale
         for parameter in self.model.parameters():
             parameter.grad = None
-        for index, change in _changes(update):
-            self._descend(self.model.forward_weights[index], change.weight())
+        for index, change in enumerate(update.of(self.model.network)):
+            if change is None:
+                continue
+            if self.model.network.connections[index].pattern.trained:
+                self._descend(self.model.forward_weights[index], change.weight())
             bias = change.bias()
             if bias is not None:
                 self._descend(self.model.bias[self.model.network.connections[index].post - 1], bias)
@@ -106,10 +109,6 @@ class TorchStepper(Stepper):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimizer.load_state_dict(state)
-
-
-def _changes(update: Update) -> Iterator[tuple[int, Any]]:
-    return ((index, change) for index, change in enumerate(update.connections) if change is not None)
 
 
 def _groups(model: Model) -> list[dict[str, list[Tensor]]]:

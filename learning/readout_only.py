@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import torch
+
 from learning.model import Model
-from learning.rule import LearningRule, Outer, Update
+from learning.rule import LearningRule, Update, local
 from learning.stimulus import Batch
 from spiking.presentation import Observation, Phase
 
@@ -25,6 +27,10 @@ class ReadoutOnly(LearningRule):
 
     name: ClassVar[str] = "readout_only"
 
+    def trains_graphs(self, *, on_chip: bool) -> bool:
+        """Return True: what hidden layers have at random stays, wherever it leads."""
+        return True
+
     @property
     def uses_model(self) -> bool:
         return False
@@ -35,6 +41,7 @@ class ReadoutOnly(LearningRule):
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
         rates = observation["free"].rates
         error = batch.target.to(rates[-1]) - rates[-1]
-        connections: list[Outer | None] = [None] * len(model.network.connections)
-        connections[model.network.depth - 1] = Outer(rates[-2], error)
-        return Update(tuple(connections), residual=error.abs().mean(dim=(1, 2)))
+        errors = [torch.zeros_like(rate) for rate in rates[1:-1]]
+        last = frozenset({model.network.depth})
+        connections = local(model.network, rates, [*errors, error], only=last)
+        return Update(connections, residual=error.abs().mean(dim=(1, 2)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, final
 
@@ -12,11 +12,12 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import UnsupportedError
+from rate_bridge.errors import InputError, UnsupportedError
+from spiking.connections import Synapses
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Relay
 
-__all__ = ["Dense", "LearningRule", "Outer", "Update"]
+__all__ = ["Dense", "LearningRule", "Outer", "Update", "local"]
 
 
 @final
@@ -27,19 +28,29 @@ class Outer:
     Args:
         pre: ``(chips or 1, batch, n_pre)``.
         post: ``(chips, batch, n_post)``; positive where the neuron should be more active.
+        synapses: of the connection; None where all are joined to all.
+        learns: whether the connection's weights change at all.
+        teaches_bias: whether the biases behind it change with it; one connection of a layer teaches them.
     """
 
     pre: Tensor
     post: Tensor
+    synapses: Synapses | None = None
+    learns: bool = True
+    teaches_bias: bool = True
 
     def weight(self) -> Tensor:
-        """Return the wanted weight change, the mean over the batch, ``(chips, n_pre, n_post)``."""
+        """Return the wanted weight change, the mean over the batch, ``(chips, *parameters)``."""
+        if self.synapses is not None and not self.learns:
+            return self.post.new_zeros(self.post.shape[0], *self.synapses.parameters)
+        if self.synapses is not None:
+            return self.synapses.correlate(self.pre, self.post) / self.post.shape[1]
         pre = self.pre.expand(self.post.shape[0], -1, -1)
         return torch.matmul(pre.transpose(1, 2), self.post) / self.post.shape[1]
 
-    def bias(self) -> Tensor:
-        """Return the wanted bias change, ``(chips, n_post)``."""
-        return self.post.mean(1)
+    def bias(self) -> Tensor | None:
+        """Return the wanted bias change, ``(chips, n_post)``, or None where another connection teaches it."""
+        return self.post.mean(1) if self.teaches_bias else None
 
 
 @final
@@ -48,7 +59,7 @@ class Dense:
     """A weight change that is known as a whole.
 
     Args:
-        weight_change: ``(chips, n_pre, n_post)``.
+        weight_change: ``(chips, *parameters)``.
         bias_change: ``(chips, n_post)``, or None where the connection does not teach the bias.
     """
 
@@ -70,7 +81,7 @@ class Update:
     r"""What a rule wants to change, as directions of descent of its loss (before the step size).
 
     Args:
-        connections: per connection of the network, or None to leave it as it is.
+        connections: for every connection of the network, None to leave it as it is.
         feedback: the rule's new feedback weights, or None to keep them.
         memory: entries to set in the model's memory.
         residual: size of what is left to learn, ``(chips,)``: mean absolute value of the output error that is
@@ -83,6 +94,46 @@ class Update:
     memory: Mapping[str, Tensor] = field(default_factory=dict)
     residual: Tensor | None = None
     measures: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def of(self, network: Network) -> tuple[Outer | Dense | None, ...]:
+        """Return what is wanted of every connection.
+
+        Raises:
+            InputError: the update does not speak of all connections of `network`.
+        """
+        if len(self.connections) != len(network.connections):
+            names = ", ".join(network.connection_names)
+            given = f"{len(self.connections)} changes"
+            raise InputError("update.connections", given, f"one for each of {names}, None for no change")
+        return self.connections
+
+
+def local(
+    network: Network,
+    before: Sequence[Tensor],
+    errors: Sequence[Tensor],
+    *,
+    only: Collection[int] | None = None,
+) -> tuple[Outer | None, ...]:
+    """Return what is before every connection times the error behind it, each where it stands.
+
+    Args:
+        network: the description.
+        before: rates of layers 0 to L (those that are before a connection), ``(chips or 1, batch, n)``.
+        errors: per layer 1 to L, ``(chips, batch, n)``.
+        only: the layers whose synapses and biases are to change; None for all.
+    """
+    found: list[Outer | None] = []
+    taught: set[int] = set()
+    for connection, synapses in zip(network.connections, network.synapses, strict=True):
+        post = connection.post
+        if only is not None and post not in only:
+            found.append(None)
+            continue
+        own = (None if synapses.dense else synapses, connection.pattern.trained, post not in taught)
+        found.append(Outer(before[connection.pre], errors[post - 1], *own))
+        taught.add(post)
+    return tuple(found)
 
 
 class LearningRule(ABC):
@@ -131,8 +182,10 @@ class LearningRule(ABC):
     def check(self, network: Network) -> None:  # noqa: B027 (most rules work on every network)
         """Raise `UnsupportedError` where the rule cannot train `network`."""
 
-    def trains_backward(self, *, on_chip: bool) -> bool:
-        """Return whether connections beside the chain from the input to the output are trained.
+    def trains_graphs(self, *, on_chip: bool) -> bool:
+        """Return whether every connection is trained, whatever its kind and wherever it leads.
+
+        If not, the rule is one for a chain of layers from the input to the output, all-to-all.
 
         Args:
             on_chip: whether the synapses change by themselves.
@@ -147,9 +200,17 @@ class LearningRule(ABC):
             network: what is to be trained.
             on_chip: whether the synapses change by themselves.
         """
-        if len(network.connections) > network.depth and not self.trains_backward(on_chip=on_chip):
-            allowed = f"false: the rule {self.name}, as it is set, leaves backward connections untrained"
-            raise UnsupportedError("network.bidirectional", True, allowed)
+        if self.trains_graphs(on_chip=on_chip):
+            return
+        others = network.connection_names[network.depth :]
+        if others:
+            allowed = f"a chain of layers: the rule {self.name}, as it is set, leaves others untrained"
+            fix = "network.bidirectional: true makes connections that lead back."
+            raise UnsupportedError("network.connections", ", ".join(others), allowed, fix)
+        if not network.dense:
+            kinds = sorted({c.pattern.origin for c in network.connections} - {"dense"})
+            allowed = f"dense: the rule {self.name}, as it is set, knows no others"
+            raise UnsupportedError("network.connections", ", ".join(kinds), allowed)
 
     def abilities(self, *, on_chip: bool) -> frozenset[str]:
         """Return what the machine must be able to do, by the names of `Phase.needs`.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
-from learning.error_feedback import ErrorFeedback
+from learning.error_feedback import Carried
 from learning.model import Model
 
 __all__ = ["SignSymmetry"]
@@ -16,7 +15,7 @@ __all__ = ["SignSymmetry"]
 
 @final
 @dataclass(frozen=True)
-class SignSymmetry(ErrorFeedback):
+class SignSymmetry(Carried):
     r"""Uniform sign-concordant feedback (uSF).
 
     .. math:: a_l = \delta_{l+1}\, \sigma_{l+1}\,\mathrm{sign}(W_{l+1})^\top
@@ -28,7 +27,7 @@ class SignSymmetry(ErrorFeedback):
 
     name: ClassVar[str] = "sign_symmetry"
 
-    def arriving(self, layer: int, above: Tensor, output: Tensor, model: Model) -> Tensor:
-        weight = model.chain_weights[layer + 1].to(above)
-        size = weight.square().mean(dim=(1, 2), keepdim=True).sqrt()
-        return torch.matmul(above, (size * weight.sign()).transpose(1, 2))
+    def back(self, index: int, behind: Tensor, model: Model) -> Tensor:
+        synapses, weight = model.known(index)
+        size = weight.square().mean(dim=tuple(range(1, weight.ndim)), keepdim=True).sqrt()
+        return synapses.transposed(size * weight.sign(), behind)

@@ -104,7 +104,9 @@ class ChipPopulation:
             InputError: they are not those of this network on so many chips.
         """
         check_weights(self.network, self.chips, weights)
-        written = self._memory.write(weights, self._now_ms) if self._memory else weights
+        written = self._draw.physical(weights)
+        if self._memory:
+            written = self._memory.write(written, self._now_ms)
         hardware = self._draw.hardware(written)
         for effect in self._effects:
             hardware = effect.settle(hardware)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import final
 
 import torch
@@ -37,6 +38,7 @@ class Draw:
         own = spec.shadow == "own"
         self.shadows = [self._shadows(index) for index in range(network.depth)] if own else self.neurons
         self.weights = [self._synapses(index) for index in range(len(network.connections))]
+        self.shared = spec.weight_per == "parameter"
         self.feedback = [
             self._factors("feedback", ("layer", index), shape)
             for index, shape in enumerate(network.feedback_shapes)
@@ -49,17 +51,32 @@ class Draw:
         self.delays = self._delays()
 
     def hardware(self, weights: Weights) -> Hardware:
-        """Return the effective values of chips that `weights` were written to."""
+        """Return the effective values of chips that `weights` were written to.
+
+        Args:
+            weights: with ``forward`` as `physical` returns it.
+        """
+        forward = _scaled(weights.forward, self.weights)
+        if self.shared:
+            pairs = zip(self.network.synapses, forward, strict=True)
+            forward = tuple(synapses.physical(values) for synapses, values in pairs)
         return Hardware(
             neurons=self._biased(self.neurons, weights.bias),
             shadows=self._biased(self.shadows, weights.bias),
-            weights=_scaled(weights.forward, self.weights),
+            weights=forward,
             feedback=_scaled(weights.feedback, self.feedback),
             readout=self.readout,
             delays=self.delays,
-            synapses=tuple(self.weights),
+            synapses=tuple(self.weights) if self.network.dense else (),
             relay=weights.relay,
         )
+
+    def physical(self, weights: Weights) -> Weights:
+        """Return what is written to devices: to every synapse, or to every number that synapses share."""
+        if self.shared or self.network.dense:
+            return weights
+        pairs = zip(self.network.synapses, weights.forward, strict=True)
+        return replace(weights, forward=tuple(synapses.physical(values) for synapses, values in pairs))
 
     def _biased(
         self, layers: Sequence[Mapping[str, Tensor]], bias: Sequence[Tensor]
@@ -92,15 +109,17 @@ class Draw:
 
     def _synapses(self, index: int) -> Tensor | None:
         """Return the factors of a connection's weights; an input's gain multiplies all its synapses."""
-        connection, sizes = self.network.connections[index], self.network.sizes
-        shape = (sizes[connection.pre], sizes[connection.post])
+        connection, synapses = self.network.connections[index], self.network.synapses[index]
+        shared = self.spec.weight_per == "parameter"
+        shape = synapses.parameters if shared else synapses.shape
         factors = self._factors("weight", self._place(index), shape)
         if connection.pre > 0:
             return factors
         gains = self._factors("input_gain", ("input",), (self.network.inputs,))
         if gains is None:
             return factors
-        return gains.unsqueeze(-1) if factors is None else factors * gains.unsqueeze(-1)
+        gains = gains.unsqueeze(-1) if synapses.dense else gains[:, synapses.wiring.pre]
+        return gains if factors is None else factors * gains
 
     def _place(self, index: int) -> tuple[str | int, ...]:
         """Return where a connection draws from: second ones between the same layers are numbered."""

@@ -22,7 +22,7 @@ class _Cells:
     """The devices of one matrix of synapses.
 
     Args:
-        asked: what was last asked for, ``(chips, n_pre, n_post)``.
+        asked: what was last asked for, ``(chips, *shape)``.
         stored: what they hold.
         count: writes they have had, int32.
         written_ms: the chips' clock at the last of them.

@@ -126,14 +126,13 @@ def draw(network: Network, spec: MismatchSpec) -> Population:
     """
     spec.check(network)
     drawn = Draw(network, spec)
-    sizes = network.sizes
 
     def ones(*shape: int) -> Tensor:
         return torch.ones(spec.chips, *shape, dtype=torch.float64)
 
     hardware = drawn.hardware(
         Weights(
-            forward=tuple(ones(sizes[c.pre], sizes[c.post]) for c in network.connections),
+            forward=tuple(ones(*(s.parameters if drawn.shared else s.shape)) for s in network.synapses),
             bias=tuple(
                 ones(n.size) * (own["bias"] if own else float(getattr(n.neuron, "bias", 0.0)))
                 for n, own in zip(network.layers, spec.neurons or ({},) * network.depth, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -35,6 +36,8 @@ class MismatchSpec:
         shadow_share: with ``"own"``, how much of the way from its neuron's values to values of its own a
             shadow goes, in (0, 1]: shadows built beside their neurons are alike.
         imperfections: kinds beyond static deviations, by their registered names.
+        weight_per: what a deviation of weights belongs to, where synapses share numbers: ``"synapse"``, on an
+            array that holds a number once for every synapse, or ``"parameter"``, where one is read for all.
         neurons: per layer, parameter field to the design's value of every neuron, ``(n,)``, where neurons
             of a layer are made to differ; deviations are from these. Empty: the network's nominal ones.
     """
@@ -47,6 +50,7 @@ class MismatchSpec:
     imperfections: Mapping[str, Imperfection] = field(default_factory=dict)
     neurons: tuple[Mapping[str, Tensor], ...] = field(default=(), compare=False)
     shadow_share: float = 1.0
+    weight_per: str = "synapse"
 
     def __post_init__(self) -> None:
         if self.chips < 1:
@@ -57,6 +61,8 @@ class MismatchSpec:
             raise InputError("mismatch.first_chip", self.first_chip, "0 or more")
         if self.shadow not in ("own", "shared"):
             raise InputError("mismatch.shadow", self.shadow, "own, shared")
+        if self.weight_per not in ("synapse", "parameter"):
+            raise InputError("mismatch.weight.per", self.weight_per, "synapse, parameter")
         if not 0 < self.shadow_share <= 1:
             fix = "mismatch.shadow: shared is the share 0"
             raise InputError("mismatch.shadow_share", self.shadow_share, "a number in (0, 1]", fix)
@@ -102,12 +108,33 @@ class MismatchSpec:
             _check_effect(network, name, distribution, self.neurons)
         if "delay" in self.deviations:
             _check_delays(network, self.deviations["delay"])
+        self._check_shared(network)
         for name, kind in self.imperfections.items():
             try:
                 kind.check(network)
             except InputError as error:
                 key = f"mismatch.{name}.{error.key}"
                 raise type(error)(key, error.given, error.allowed, error.fix) from None
+
+    def _check_shared(self, network: Network) -> None:
+        if self.weight_per == "synapse":
+            return
+        shares = any(not s.dense and s.count > math.prod(s.parameters) for s in network.synapses)
+        if not shares:
+            raise InputError(
+                "mismatch.weight.per", self.weight_per, "synapse (the default): no synapses share a number"
+            )
+        if "input_gain" in self.deviations:
+            fix = "Remove the key, or mismatch.weight.per."
+            raise InputError(
+                "mismatch.input_gain", "a deviation", "mismatch.weight.per: synapse beside it", fix
+            )
+        if self.imperfections:
+            name = next(iter(self.imperfections))
+            fix = "Imperfections act on devices that each hold the weight of one synapse."
+            raise InputError(
+                f"mismatch.{name}", "an imperfection", "mismatch.weight.per: synapse beside it", fix
+            )
 
     def check_machine(self, simulator: Simulator) -> None:
         """Raise `UnsupportedError` for what `simulator` cannot express."""

@@ -40,6 +40,7 @@ __all__ = [
     "KELVIN",
     "LONG_S",
     "NUMBER",
+    "PADDING",
     "PATIENCE_S",
     "PITCHES",
     "POTENTIAL",
@@ -48,6 +49,7 @@ __all__ = [
     "SAMPLES",
     "SEED",
     "SHARE",
+    "SIDE",
     "SIZE",
     "SPREAD",
     "STEP",
@@ -151,6 +153,8 @@ BATCHES = Range(0, 1e6, "batches; none to a million")
 WRITES = Range(1, 1e15, "writes")
 EPOCHS = Range(1, 1e6, "passes over the data; one to a million")
 SIZE = Range(1, 1e8, "neurons of a layer; up to more than the largest chips have")
+SIDE = Range(1, 1e4, "neurons along a side of an image")
+PADDING = Range(0, 1e4, "neurons along a side of an image; none to thousands")
 TEACHER = Range(1, 1e5, "neurons of a layer that teaches")
 SAMPLES = Range(1, 1e6, "samples; one to a million")
 CHIP = Range(0, 2**31, "the number of a chip")

@@ -37,9 +37,7 @@ def measure_curves(
     curves = [layer.neuron.transfer(network.max_rate_hz, network.dt_ms) for layer in network.layers]
     levels = [current_levels(curve, points, HIGHEST, deviation).to(chips.device) for curve in curves]
     silent = Weights(
-        forward=tuple(
-            zeros(chips.chips, network.sizes[c.pre], network.sizes[c.post]) for c in network.connections
-        ),
+        forward=tuple(zeros(chips.chips, *synapses.parameters) for synapses in network.synapses),
         bias=tuple(zeros(chips.chips, n.size) for n in network.layers),
     )
     phase = Phase(

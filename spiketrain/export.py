@@ -38,6 +38,10 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path
     if effective and "delay" in spec.deviations:
         allowed = "no deviation: NIR's connections have one delay"
         raise UnsupportedError("mismatch.delay", spec.deviations["delay"], allowed)
+    if not network.dense:
+        kinds = sorted({c.pattern.origin for c in network.connections} - {"dense"})
+        allowed = "dense: the connections of other kinds are not written to NIR files"
+        raise UnsupportedError("network.connections", ", ".join(kinds), allowed)
     truth = _truth(run / "truth.safetensors", network, source.chips) if effective else {}
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)

@@ -16,11 +16,11 @@ def layer_names(depth: int) -> tuple[str, ...]:
 def connection_names(network: Network) -> tuple[str, ...]:
     """Return the names of the connections, ``input->hidden`` and so on, in the network's order.
 
-    Where two join the same layers, the second is called ``input->hidden #2``.
+    Where two join the same layers, the second is called ``input->hidden #2``. A name of its own comes first.
     """
     layers, names = layer_names(network.depth), list[str]()
     for connection in network.connections:
-        name = f"{layers[connection.pre]}->{layers[connection.post]}"
+        name = connection.name or f"{layers[connection.pre]}->{layers[connection.post]}"
         twins = sum(other.partition(" #")[0] == name for other in names)
         names.append(f"{name} #{twins + 1}" if twins else name)
     return tuple(names)

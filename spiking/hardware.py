@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from rate_bridge.seeds import SeedTree
+from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import Relay
 
@@ -40,7 +41,8 @@ class Hardware:
         neurons: per layer 1 to L, parameter field to value, ``(chips, n)``; ``bias`` is the
             programmed bias and its deviation.
         shadows: the same for the basal shadow membranes.
-        weights: effective forward weights per connection, ``(chips, n_pre, n_post)``.
+        weights: effective weights of the physical synapses per connection, ``(chips, n_pre, n_post)`` where
+            all are joined to all, else one for every synapse of its wiring, ``(chips, S)``.
         feedback: effective feedback weights per layer, of `Network.feedback_shapes`, or empty.
         readout: gains and offsets of the read-out and the controller, each ``(chips, n_out)``:
             the controller sees ``gain * trace + offset`` and works with ``kp`` and ``ki`` times its
@@ -50,7 +52,7 @@ class Hardware:
             that drives the first connection directly is not delayed.
         noise: noise of the membranes, or None.
         synapses: per connection, how much the effective weight changes when the programmed one does,
-            ``(chips, n_pre, n_post)``, or None for 1; empty where synapses cannot change by themselves.
+            of the same shape, or None for 1; empty where synapses cannot change by themselves.
         relay: what layered feedback needs beside its weights, or None.
     """
 
@@ -74,6 +76,17 @@ class Hardware:
     def part(self, number: int) -> Hardware:
         """Return the same chips for one of several blocks, with noise of its own."""
         return self if self.noise is None else replace(self, noise=self.noise.child(number))
+
+    def as_matrices(self, network: Network) -> Hardware:
+        """Return the same chips with a matrix of weights for every connection, 0 where there is no synapse.
+
+        Args:
+            network: what they are chips of.
+        """
+        if network.dense:
+            return self
+        pairs = zip(network.synapses, self.weights, strict=True)
+        return replace(self, weights=tuple(synapses.matrix(values) for synapses, values in pairs))
 
     @property
     def chips(self) -> int:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor
 
 from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value
+from spiking.connections import Dense, Pattern, Synapses
+from spiking.connections.base import Axes
 from spiking.feedback import Direct, FeedbackPath
 from spiking.neurons.base import Neuron
 
@@ -21,29 +27,44 @@ class Layer:
     Args:
         size: number of neurons.
         neuron: the model, with nominal parameter values.
+        shape: its axes, ``(height, width)`` or ``(height, width, channels)`` for an image; empty for a row.
+        name: how configs and files call it; empty for its place.
     """
 
     size: int
     neuron: Neuron
+    shape: Axes = ()
+    name: str = ""
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise InputError("network.layers", self.size, "sizes of 1 or more")
+        if self.shape and math.prod(self.shape) != self.size:
+            raise InputError("shape", list(self.shape), f"a shape of {self.size} neurons")
+
+    @property
+    def axes(self) -> Axes:
+        """The axes of the population."""
+        return self.shape or (self.size,)
 
 
 @dataclass(frozen=True)
 class Connection:
-    """All-to-all synapses from one layer to another.
+    """Synapses from one layer to another.
 
     Args:
         pre: index of the presynaptic layer; 0 is the input.
         post: index of the postsynaptic layer, 1 or more.
         delay_steps: steps from a spike to the membrane that sees it, 1 or more.
+        pattern: which synapses there are; all-to-all by default.
+        name: how configs and files call it; empty for its ends.
     """
 
     pre: int
     post: int
     delay_steps: int = 1
+    pattern: Pattern = field(default_factory=Dense)
+    name: str = ""
 
     def __post_init__(self) -> None:
         if self.delay_steps < 1:
@@ -79,6 +100,7 @@ class Network:
         max_rate_hz: the rate that counts as 1.
         readout_tau_ms: time constant of the trace of the last layer's spikes that the controller sees.
         feedback: how the controller's signal reaches the layers.
+        input_shape: axes of the input; empty for a row.
     """
 
     inputs: int
@@ -88,6 +110,7 @@ class Network:
     max_rate_hz: float = 100.0
     readout_tau_ms: float = 40.0
     feedback: FeedbackPath = field(default_factory=Direct)
+    input_shape: Axes = ()
 
     def __post_init__(self) -> None:
         for key in ("dt_ms", "max_rate_hz"):
@@ -99,8 +122,65 @@ class Network:
         expected = [(layer, layer + 1) for layer in range(depth)]
         if [(c.pre, c.post) for c in self.connections[:depth]] != expected:
             raise InputError("network.connections", self.connections, f"the chain {expected} first")
-        if any(c.pre == 0 for c in self.connections[1:]):
-            raise InputError("network.connections", self.connections, "one connection from the input")
+        if any(not (0 <= c.pre <= depth and 1 <= c.post <= depth) for c in self.connections):
+            raise InputError("network.connections", self.connections, f"ends from 0 to {depth}, no end at 0")
+        if self.input_shape and math.prod(self.input_shape) != self.inputs:
+            raise InputError("shape", list(self.input_shape), f"a shape of {self.inputs} inputs")
+        for kind, names in (("populations", self.names), ("connections", self.connection_names)):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise InputError(f"network.{kind}", twice, "a name of its own for every one")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of layers 0 to L."""
+        return (
+            "input",
+            *(layer.name or f"layer {index}" for index, layer in enumerate(self.layers, start=1)),
+        )
+
+    @property
+    def connection_names(self) -> tuple[str, ...]:
+        """Names of the connections."""
+        ends = [(self.names[c.pre], self.names[c.post]) for c in self.connections]
+        counted = [ends[: index + 1].count(pair) for index, pair in enumerate(ends)]
+        return tuple(
+            c.name or f"{pre} to {post}" + (f" ({number})" if number > 1 else "")
+            for c, (pre, post), number in zip(self.connections, ends, counted, strict=True)
+        )
+
+    @cached_property
+    def synapses(self) -> tuple[Synapses, ...]:
+        """The synapses of every connection.
+
+        Raises:
+            InputError: two populations cannot be joined as a connection says.
+        """
+        axes = (self.input_shape or (self.inputs,), *(layer.axes for layer in self.layers))
+        found = []
+        for connection, name in zip(self.connections, self.connection_names, strict=True):
+            try:
+                found.append(_between(connection.pattern, axes[connection.pre], axes[connection.post]))
+            except InputError as error:
+                key = f"network.connections.{name}.{error.key.removeprefix('network.connections.')}"
+                raise type(error)(key, error.given, error.allowed, error.fix) from None
+        return tuple(found)
+
+    def joined(self, index: int) -> Tensor:
+        """Return 1 where a connection has a synapse, 0 elsewhere, ``(n_pre, n_post)``."""
+        own = self.synapses[index]
+        if own.dense:
+            return torch.ones(1, 1, dtype=torch.float64)
+        return own.matrix(torch.ones(1, own.count, dtype=torch.float64))[0]
+
+    @property
+    def feedforward(self) -> bool:
+        """Whether every connection leads to a later layer."""
+        return all(connection.pre < connection.post for connection in self.connections)
+
+    @property
+    def dense(self) -> bool:
+        """Whether all populations are joined all-to-all."""
+        return all(isinstance(connection.pattern, Dense) for connection in self.connections)
 
     @property
     def depth(self) -> int:
@@ -132,6 +212,11 @@ class Network:
         """What one unit of emission of `layer` counts as a rate: `spike_value`, or 1 for activities."""
         emits_spikes = layer == 0 or self.layers[layer - 1].neuron.emits_spikes
         return self.spike_value if emits_spikes else 1.0
+
+
+@lru_cache(maxsize=64)
+def _between(pattern: Pattern, pre: Axes, post: Axes) -> Synapses:
+    return pattern.between(pre, post)
 
 
 def chain(

@@ -61,8 +61,9 @@ class Weights:
     """What is programmed into a population of chips.
 
     Args:
-        forward: per connection of the network, ``(chips, n_pre, n_post)``: a presynaptic rate r gives
-            the mean current ``w * r``.
+        forward: per connection of the network, the numbers that its pattern shares among its synapses,
+            ``(chips, *parameters)``, ``(chips, n_pre, n_post)`` for all-to-all ones: through a synapse that
+            carries w, a presynaptic rate r gives the mean current ``w * r``.
         bias: per layer 1 to L, ``(chips, n)``: a constant current.
         feedback: per layer 1 to L, ``(chips, n_out, n)``: a control signal u gives the feedback
             current ``u @ Q``; with layered feedback, what layer l + 1 passes on reaches layer l through
@@ -209,7 +210,7 @@ class Change:
     """What plasticity inside the machine came to.
 
     Args:
-        weight: ``(chips, n_pre, n_post)``, in units of the programmed weights: the change that was made,
+        weight: ``(chips, *parameters)``, in units of the programmed weights: the change that was made,
             or, without step sizes, the mean over the batches of what was summed.
         bias: the same for the biases, ``(chips, n_post)``.
     """

@@ -10,6 +10,7 @@ from torch import Tensor
 from rate_bridge.errors import InputError
 
 if TYPE_CHECKING:  # phases check themselves when they are made
+    from spiking.connections import Synapses
     from spiking.network import Network
     from spiking.presentation import Phase, Weights
 
@@ -58,9 +59,7 @@ def check_weights(network: Network, chips: int, weights: Weights) -> None:
     """Raise `InputError` where `weights` are not those of `network` on so many chips."""
     sizes = network.sizes
     wanted: dict[str, list[dict[str, int | None]]] = {
-        "forward": [
-            {"chips": chips, "n_pre": sizes[c.pre], "n_post": sizes[c.post]} for c in network.connections
-        ],
+        "forward": [{"chips": chips, **_numbers(synapses)} for synapses in network.synapses],
         "bias": [{"chips": chips, "n": size} for size in sizes[1:]],
         "feedback": [{"chips": chips, "n_from": n, "n": size} for n, size in network.feedback_shapes],
     }
@@ -72,6 +71,12 @@ def check_weights(network: Network, chips: int, weights: Weights) -> None:
             raise InputError(f"weights.{name}", f"{len(tensors)} tensors", f"{len(shapes)} tensors")
         for index, (tensor, shape) in enumerate(zip(tensors, shapes, strict=True)):
             _check(f"weights.{name}[{index}]", tensor, shape)
+
+
+def _numbers(synapses: Synapses) -> dict[str, int | None]:
+    """Return the axes of what is programmed."""
+    names = ("n_pre", "n_post") if synapses.dense else [f"axis_{i}" for i in range(len(synapses.parameters))]
+    return dict(zip(names, synapses.parameters, strict=True))
 
 
 def _drive(phase: Phase, inputs: int | None) -> tuple[str, Tensor, list[Shape]]:

@@ -31,7 +31,21 @@ BASE: dict[str, Any] = {
 
 UNKNOWN = "unknown key"
 
-FREE = {"kinds", "forms", "rules", "tasks", "list", "grid", "search", "entries", "set", "keep", "label"}
+FREE = {
+    "populations",
+    "connections",
+    "kinds",
+    "forms",
+    "rules",
+    "tasks",
+    "list",
+    "grid",
+    "search",
+    "entries",
+    "set",
+    "keep",
+    "label",
+}
 """Keys whose own keys are names that the user chooses, or dotted keys."""
 
 
@@ -49,7 +63,7 @@ def _merged(base: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
     """Return a base with sections of a text; a part that is named anew is all of it."""
     found = dict(base)
     for key, value in said.items():
-        named = isinstance(value, dict) and not {"name", "nir"} & set(value)
+        named = isinstance(value, dict) and not {"name", "nir", "populations"} & set(value)
         found[key] = {**base[key], **value} if named and isinstance(base.get(key), dict) else value
     return found
 

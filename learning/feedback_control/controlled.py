@@ -15,7 +15,7 @@ from learning.feedback_control.gates import Active, Gate
 from learning.feedback_control.prediction import Prediction, TwoPhase
 from learning.feedback_control.with_feedback import RuleWithFeedback
 from learning.model import Model
-from learning.rule import Dense, Outer, Update
+from learning.rule import Dense, Outer, Update, local
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking.network import Network
@@ -102,9 +102,9 @@ class ControlledRule(RuleWithFeedback):
     def gives_outer(self) -> bool:
         return self.prediction.gives_outer
 
-    def trains_backward(self, *, on_chip: bool) -> bool:
-        """Return whether the synapses sum what they learn: errors that are read are those of the chain."""
-        return on_chip or not self.prediction.gives_outer
+    def trains_graphs(self, *, on_chip: bool) -> bool:
+        """Return True: what a synapse learns of is at its own two ends."""
+        return True
 
     def check(self, network: Network) -> None:
         spiking = any(layer.neuron.emits_spikes for layer in network.layers)
@@ -155,15 +155,15 @@ class ControlledRule(RuleWithFeedback):
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
         controlled = observation["controlled"]
         predicted = self.prediction.rates(observation, model)
-        connections: tuple[Outer | Dense, ...]
+        connections: tuple[Outer | Dense | None, ...]
         if controlled.changes:
             connections = tuple(Dense(change.weight, change.bias) for change in controlled.changes)
         else:
-            presynaptic = controlled.rates[:-1]
+            presynaptic = controlled.rates
             if self.presynaptic == "predicted":
-                presynaptic = (controlled.rates[0], *predicted[:-1])
+                presynaptic = (controlled.rates[0], *predicted)
             errors = self.prediction.errors(observation, model, self.gate)
-            connections = tuple(Outer(pre, error) for pre, error in zip(presynaptic, errors, strict=True))
+            connections = local(model.network, presynaptic, errors)
         assert controlled.control is not None
         learned = self.feedback.estimate(batch, observation, model)
         reached = predicted[-1] if self.output == "linear" else predicted[-1].softmax(-1)

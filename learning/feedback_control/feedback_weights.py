@@ -164,7 +164,10 @@ def random_weights(model: Model, scale: float | None) -> list[Tensor]:
         noise = (
             torch.from_numpy(generator.standard_normal(shape)).to(model.device).expand(model.chips, -1, -1)
         )
-        kept = scale is None or model.network.feedback.relayed
+        relayed = model.network.feedback.relayed
+        kept = scale is None or relayed
+        if relayed:  # feedback synapses stand where there are forward ones
+            noise = noise * model.network.joined(index + 1).T.to(noise)
         layers.append(noise / shape[0] ** 0.5 if kept else scaled(noise, scale))
     return layers
 
@@ -175,7 +178,7 @@ class WeightProduct(FeedbackWeights):
     r""":math:`Q_l \propto (W_{l+1} \cdots W_L)^\top`, of the programmed weights, anew for every batch.
 
     The rule knows what it wrote, not what the chip made of it, so this is the nominal Jacobian
-    without the slopes.
+    without the slopes: the sum over all paths from the layer to the output, but for those that lead back.
 
     Source: Meulemans et al. 2021, arXiv 2106.07887, section 3 (condition 2 holds approximately).
     """
@@ -184,11 +187,16 @@ class WeightProduct(FeedbackWeights):
     uses_model: ClassVar[bool] = True
 
     def current(self, model: Model) -> tuple[Tensor, ...]:
-        product = identity(model)
-        layers = [product]
-        for weight in reversed(model.chain_weights[1:]):
-            product = torch.matmul(product, weight.detach().transpose(1, 2))
-            layers.append(scaled(product, self.scale))
+        depth = model.network.depth
+        products, layers = {depth: identity(model)}, [identity(model)]
+        for layer in range(depth - 1, 0, -1):
+            paths = [
+                model.back(index, products[c.post]).detach()
+                for index, c in enumerate(model.network.connections)
+                if c.pre == layer < c.post
+            ]
+            products[layer] = sum(paths[1:], paths[0])
+            layers.append(scaled(products[layer], self.scale))
         return tuple(reversed(layers))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
 from learning.feedback_control.gates import Gate
@@ -117,8 +116,12 @@ class Nominal(Prediction):
 
     def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
         measured = observation["controlled"].rates
-        layers = zip(model.chain_weights, model.bias, strict=True)
+        currents: list[Tensor | None] = [None] * model.network.depth
+        for index, connection in enumerate(model.network.connections):
+            own, known = model.ahead(index, measured[connection.pre]), currents[connection.post - 1]
+            currents[connection.post - 1] = own if known is None else known + own
         return tuple(
-            model.transfer(index).rate(torch.matmul(measured[index], weight) + bias.unsqueeze(1))
-            for index, (weight, bias) in enumerate(layers)
+            model.transfer(index).rate(current + bias.unsqueeze(1))
+            for index, (current, bias) in enumerate(zip(currents, model.bias, strict=True))
+            if current is not None
         )

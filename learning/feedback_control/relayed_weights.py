@@ -71,10 +71,14 @@ class KolenPollack(FeedbackWeights):
 
     def follow(self, changes: tuple[Tensor, ...], model: Model) -> tuple[Tensor, ...]:
         keep = 1.0 - self.decay
-        hidden = zip(model.feedback[:-1], changes[1 : model.network.depth], strict=True)
-        learned = tuple((b + change.transpose(1, 2).to(b)) * keep for b, change in hidden)
-        for weight in model.forward_weights[1 : model.network.depth]:
-            weight.data.mul_(keep)
+        learned = []
+        for index, (b, synapses) in enumerate(
+            zip(model.feedback[:-1], model.network.synapses[1:], strict=False)
+        ):
+            change = synapses.matrix(synapses.physical(changes[index + 1])).transpose(1, 2)
+            learned.append((b + change.to(b)) * keep)
+            if model.network.connections[index + 1].pattern.trained:
+                model.forward_weights[index + 1].data.mul_(keep)
         return (*learned, model.feedback[-1])
 
 
@@ -145,7 +149,10 @@ class IdentifiedLayers(FeedbackWeights):
     def current(self, model: Model) -> tuple[Tensor, ...]:
         own = [_inverse(model.memory[f"{OWN}.{i}"]) for i in range(model.network.depth)]
         answers = [model.memory[f"{ANSWER}.{i}"] for i in range(model.network.depth - 1)]
-        found = (answer * own[i + 1].unsqueeze(2) * own[i].unsqueeze(1) for i, answer in enumerate(answers))
+        found = (
+            answer * own[i + 1].unsqueeze(2) * own[i].unsqueeze(1) * model.network.joined(i + 1).T.to(answer)
+            for i, answer in enumerate(answers)
+        )
         return (*found, identity(model))
 
     def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from mismatch.distributions.normal import FLOOR
 from mismatch.streams import Streams
 from rate_bridge.errors import InputError, nearest
+from spiking.connections import Synapses
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
@@ -42,16 +43,26 @@ class Die:
     streams: Streams
     shared: bool
 
-    def synapses(self) -> dict[str, tuple[int, int]]:
-        """Return the shape of every matrix of synapses: ``forward.1`` ..., ``feedback.1`` ...."""
-        sizes = self.network.sizes
-        forward = {
-            f"forward.{index}": (sizes[c.pre], sizes[c.post])
-            for index, c in enumerate(self.network.connections, start=1)
-        }
+    def synapses(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every group of synapses: ``forward.1`` ..., ``feedback.1`` ....
+
+        It is a matrix, or a row where not all are joined to all.
+        """
+        own = enumerate(self.network.synapses, start=1)
+        forward: dict[str, tuple[int, ...]] = {f"forward.{index}": s.shape for index, s in own}
         return forward | {
             f"feedback.{index}": shape for index, shape in enumerate(self.network.feedback_shapes, start=1)
         }
+
+    def wired(self, name: str) -> Synapses | None:
+        """Return the synapses of a group that is no matrix, or None.
+
+        Args:
+            name: as `synapses` calls it.
+        """
+        place, _, index = name.partition(".")
+        synapses = self.network.synapses[int(index) - 1] if place == "forward" else None
+        return None if synapses is None or synapses.dense else synapses
 
 
 @final
@@ -61,7 +72,7 @@ class Write:
 
     Args:
         name: ``forward.1`` ..., ``feedback.1`` ....
-        asked: what is wanted now, ``(chips, n_pre, n_post)``.
+        asked: what is wanted now, ``(chips, *shape)``.
         asked_before: what was wanted the last time; None at the first programming.
         stored: what the devices hold; None at the first programming.
         value: what they will hold where they are written.

@@ -12,6 +12,7 @@ from torch import Tensor
 from mismatch.imperfections.base import Die, Effect, Imperfection
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.ranges import FRACTION, GAIN, check_ranges
+from spiking.connections import Synapses
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
@@ -97,9 +98,10 @@ class _Broken(Effect):
             for layer in die.network.layers
         ]
         for index, connection in enumerate(die.network.connections):
-            self.forward[index] = self._deafen(self.forward[index], connection.post - 1)
+            hears = self._hears(connection.post - 1)
+            self.forward[index] = _times(self.forward[index], _behind(hears, die.network.synapses[index]))
         for index in range(die.network.depth):
-            self.feedback[index] = self._deafen(self.feedback[index], index)
+            self.feedback[index] = _times(self.feedback[index], self._hears(index).unsqueeze(1))
 
     @staticmethod
     def _neurons(faults: Faults, die: Die, index: int) -> tuple[Tensor, Tensor]:
@@ -109,20 +111,24 @@ class _Broken(Effect):
         return lot < faults.dead, (lot >= faults.dead) & (lot < faults.dead + faults.firing)
 
     @staticmethod
-    def _synapses(faults: Faults, die: Die, name: str, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def _synapses(faults: Faults, die: Die, name: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Return factors (0 or 1) and what is added to the weights."""
         lot = die.streams.uniform("synapse", name, shape=shape)
-        rows = die.streams.uniform("row", name, shape=(shape[0], 1)) < faults.rows
-        columns = die.streams.uniform("column", name, shape=(1, shape[1])) < faults.columns
+        wired = die.wired(name)
+        before, behind = shape if wired is None else (wired.inputs, wired.outputs)
+        rows = die.streams.uniform("row", name, shape=(before, 1)) < faults.rows
+        columns = die.streams.uniform("column", name, shape=(1, behind)) < faults.columns
+        if wired is not None:
+            rows, columns = rows[:, wired.wiring.pre, 0], columns[:, 0, wired.wiring.post]
         broken = lot < faults.stuck_zero + faults.stuck_on
         stuck_on = broken & (lot >= faults.stuck_zero)
         sign = torch.where(die.streams.uniform("sign", name, shape=shape) < 0.5, -1.0, 1.0)
         works = ~(rows | columns)
         return (works & ~broken).double(), (works & stuck_on) * sign.double() * faults.on_weight
 
-    def _deafen(self, mask: tuple[Tensor, Tensor], layer: int) -> tuple[Tensor, Tensor]:
-        hears = (~self.neurons[layer][1]).double().unsqueeze(1)
-        return mask[0] * hears, mask[1] * hears
+    def _hears(self, layer: int) -> Tensor:
+        """Return 0 for neurons that have lost their synapses, ``(chips, n)``."""
+        return (~self.neurons[layer][1]).double()
 
     def settle(self, hardware: Hardware) -> Hardware:
         return replace(
@@ -142,6 +148,15 @@ class _Broken(Effect):
                 new[field] = torch.where(dead, value, new[field])
             changed.append(new)
         return tuple(changed)
+
+
+def _behind(values: Tensor, synapses: Synapses) -> Tensor:
+    """Return the values of postsynaptic neurons, ``(chips, n)``, for every synapse."""
+    return values.unsqueeze(1) if synapses.dense else values[:, synapses.wiring.post]
+
+
+def _times(mask: tuple[Tensor, Tensor], factor: Tensor) -> tuple[Tensor, Tensor]:
+    return mask[0] * factor, mask[1] * factor
 
 
 def _masked(weights: Sequence[Tensor], masks: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:

@@ -104,6 +104,9 @@ def _check_together(experiment: Experiment, rule: LearningRule, simulator: Simul
 def _check_analysis(experiment: Experiment, network: Network, arm: Arm) -> None:
     if not experiment.analysis.measures:
         return
+    if len(network.connections) > network.depth or not network.dense:
+        allowed = "false: the measures are those of a chain of all-to-all layers"
+        raise InputError("analysis.measures", True, allowed)
     if any(layer.neuron.emits_spikes for layer in network.layers):
         allowed = "false: the Jacobian of spiking chips takes a study of its own"
         raise InputError("analysis.measures", True, allowed, "spiketrain identify measures it")

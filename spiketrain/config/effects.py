@@ -91,6 +91,10 @@ def _check_network(experiment: Experiment, simulator: Simulator) -> None:
             "network.delay_ms", delays, None, f"the simulator {simulator.name} computes what stays in the end"
         )
     direct = experiment.build_encoding().kind == "current"
+    late = next((c for c in network.connections if c.pre == 0 and c.delay_steps > 1), None)
+    if direct and late is not None and late.name:
+        key, reason = f"network.connections.{late.name}.delay_ms", "input currents act at once"
+        refuse(key, late.delay_steps * dt_ms, None, reason)
     if direct and network.connections[0].delay_steps > 1:
         given = network.connections[0].delay_steps * dt_ms
         reason = "input currents act at once, without the delay of their connection"

@@ -133,7 +133,7 @@ class Experiment(Section):
         known = deviating(network)
         kinds = available("imperfections")
         keys = [*MismatchPart.model_fields, *known, *kinds]
-        deviations, imperfections = {}, {}
+        deviations, imperfections, per = {}, {}, "synapse"
         for name, options in part.entries.items():
             if name not in known and name not in kinds:
                 raise unknown(f"mismatch.{name}", options, keys)
@@ -141,9 +141,10 @@ class Experiment(Section):
                 example = "{distribution: normal, cv: 0.2}" if name in known else "{}"
                 raise InputError(f"mismatch.{name}", options, f"a mapping of keys, such as {example}")
             if name in known:
-                deviations[name] = building.build(
-                    "distributions", options, f"mismatch.{name}", "distribution"
-                )
+                own = dict(options)
+                if name == "weight":
+                    per = own.pop("per", per)
+                deviations[name] = building.build("distributions", own, f"mismatch.{name}", "distribution")
             else:
                 imperfections[name] = building.build_named("imperfections", name, options, "mismatch")
         spec = MismatchSpec(
@@ -155,6 +156,7 @@ class Experiment(Section):
             imperfections,
             self.network.neurons(self.clock),
             part.shadow_share,
+            per,
         )
         spec.check(network)
         return spec
@@ -203,7 +205,8 @@ class Experiment(Section):
         models = self.build_arm().models(self.build_mismatch())
         return estimate_bytes(
             network.sizes,
-            [c.delay_steps for c in network.connections[: network.depth]],
+            [(c.delay_steps, network.sizes[c.pre]) for c in network.connections],
+            synapses=sum(synapses.count for synapses in network.synapses),
             chips=self.mismatch.chips,
             batch=self.training.shown,
             steps=max(part.steps()[0], part.steps(test=True)[0]),
@@ -228,7 +231,10 @@ class Experiment(Section):
             (plain, "rule", self.rule.keys, self.build_rule()),
             (plain.setdefault("bridge", {}), "encoding", self.bridge.encoding.keys, self.build_encoding()),
             (plain["training"], "optimizer", self.training.optimizer.keys, self.build_optimizer()),
-            *((plain["network"], key, given, part) for key, (given, part) in self.network.parts().items()),
+            *(
+                (*_within(plain["network"], key), given, part)
+                for key, (given, part) in self.network.parts().items()
+            ),
             *(
                 (mismatch, name, self.mismatch.entries[name], part)
                 for name, part in {**spec.deviations, **spec.imperfections}.items()
@@ -256,6 +262,14 @@ class Experiment(Section):
         plain["network"] = {**plain["network"], **changed}
         plain["task"] = {**plain["task"], **known, **task}
         return plain, {**files, **copies}
+
+
+def _within(section: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """Return where a dotted key of a section stands, and its last part."""
+    *above, last = key.split(".")
+    for name in above:
+        section = section.setdefault(name, {})
+    return section, last
 
 
 def load_experiment(path_or_name: str, overrides: Sequence[str] = ()) -> Experiment:

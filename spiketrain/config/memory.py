@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 __all__ = ["estimate_bytes"]
 
@@ -22,8 +21,9 @@ PRESENTATIONS = 2
 
 def estimate_bytes(
     layers: Sequence[int],
-    delay_steps: Sequence[int],
+    under_way: Sequence[tuple[int, int]],
     *,
+    synapses: int,
     chips: int,
     batch: int,
     steps: int,
@@ -34,12 +34,13 @@ def estimate_bytes(
     r"""Return an estimate of the memory of a run without the data set.
 
     .. math::
-        M = s\,C\,(10\,\sum_l n_{l-1} n_l + 10\,F + 48\,B\,\sum_l n_l
-            + 2 B \sum_l d_l n_{l-1}) + 2 B T n_0 (1 + s) + 8 B K
+        M = s\,C\,(10\,S + 10\,F + 48\,B\,\sum_l n_l
+            + 2 B \sum_c d_c n_c) + 2 B T n_0 (1 + s) + 8 B K
 
     Args:
         layers: sizes n_0 to n_L.
-        delay_steps: d_l, per connection.
+        under_way: d_c and n_c, per connection: its delay in steps and the neurons before it.
+        synapses: S, those of a chip.
         chips: C.
         batch: B, samples side by side.
         steps: T, the longest presentation.
@@ -48,10 +49,9 @@ def estimate_bytes(
         kept: K, numbers in float64 that the rule keeps per sample for all its models, until its update.
     """
     neurons = sum(layers[1:])
-    synapses = sum(pre * post for pre, post in pairwise(layers))
     synapses += feedback
     shown = PRESENTATIONS * batch
-    waiting = sum(delay * pre for delay, pre in zip(delay_steps, layers, strict=False))
+    waiting = sum(delay * pre for delay, pre in under_way)
     per_chip = WEIGHT_COPIES * synapses + shown * (STATE_COPIES * neurons + waiting)
     presented = shown * steps * layers[0] * (1 + item_bytes)
     return item_bytes * chips * per_chip + presented + MODEL_BYTES * batch * kept

@@ -1,4 +1,4 @@
-"""The section ``network``: a design in the config itself, or a NIR file that holds one."""
+"""The section ``network``: a chain of layers, a graph, or a NIR file that holds one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from rate_bridge.errors import InputError
 from rate_bridge.plugins import available
 from spiketrain.config import building
+from spiketrain.config.graph import GraphPart
 from spiketrain.config.problems import ALTERNATIVE, unknown
 from spiketrain.config.sections import Duration, Section, Size, Spread, whole_steps
 from spiking.feedback import FeedbackPath
@@ -205,16 +206,19 @@ class NetworkFilePart(Section):
 
 def _alternative(section: Any) -> str:
     given = section if isinstance(section, dict) else {}
-    from_file = isinstance(section, NetworkFilePart) or "nir" in given
-    return f"{ALTERNATIVE}{'file' if from_file else 'design'}"
+    if isinstance(section, NetworkFilePart) or "nir" in given:
+        return f"{ALTERNATIVE}file"
+    graph = isinstance(section, GraphPart) or "populations" in given or "connections" in given
+    return f"{ALTERNATIVE}{'graph' if graph else 'design'}"
 
 
 NetworkSection = Annotated[
     Annotated[NetworkPart, Tag(f"{ALTERNATIVE}design")]
+    | Annotated[GraphPart, Tag(f"{ALTERNATIVE}graph")]
     | Annotated[NetworkFilePart, Tag(f"{ALTERNATIVE}file")],
     Discriminator(_alternative),
 ]
-"""Either of the two; the key ``nir`` tells them apart."""
+"""One of the three; the keys ``nir`` and ``populations`` tell them apart."""
 
 
 def anchored(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -228,6 +232,15 @@ def anchored(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(given, dict):
             named = {key: given[key] for key in keys if isinstance(given.get(key), str)}
             raw[section] = {**given, **{k: str((folder / name).absolute()) for k, name in named.items()}}
+    network = raw.get("network")
+    if isinstance(network, dict) and isinstance(network.get("connections"), dict):
+        joined = {
+            name: {**part, "file": str((folder / part["file"]).absolute())}
+            if isinstance(part, dict) and isinstance(part.get("file"), str)
+            else part
+            for name, part in network["connections"].items()
+        }
+        raw["network"] = {**network, "connections": joined}
     return raw
 
 

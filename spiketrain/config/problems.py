@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_args, get_type_hints
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from rate_bridge.errors import InputError, nearest
 
@@ -31,7 +31,7 @@ def input_error(
     path = _path(problem["loc"], raw, problem["type"] == "missing")
     place = ".".join([key, *path] if key else path)
     if problem["type"] == "extra_forbidden":
-        return unknown(place, problem["input"], _keys(model, path[:-1]))
+        return unknown(place, problem["input"], _keys(model, problem["loc"][:-1]) if model else [])
     if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
         place, _, index = place.rpartition(".")
         return InputError(place, problem["input"], f"a list of {int(index) + 1} or more")
@@ -100,9 +100,39 @@ def _path(location: Sequence[int | str], raw: Any, missing: bool) -> list[str]:
     return steps
 
 
-def _keys(model: Any, path: Sequence[str]) -> list[str]:
-    """Return the keys that `model` has at `path`."""
-    for step in path:
-        hint = get_type_hints(model).get(step)
-        model = next((t for t in (hint, *get_args(hint)) if hasattr(t, "model_fields")), None)
-    return list(model.model_fields) if model is not None else []
+def _keys(model: Any, location: Sequence[int | str]) -> list[str]:
+    """Return the keys that `model` has at a location, which may name alternatives."""
+    hints = [model]
+    for step in map(str, location):
+        if step.startswith(ALTERNATIVE):
+            hints = [inner for hint in hints for inner in _alternatives(hint) if step in _tags(inner)]
+        else:
+            hints = [inner for hint in hints for inner in _behind(hint, step)]
+    found = (kind for hint in hints for kind in _sections(hint))
+    section = next(found, None)
+    return [] if section is None else list(section.model_fields)
+
+
+def _alternatives(hint: Any) -> Iterator[Any]:
+    """Yield what may stand in the place of a hint, itself included."""
+    yield hint
+    for inner in get_args(hint):
+        yield from _alternatives(inner)
+
+
+def _tags(hint: Any) -> list[str]:
+    return [item.tag for item in getattr(hint, "__metadata__", ()) if isinstance(item, Tag)]
+
+
+def _sections(hint: Any) -> Iterator[Any]:
+    return (k for k in _alternatives(hint) if isinstance(k, type) and hasattr(k, "model_fields"))
+
+
+def _behind(hint: Any, step: str) -> Iterator[Any]:
+    """Yield the hints of a key: of a section's field, or of any name in a mapping."""
+    for kind in _alternatives(hint):
+        if isinstance(kind, type) and hasattr(kind, "model_fields"):
+            known = get_type_hints(kind, include_extras=True)
+            yield from [known[step]] if step in known else []
+        elif get_origin(kind) is dict:
+            yield get_args(kind)[1]

@@ -18,6 +18,7 @@ __all__ = ["json_schema"]
 PLACES = {
     "tasks": "task",
     "neurons": "network.neuron",
+    "connections": "network.connections.*",
     "distributions": "mismatch",
     "imperfections": "mismatch.*",
     "encodings": "bridge.encoding",

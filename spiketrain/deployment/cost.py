@@ -58,7 +58,10 @@ def cost(network: Network, input_spikes: float, layer_spikes: Tensor, steps: int
         steps: length of a presentation.
     """
     spikes = [input_spikes, *layer_spikes.tolist()]
-    operations = sum(spikes[c.pre] * network.sizes[c.post] for c in network.connections)
+    operations = sum(
+        spikes[c.pre] * synapses.count / network.sizes[c.pre]
+        for c, synapses in zip(network.connections, network.synapses, strict=True)
+    )
     updates = steps * sum(network.sizes[1:])
     energy = (operations * SYNAPTIC_OPERATION_PJ + updates * NEURON_UPDATE_PJ) * 1e-6
     return {
@@ -77,7 +80,8 @@ def _memory(network: Network) -> dict[str, Any]:
     """Spread every layer over as many cores as its neurons and its incoming weights of 8 bits need."""
     layers = []
     for index, size in enumerate(network.sizes[1:], start=1):
-        weights = sum(network.sizes[c.pre] * size for c in network.connections if c.post == index)
+        pairs = zip(network.connections, network.synapses, strict=True)
+        weights = sum(synapses.count for c, synapses in pairs if c.post == index)
         needed = weights + NEURON_BYTES * size
         cores = max(math.ceil(size / CORE_NEURONS), math.ceil(needed / CORE_BYTES))
         layers.append(

@@ -158,9 +158,8 @@ def _check_weights(path: Path, source: Source, chips: int) -> None:
         raise DamagedError(
             f"{path.parent / 'config.yaml'}: {error.key}", error.given, error.allowed
         ) from None
-    sizes = network.sizes
     wanted = {
-        **{f"forward.{i}": (sizes[c.pre], sizes[c.post]) for i, c in enumerate(network.connections, start=1)},
+        **{f"forward.{i}": synapses.parameters for i, synapses in enumerate(network.synapses, start=1)},
         **{f"bias.{i}": (layer.size,) for i, layer in enumerate(network.layers, start=1)},
     }
     empty = torch.zeros(1, dtype=torch.float64)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.filters import decay, steps
+from rate_bridge.filters import steps
 from spiking.fixed_point.arithmetic import LIMIT, UNITY
 from spiking.fixed_point.program import (
     INTEGRAL_BITS,
@@ -27,6 +27,7 @@ from spiking.network import Network
 from spiking.neurons.base import Neuron, Values
 from spiking.presentation import CurrentDrive, SpikeDrive
 from spiking.simulators.blocks import Block
+from spiking.simulators.bound import bound_controller, readout_trace
 
 __all__ = ["MODELS", "check_input", "check_network", "check_neurons", "quantise"]
 
@@ -311,26 +312,18 @@ class _Quantiser:
         network, block, arrays = self.network, self.block, self.arrays
         arrays["trace"] = whole(block.start.trace.double(), 2.0**RATE_BITS)
         arrays["integral"] = whole(block.start.integral.double(), 2.0**INTEGRAL_BITS)
-        tau = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
-        kept = torch.zeros_like(tau) if self.deltas else decay(tau, network.dt_ms)
+        kept = torch.tensor(readout_trace(network).decay, dtype=torch.float64)
         loss = torch.round(UNITY * (1.0 - kept))
         arrays["controller.trace_decay"] = loss
         emission = network.emission_value(network.depth) / self._unit(network.depth)
         arrays["controller.trace_gain"] = whole(loss / UNITY, emission * 2.0**RATE_BITS)
-        if block.target is None:
+        loop = bound_controller(network, self.hardware, block, Tensor.double)
+        if loop is None:
             return
-        kp, ki, leak, on = (
-            v.double().view(1, -1, 1)
-            for v in (block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled)
-        )
-        read = {name: value.unsqueeze(1) for name, value in self.hardware.readout.items()}
-        arrays["controller.target"] = whole(block.target.double(), 2.0**RATE_BITS)
-        arrays["controller.kp"] = whole(kp * read["kp"], UNITY)
-        arrays["controller.ki"] = whole(ki * read["ki"] * network.dt_ms, 2.0**20)
-        arrays["controller.leak"] = whole(leak * network.dt_ms, 2.0**20)
-        arrays["controller.on"] = on
-        arrays["controller.gain"] = whole(read["gain"], UNITY)
-        arrays["controller.offset"] = whole(read["offset"], 2.0**RATE_BITS)
+        units = {"target": 2.0**RATE_BITS, "kp": UNITY, "ki": 2.0**20, "leak": 2.0**20}
+        for name, unit in (units | {"gain": UNITY, "offset": 2.0**RATE_BITS}).items():
+            arrays[f"controller.{name}"] = whole(getattr(loop, name), unit)
+        arrays["controller.on"] = loop.on
         for index, (weight, layer) in enumerate(zip(self.hardware.feedback, layers, strict=True)):
             # the same 8 bits as any synapse; the exponent is a shift in the receiving compartment
             wanted = weight.double() * layer.gain * layer.scale * 2.0**-RATE_BITS

@@ -31,7 +31,8 @@ class Simulator(ABC):
 
     name: ClassVar[str]
     abilities: ClassVar[frozenset[str]] = frozenset()
-    """What it can do of what `Phase.needs` and `Hardware.needs` may name."""
+    """What it can do of what `Phase.needs` and `Hardware.needs` may name; with ``wiring`` it takes synapses
+    that are no matrix one by one, and as a matrix without."""
 
     no_relay: ClassVar[str] = ""
     """Why it cannot relay feedback from layer to layer, where there is a reason to tell."""
@@ -61,6 +62,11 @@ class Simulator(ABC):
 
     def check(self, network: Network) -> None:
         """Raise `UnsupportedError` where this machine cannot express `network`."""
+        skips = [c for c in network.connections if c.pre == 0 and c.post > 1]
+        if skips and "input_skips" not in self.abilities:
+            names = [network.names[c.post] for c in skips]
+            allowed = f"one connection from the input, in {self.name}"
+            raise UnsupportedError("network.connections", f"one to {', '.join(names)} too", allowed)
         if network.feedback.relayed and "relay" not in self.abilities:
             fix = self.no_relay or "Take direct feedback, or another simulator."
             raise UnsupportedError(
@@ -84,8 +90,11 @@ class Simulator(ABC):
         """
 
     @final
-    def check_phases(self, phases: Sequence[Phase]) -> None:
-        """Raise `UnsupportedError` where this machine cannot run one of `phases`."""
+    def check_phases(self, phases: Sequence[Phase], network: Network | None = None) -> None:
+        """Raise `UnsupportedError` where this machine cannot run one of `phases`, on `network` if given."""
+        if network is not None and not network.dense and any(phase.plasticity for phase in phases):
+            allowed = "all-to-all, where synapses learn by themselves"
+            raise UnsupportedError("network.connections", "connections that share weights", allowed)
         for phase in phases:
             if missing := phase.needs - self.abilities:
                 allowed = f"a simulator with {', '.join(sorted(missing))} (torch)"
@@ -125,13 +134,14 @@ class Simulator(ABC):
         """
         check_phases(network, hardware.chips, phases)
         self.check(network)
-        self.check_phases(phases)
+        self.check_phases(phases, network)
         self.check_hardware(hardware)
+        chips = hardware if "wiring" in self.abilities else hardware.as_matrices(network)
         recordings: dict[str, Recording] = {}
         finals: dict[str, Snapshot] = dict(starts)
         for number, group in enumerate(groups(phases)):
             block = stack(network, hardware, group, [finals[p.after or p.name] for p in group], recordings)
-            outcome = self.run_block(network, hardware.part(number), block)
+            outcome = self.run_block(network, chips.part(number), block)
             first = 0
             for phase in group:
                 part = slice(first, first + phase.batch)

@@ -27,6 +27,7 @@ from spiking.neurons.base import Values
 from spiking.neurons.rate import Rate
 from spiking.presentation import CurrentDrive
 from spiking.simulators.blocks import Block
+from spiking.simulators.bound import bound_controller
 from spiking.simulators.recordings import Outcome
 
 __all__ = ["RateLoop"]
@@ -148,9 +149,10 @@ class RateLoop:
     def _extra(self, index: int, layer: _Layer, drive: CurrentDrive) -> Tensor | None:
         """Return what is constant but differs between samples, ``(chips, batch, n)``."""
         extra = None
-        if index == 0:
-            weight = self.to(self.hardware.weights[0] * layer.input)
-            extra = torch.matmul(self.to(drive.values), weight).to(layer.input)
+        for connection, weight in zip(self.network.connections, self.hardware.weights, strict=True):
+            if connection.pre == 0 and connection.post == index + 1:
+                own = torch.matmul(self.to(drive.values), self.to(weight * layer.input)).to(layer.input)
+                extra = _sum(own, extra)
         if self.block.currents:
             extra = _sum(self.block.currents[index].to(layer.input) * layer.input, extra)
         return extra
@@ -168,23 +170,20 @@ class RateLoop:
         return terms + [(self.y[pre], self.to(w).contiguous()) for pre, w in others]
 
     def _controller(self) -> None:
-        block, read = self.block, self.hardware.readout
+        block = self.block
         self.trace = self.to(block.start.trace)
         self.integral = self.to(block.start.integral).clone()
         self.control: Tensor | None = None
-        if block.target is None:
+        loop = bound_controller(self.network, self.hardware, block)
+        if loop is None:
             return
-        one = {name: value.unsqueeze(1) for name, value in read.items()}
-        on = block.controlled.view(1, -1, 1)
-        self.gain = self.to(one["gain"] * self.layers[-1].output)
-        self.offset = self.to(one["offset"])
-        self.target = self.to(block.target).expand(*self.shape, -1).contiguous()
-        self.kp = self.to(block.kp.view(1, -1, 1) * one["kp"] * on)
-        self.ki = self.to(block.ki_per_ms.view(1, -1, 1) * one["ki"] * self.network.dt_ms)
-        leak = block.leak_per_ms.view(1, -1, 1) * self.network.dt_ms
-        self.forget = self.to(1.0 - leak) if bool((leak != 0).any()) else None
-        self.on = None if bool((on == 1).all()) else self.to(on)
-        self.softmax = self.to(block.softmax).view(1, -1, 1) > 0 if bool(block.softmax.any()) else None
+        self.gain = self.to(loop.gain * self.layers[-1].output)
+        self.offset = self.to(loop.offset)
+        self.target = self.to(loop.target).expand(*self.shape, -1).contiguous()
+        self.kp, self.ki = self.to(loop.kp * loop.on), self.to(loop.ki)
+        self.forget = self.to(1.0 - loop.leak) if bool((loop.leak != 0).any()) else None
+        self.on = None if bool((loop.on == 1).all()) else self.to(loop.on)
+        self.softmax = loop.softmax.to(self.device) if bool(loop.softmax.any()) else None
         self.error = torch.empty_like(self.target)
         self.signal = torch.zeros_like(self.target)
         self.control = torch.zeros_like(self.target)

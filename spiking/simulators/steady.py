@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from functools import partial
 from typing import Annotated, ClassVar, final
 
 import torch
@@ -16,6 +18,7 @@ from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, Snapshot
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
+from spiking.simulators.bound import bound_controller
 from spiking.simulators.recordings import Outcome
 
 __all__ = ["SteadySimulator"]
@@ -50,7 +53,7 @@ class SteadySimulator(Simulator):
 
     name: ClassVar[str] = "steady"
     moves: ClassVar[bool] = True
-    abilities: ClassVar[frozenset[str]] = frozenset({"softmax"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"softmax", "input_skips"})
     encodings: ClassVar[frozenset[str]] = frozenset({"current"})
     ignores: ClassVar[frozenset[str]] = frozenset({"tau", "delay"})
 
@@ -64,7 +67,7 @@ class SteadySimulator(Simulator):
         super().__init__(device, dtype)
         check_values(of(type(self).__init__), {"relaxation": relaxation, "tolerance": tolerance}, "simulator")
         self.relaxation, self.tolerance = relaxation, tolerance
-        self.inputs_seen = _Inputs(self.device, self.dtype)
+        self.inputs_seen: defaultdict[int, _Inputs] = defaultdict(partial(_Inputs, self.device, self.dtype))
 
     def check(self, network: Network) -> None:
         Simulator.check(self, network)
@@ -93,7 +96,7 @@ class _Inputs:
 
         Args:
             values: ``(batch, inputs)``; several phases of one input have it one below the other.
-            weight: of the first connection, ``(chips, inputs, n)``.
+            weight: of a connection from the input, ``(chips, inputs, n)``.
         """
         known = self._known(values, weight)
         if known is not None:
@@ -125,7 +128,11 @@ class _Relaxation:
     ) -> None:
         self.simulator, self.network, self.hardware, self.block = simulator, network, hardware, block
         self.constants = [self._constants(index, hardware.neurons[index]) for index in range(network.depth)]
-        self.recurrent = [self.to(weight) for weight in hardware.weights[1:]]
+        self.recurrent = [
+            (connection, self.to(weight))
+            for connection, weight in zip(network.connections, hardware.weights, strict=True)
+            if connection.pre > 0
+        ]
         self.currents = [self.to(state["v"]).clone() for state in block.start.neurons]
         self.rates = [self._rate(index, current) for index, current in enumerate(self.currents)]
         self.constant = [self._constant(index) for index in range(network.depth)]
@@ -151,28 +158,20 @@ class _Relaxation:
         current = self.to(self.hardware.neurons[index]["bias"]).unsqueeze(1)
         if self.block.currents:
             current = current + self.to(self.block.currents[index])
-        if index == 0:
-            assert isinstance(self.block.drive, CurrentDrive)
-            current = (
-                self.simulator.inputs_seen.current(self.block.drive.values, self.hardware.weights[0])
-                + current
-            )
+        assert isinstance(self.block.drive, CurrentDrive)
+        for connection, weight in zip(self.network.connections, self.hardware.weights, strict=True):
+            if connection.pre == 0 and connection.post == index + 1:
+                seen = self.simulator.inputs_seen[connection.post]
+                current = seen.current(self.block.drive.values, weight) + current
         return current
 
     def _controller(self) -> None:
-        block, read = self.block, self.hardware.readout
-        if block.target is None:
+        loop = bound_controller(self.network, self.hardware, self.block, self.to)
+        if loop is None:
             return
-        self.target = self.to(block.target)
+        self.loop = loop
         self.feedback = [self.to(q) for q in self.hardware.feedback]
         self.fed_back = [bool(q.any()) for q in self.feedback]
-        per_sample = [block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled]
-        kp, ki, leak, self.on = (self.to(value).view(1, -1, 1) for value in per_sample)
-        self.kp = kp * self.to(read["kp"]).unsqueeze(1)
-        self.ki = ki * self.to(read["ki"]).unsqueeze(1) * self.network.dt_ms
-        self.leak = leak * self.network.dt_ms
-        self.gain, self.offset = self.to(read["gain"]).unsqueeze(1), self.to(read["offset"]).unsqueeze(1)
-        self.softmax = self.to(block.softmax).view(1, -1, 1) > 0
         self.control = torch.zeros_like(self.rates[-1])
 
     # sweeps
@@ -180,7 +179,7 @@ class _Relaxation:
     def _settle(self) -> None:
         chips = self.hardware.chips
         active = torch.ones(chips, 1, 1, dtype=self.simulator.dtype, device=self.simulator.device)
-        feedforward = self.control is None and len(self.network.connections) == self.network.depth
+        feedforward = self.control is None and self.network.feedforward
         for _ in range(self.block.steps):
             change = self._sweep(active if feedforward else active * self.simulator.relaxation)
             self._record()
@@ -202,18 +201,19 @@ class _Relaxation:
 
     def _advance_control(self, step: Tensor) -> Tensor:
         assert self.control is not None
-        seen = self.gain * self.rates[-1] + self.offset
-        error = self.target - torch.where(self.softmax, torch.softmax(seen, -1), seen)
+        loop = self.loop
+        seen = loop.gain * self.rates[-1] + loop.offset
+        error = loop.target - torch.where(loop.softmax, torch.softmax(seen, -1), seen)
         going = (step > 0).to(step)
-        self.integral += going * (self.ki * error - self.leak * self.integral)
-        change = step * ((self.kp * error + self.integral) * self.on - self.control)
+        self.integral += going * (loop.ki * error - loop.leak * self.integral)
+        change = step * ((loop.kp * error + self.integral) * loop.on - self.control)
         self.control += change
         return change.abs().amax((1, 2))
 
     def _wanted(self, index: int) -> Tensor:
         """Return the current that the rest of the network now asks for in a layer."""
         current = self.constant[index].expand_as(self.rates[index]).clone()
-        for connection, weight in zip(self.network.connections[1:], self.recurrent, strict=True):
+        for connection, weight in self.recurrent:
             if connection.post == index + 1:
                 current.baddbmm_(self.rates[connection.pre - 1], weight)
         if self.control is not None and self.fed_back[index]:

@@ -14,7 +14,6 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from rate_bridge.filters import decay
 from spiking.hardware import Hardware
 from spiking.network import Connection, Network
 from spiking.neurons.base import Neuron, State, Values
@@ -23,6 +22,7 @@ from spiking.programs.to_torch import Step
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
+from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
 from spiking.simulators.delays import DelayLine
 from spiking.simulators.membrane_noise import Tremble
 from spiking.simulators.plasticity import Traces, difference, in_batches
@@ -43,7 +43,7 @@ class TorchSimulator(Simulator):
     name: ClassVar[str] = "torch"
     moves: ClassVar[bool] = True
     abilities: ClassVar[frozenset[str]] = frozenset(
-        {"noise", "softmax", "delays", "membrane_noise", "plasticity", "eligibility", "relay"}
+        {"noise", "softmax", "delays", "membrane_noise", "plasticity", "eligibility", "relay", "input_skips"}
     )
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
@@ -156,9 +156,9 @@ class _Run:
         self.weights: list[Tensor] = []
         self.plastic: list[Tensor] = []
         for connection, weight in zip(network.connections, hardware.weights, strict=True):
-            gain = (1.0 - decays[connection.post - 1]).unsqueeze(1) * network.emission_value(connection.pre)
+            gain = synaptic_gain(network, connection, decays[connection.post - 1].unsqueeze(1))
             self.weights.append(self.to(weight * gain))
-            direct = connection.pre == 0 and isinstance(block.drive, CurrentDrive)
+            direct = drives(connection, block)
             factor = None if not hardware.synapses else hardware.synapses[len(self.plastic)]
             unit = torch.ones_like(gain) if direct else gain
             self.plastic.append(self.to(unit if factor is None else unit * factor))
@@ -167,38 +167,36 @@ class _Run:
             DelayLine(steps, self.to(history))
             for steps, history in zip(hardware.delays, block.start.history, strict=False)
         ]
-        self.external: Tensor | None = None
+        self.direct: dict[int, Tensor] = {}
+        self.external: dict[int, Tensor] = {}
         if isinstance(block.drive, CurrentDrive):
-            self.input_weight = self.to(hardware.weights[0])
             self.constant_drive = block.drive.values.ndim == 2
             self.values = self.to(block.drive.values)
-            if self.constant_drive:
-                self.external = torch.matmul(self.values, self.input_weight)
-        self.chunk_start, self.chunk = 0, torch.empty(0, 0)
+            for index, connection in enumerate(network.connections):
+                if drives(connection, block):
+                    self._drive(index, self.to(hardware.weights[index]))
+        self.chunks: dict[int, tuple[int, Tensor]] = {}
+
+    def _drive(self, index: int, weight: Tensor) -> None:
+        """Let input currents reach a layer through `weight`; constant ones are multiplied once."""
+        self.direct[index] = weight
+        if self.constant_drive:
+            self.external[index] = torch.matmul(self.values, weight)
 
     def _controller(self, network: Network, hardware: Hardware, block: Block) -> None:
-        one = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
-        last = network.layers[-1].neuron
-        self.trace_decay = float(decay(one, network.dt_ms)) if last.emits_spikes else 0.0
-        self.trace_gain = (1.0 - self.trace_decay) * network.emission_value(network.depth)
+        self.trace_decay, self.trace_gain = readout_trace(network)
         self.trace = self.to(block.start.trace).clone()
         self.integral = self.to(block.start.integral).clone()
         self.control: Tensor | None = None
         self.relay: RelayLoop | None = None
         if hardware.relay is not None:
             self.relay = RelayLoop(network, hardware, block.start, self.to)
-        if block.target is None:
+        loop = bound_controller(network, hardware, block, self.to)
+        if loop is None:
             return
-        self.target = self.to(block.target)
+        self.loop, self.compares_softmax = loop, bool(loop.softmax.any())
         if self.relay is None:
             self.feedback = self._cat(hardware.feedback)
-        self.softmax = self.to(block.softmax).view(1, -1, 1) > 0 if bool(block.softmax.any()) else None
-        per_sample = [block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled]
-        kp, ki, leak, on = (self.to(value).view(1, -1, 1) for value in per_sample)
-        read = {name: self.to(value).unsqueeze(1) for name, value in hardware.readout.items()}
-        self.kp, self.ki, self.on = kp * read["kp"], ki * read["ki"] * network.dt_ms, on
-        self.leak = leak * network.dt_ms
-        self.gain, self.offset = read["gain"], read["offset"]
         self.control = torch.zeros_like(self.trace)
 
     # one step, in the order of docs/model.md
@@ -218,19 +216,20 @@ class _Run:
         self._record(signal)
 
     def _control(self) -> Tensor:
-        seen = self.gain * self.trace + self.offset
-        if self.softmax is not None:
-            seen = torch.where(self.softmax, torch.softmax(seen, -1), seen)
-        error = self.target - seen
-        self.integral += self.ki * error - self.leak * self.integral
-        return (self.kp * error + self.integral) * self.on
+        loop = self.loop
+        seen = loop.gain * self.trace + loop.offset
+        if self.compares_softmax:
+            seen = torch.where(loop.softmax, torch.softmax(seen, -1), seen)
+        error = loop.target - seen
+        self.integral += loop.ki * error - loop.leak * self.integral
+        return (loop.kp * error + self.integral) * loop.on
 
     def _advance(self, t: int, signal: Tensor | None) -> None:
         """Advance the membranes and their shadows, which see all currents but the feedback."""
         current = self.synapse + self.bias
-        external = self._external(t)
-        if external is not None:
-            current[..., self.columns[0]] += external
+        for index in self.direct:
+            column = self.columns[self.network.connections[index].post - 1]
+            current[..., column] += self._external(index, t)
         if self.injected is not None:
             current += self.injected
         if self.basal is not None:
@@ -264,28 +263,25 @@ class _Run:
         """Change synapses and biases; membranes feel it from the next step on."""
         for index, (change, connection) in enumerate(zip(changes, self.network.connections, strict=True)):
             weight = change.weight * self.plastic[index]
-            if connection.pre == 0 and isinstance(self.block.drive, CurrentDrive):
-                self.input_weight = self.input_weight + weight
-                if self.constant_drive:
-                    self.external = torch.matmul(self.values, self.input_weight)
+            if index in self.direct:
+                self._drive(index, self.direct[index] + weight)
             else:
                 self.weights[index] += weight
             column = self.columns[connection.post - 1]
             for bias in {id(b): b for b in (self.bias, self.shadow_bias)}.values():
                 bias[..., column] += change.bias.unsqueeze(1)
 
-    def _external(self, t: int) -> Tensor | None:
-        if self.external is not None or not isinstance(self.block.drive, CurrentDrive):
-            return self.external
-        return torch.matmul(self.values[:, t], self.input_weight)
+    def _external(self, index: int, t: int) -> Tensor:
+        known = self.external.get(index)
+        return torch.matmul(self.values[:, t], self.direct[index]) if known is None else known
 
     def _deliver(self, t: int) -> None:
         """Add what arrives now to the synaptic currents; the membranes see it in the next step."""
         for index, connection in enumerate(self.network.connections):
             column = self.columns[connection.post - 1]
             if connection.pre == 0:
-                if isinstance(self.block.drive, SpikeDrive):
-                    self.synapse[..., column] += self._input(t, connection)
+                if index not in self.direct:
+                    self.synapse[..., column] += self._input(t, index, connection)
                 continue
             arriving = self.emitted[..., self.columns[connection.pre - 1]]
             if self.lines:
@@ -295,35 +291,36 @@ class _Run:
                 arriving = self.history[index].pop(0)
             self.synapse[..., column] += torch.matmul(arriving, self.weights[index])
 
-    def _input(self, t: int, connection: Connection) -> Tensor:
+    def _input(self, t: int, index: int, connection: Connection) -> Tensor:
         """Return the input spikes' contribution of step t, from a chunk multiplied at once."""
         if self.lines:
-            return self._delayed_input(t)
-        if t >= self.chunk_start + self.chunk.shape[1]:
+            return self._delayed_input(t, index)
+        first, chunk = self.chunks.get(index, (0, torch.empty(0, 0)))
+        if t >= first + chunk.shape[1]:
             assert isinstance(self.block.drive, SpikeDrive)
-            per_step = self.chips * self.batch * self.network.sizes[1]
+            per_step = self.chips * self.batch * self.network.sizes[connection.post]
             length = max(1, min(self.block.steps - t, CHUNK_ELEMENTS // per_step))
             if self.learning is not None and self.learning.plasticity.steps:
                 length = 1  # the weights will not be the same in the next step
-            spikes = self._delayed(self.block.drive.spikes, t, length, connection.delay_steps - 1)
+            spikes = self._delayed(index, self.block.drive.spikes, t, length, connection.delay_steps - 1)
             flat = self.to(spikes.transpose(0, 1).reshape(-1, spikes.shape[-1]))
-            product = torch.matmul(flat, self.weights[0])
-            self.chunk = product.view(self.chips, length, self.batch, -1)
-            self.chunk_start = t
-        return self.chunk[:, t - self.chunk_start]
+            product = torch.matmul(flat, self.weights[index])
+            first, chunk = t, product.view(self.chips, length, self.batch, -1)
+            self.chunks[index] = first, chunk
+        return chunk[:, t - first]
 
-    def _delayed_input(self, t: int) -> Tensor:
+    def _delayed_input(self, t: int, index: int) -> Tensor:
         """Return the contribution of what arrives in step t, each chip having delays of its own."""
         assert isinstance(self.block.drive, SpikeDrive)
         emitted = self.to(self.block.drive.spikes[:, t])
-        return torch.matmul(self.lines[0].push(emitted), self.weights[0])
+        return torch.matmul(self.lines[index].push(emitted), self.weights[index])
 
-    def _delayed(self, spikes: Tensor, t: int, length: int, delay: int) -> Tensor:
+    def _delayed(self, index: int, spikes: Tensor, t: int, length: int, delay: int) -> Tensor:
         part = spikes[:, max(0, t - delay) : max(0, t + length - delay)]
         missing = length - part.shape[1]
         if missing == 0:
             return part
-        earlier = self.block.start.history[0][0, :, t : t + missing].to(part)
+        earlier = self.block.start.history[index][0, :, t : t + missing].to(part)
         return torch.cat([earlier, part], dim=1)
 
     def _count(self, t: int, signal: Tensor | None) -> None:
@@ -407,9 +404,8 @@ class _Run:
         for index, connection in enumerate(self.network.connections):
             under_way = connection.delay_steps - 1
             if connection.pre == 0 and isinstance(self.block.drive, SpikeDrive) and under_way:
-                seen = torch.cat(
-                    [self.block.start.history[0][0].to(self.dtype), self.to(self.block.drive.spikes)], dim=1
-                )
+                earlier = self.block.start.history[index][0].to(self.dtype)
+                seen = torch.cat([earlier, self.to(self.block.drive.spikes)], dim=1)
                 histories.append(seen[:, -under_way:].unsqueeze(0).expand(self.chips, -1, -1, -1))
             elif self.history[index]:
                 histories.append(torch.stack(self.history[index], dim=2))

@@ -104,14 +104,10 @@ def random_hardware(network: Network, chips: int, seed: int, *, spread: float = 
             layers.append(values)
         return tuple(layers)
 
-    sizes = network.sizes
     return Hardware(
         neurons=parameters(),
         shadows=parameters(),
-        weights=tuple(
-            2 * normal(chips, sizes[c.pre], sizes[c.post]) / math.sqrt(sizes[c.pre])
-            for c in network.connections
-        ),
+        weights=tuple(2 * normal(chips, *s.shape) / math.sqrt(s.fan_in) for s in network.synapses),
         feedback=tuple(0.3 * normal(chips, *shape) for shape in network.feedback_shapes),
         readout={
             "gain": 1 + 0.1 * normal(chips, network.outputs),

@@ -23,8 +23,9 @@ from problems import (
 from rate_bridge.errors import UnsupportedError
 from rate_bridge.filters import window
 from rate_bridge.plugins import available, load
+from spiking.connections import AveragePool2d, Conv2d, OneToOne, Recurrent
 from spiking.hardware import Hardware
-from spiking.network import Connection, Network, chain
+from spiking.network import Connection, Layer, Network, chain
 from spiking.neurons import LIF
 from spiking.neurons.rate import Rate
 from spiking.presentation import CurrentDrive, Phase, SpikeDrive
@@ -45,6 +46,32 @@ def loop() -> Network:
     chained = chain([20, 30, 25, 20, 5], REFRACTORY, delay_steps=[1, 2, 3, 1])
     extra = (Connection(3, 1, 2), Connection(1, 3, 1))
     return Network(chained.inputs, chained.layers, chained.connections + extra)
+
+
+def images(*extra: Connection) -> Network:
+    """Convolutions, means, neurons one by one, loops and delays."""
+    populations = (
+        Layer(4 * 5 * 3, REFRACTORY, (4, 5, 3)),
+        Layer(4 * 5 * 3, REFRACTORY, (4, 5, 3)),
+        Layer(2 * 2 * 4, REFRACTORY, (2, 2, 4)),
+        Layer(1 * 1 * 4, REFRACTORY, (1, 1, 4)),
+        Layer(5, REFRACTORY),
+    )
+    connections = (
+        Connection(0, 1, 1, Conv2d(channels=3, kernel=3)),
+        Connection(1, 2, 2, OneToOne()),
+        Connection(2, 3, 1, Conv2d(channels=4, kernel=2, stride=2)),
+        Connection(3, 4, 3, AveragePool2d(2)),
+        Connection(4, 5),
+        Connection(3, 3, 2, Recurrent()),
+        Connection(3, 1, 1),
+        *extra,
+    )
+    return Network(6 * 7, populations, connections, input_shape=(6, 7))
+
+
+SKIPS = (Connection(0, 3, 3, Conv2d(channels=4, kernel=3, stride=3)), Connection(0, 5, 2))
+"""Further connections from the input."""
 
 
 def injected() -> Problem:
@@ -91,6 +118,10 @@ CASES = {
     "constant currents": lambda: pair(chain([16, 20, 5], REFRACTORY), 2, 3, 80, currents=0),
     "currents in time": lambda: pair(chain([16, 20, 5], REFRACTORY, dt_ms=0.5), 2, 3, 80, currents=1),
     "no controller, injected currents": injected,
+    "convolutions": lambda: pair(images(), 2, 3, 80),
+    "convolutions, constant currents": lambda: pair(images(), 2, 3, 60, currents=0),
+    "convolutions, currents in time, skips": lambda: pair(images(*SKIPS), 2, 3, 60, currents=1),
+    "convolutions, skips": lambda: pair(images(*SKIPS), 2, 3, 80),
     "layered feedback": lambda: relayed(
         pair(layered(chain([30, 40, 25, 20, 5], NEURON), refresh_ms=10.0), 2, 4, 100)
     ),

@@ -15,7 +15,7 @@ from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
 from rate_bridge.errors import UnsupportedError
 from rate_bridge.seeds import SeedTree
-from spiking.network import Connection, Network, chain
+from spiking.network import chain
 from spiking.neurons import LIF, Rate
 from spiking.simulators.torch import TorchSimulator
 
@@ -111,14 +111,6 @@ def test_sign_symmetry_is_backprop_where_all_weights_have_one_size():
     mine = learn(SignSymmetry(), model, population, batch)
     for a, b in zip(mine.connections, exact.connections, strict=True):
         torch.testing.assert_close(a.weight(), b.weight())
-
-
-def test_backward_connections_are_refused():
-    plain = chain([4, 5, 3], Rate())
-    network = Network(4, plain.layers, (*plain.connections, Connection(2, 1)))
-    with pytest.raises(UnsupportedError, match=r"network\.bidirectional.*backward connections"):
-        Backprop().check_connections(network, on_chip=False)
-    Backprop().check_connections(plain, on_chip=False)
 
 
 def test_without_the_output_slope_it_is_the_gradient_of_the_matching_loss():

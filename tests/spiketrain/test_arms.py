@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from learning.backprop import Backprop
+from learning.error_feedback import ErrorFeedback
 from learning.model import Model
 from learning.stimulus import Batch, Stimulus
 from mismatch.chip import ChipPopulation
@@ -144,12 +145,12 @@ def test_senseless_arms_are_refused(changes, reason):
 
 
 def test_a_rule_that_needs_the_truth_is_for_the_oracle_alone():
-    class Told(Backprop.__bases__[0]):
+    class Told(ErrorFeedback):
         name = "told"
         needs_truth = True
 
-        def arriving(self, layer, above, output, model):
-            return above
+        def arriving(self, layer, errors, output, model):
+            return output
 
     with pytest.raises(InputError, match=r"training\.arm.*oracle"):
         Aware().check(Told(), replace(MismatchSpec(), deviations={"weight": Normal(cv=0.1)}))

@@ -194,12 +194,8 @@ COMBINATIONS = {
         ["network.delay_ms", "2.0", "at once"],
     ),
     "backward connections that nothing trains": (
-        ["network.bidirectional=true"],
-        ["network.bidirectional", "True", "untrained"],
-    ),
-    "backward connections beside a trained read-out": (
-        ["rule={name: readout_only}", "network.bidirectional=true"],
-        ["network.bidirectional", "readout_only"],
+        ["rule={name: surrogate_bptt}", "network.bidirectional=true", "network.neuron.refractory_ms=0"],
+        ["network.connections", "network.bidirectional", "untrained"],
     ),
     "feedback mismatch without a loop": (
         ["rule={name: readout_only}", "mismatch.feedback={distribution: normal, cv: 0.2}"],

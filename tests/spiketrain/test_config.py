@@ -144,8 +144,9 @@ def test_memory_grows_with_chips_and_layers() -> None:
     wide = experiment("network.layers=[64, 2000, 10]").estimate_memory_bytes()
     assert few < wide < 8e9
     assert 10 < many / few < 100
-    sizes = ([64, 20, 10], [1, 1])
-    both = [estimate_bytes(*sizes, chips=1, batch=1, steps=1, item_bytes=size, feedback=0) for size in (4, 8)]
+    sizes = ([64, 20, 10], [(1, 64), (1, 20)])
+    one = {"synapses": 1480, "chips": 1, "batch": 1, "steps": 1, "feedback": 0}
+    both = [estimate_bytes(*sizes, item_bytes=size, **one) for size in (4, 8)]
     assert both[0] < both[1] < 2.01 * both[0]
 
 
@@ -164,7 +165,14 @@ def test_weights_alone_are_more_than_a_tenth_of_the_estimate() -> None:
     """The estimate follows its terms: with one sample, ten copies of the weights are nearly all."""
     weights = 8 * (1000 * 1000 + 1000 * 10)
     estimate = estimate_bytes(
-        [1000, 1000, 10], [1, 1], chips=1, batch=1, steps=1, item_bytes=8, feedback=10 * 1010
+        [1000, 1000, 10],
+        [(1, 1000), (1, 1000)],
+        synapses=1010 * 1000,
+        chips=1,
+        batch=1,
+        steps=1,
+        item_bytes=8,
+        feedback=10 * 1010,
     )
     assert 10 * weights < estimate < 12 * weights
 

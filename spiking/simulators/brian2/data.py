@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rate_bridge.filters import decay
 from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
-from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
+from spiking.presentation import Change, Plasticity, Snapshot, SpikeDrive
 from spiking.simulators.blocks import Block
+from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
 from spiking.simulators.brian2.layout import LOCAL
 from spiking.simulators.brian2.shape import PREFIXES, Shape, constants
 from spiking.simulators.recordings import Outcome, input_rates
@@ -37,9 +37,8 @@ def arrays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> 
         for layer, values in zip(network.layers, hardware.neurons, strict=True)
     ]
     for index, (connection, weight) in enumerate(zip(network.connections, hardware.weights, strict=True)):
-        # a current that drives directly is neither filtered nor counted in spikes
-        direct = connection.pre == 0 and isinstance(block.drive, CurrentDrive)
-        gain = (1.0 - decays[connection.post - 1]).unsqueeze(1) * network.emission_value(connection.pre)
+        direct = drives(connection, block)
+        gain = synaptic_gain(network, connection, decays[connection.post - 1].unsqueeze(1))
         data[f"weights{index}"] = weight if direct else weight * gain
         if block.plasticity is not None:
             factor = hardware.synapses[index]
@@ -99,29 +98,22 @@ def _population(
 
 
 def _readout(network: Network, hardware: Hardware, block: Block, shape: Shape) -> dict[str, Tensor]:
-    tau = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
-    last = network.layers[-1].neuron
-    trace_decay = float(decay(tau, network.dt_ms)) if last.emits_spikes else 0.0
+    trace = readout_trace(network)
     data = {
         "readout.trace": block.start.trace,
-        "readout.trace_decay": torch.tensor(trace_decay, dtype=torch.float64),
-        "trace_gain": torch.tensor(
-            (1.0 - trace_decay) * network.emission_value(network.depth), dtype=torch.float64
-        ),
+        "readout.trace_decay": torch.tensor(trace.decay, dtype=torch.float64),
+        "trace_gain": torch.tensor(trace.gain, dtype=torch.float64),
     }
-    if block.target is None:
+    loop = bound_controller(network, hardware, block)
+    if loop is None:
         return data
-    kp, ki, leak, on = (
-        value.view(1, -1, 1) for value in (block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled)
-    )
-    read = {name: value.unsqueeze(1) for name, value in hardware.readout.items()}
     return data | {
         "controller.integral": block.start.integral,
-        "controller.target": block.target,
-        "controller.on": on,
-        "controller.kp": kp * read["kp"],
-        "controller.ki_step": ki * read["ki"] * network.dt_ms,
-        "controller.leak_step": leak * network.dt_ms,
+        "controller.target": loop.target,
+        "controller.on": loop.on,
+        "controller.kp": loop.kp,
+        "controller.ki_step": loop.ki,
+        "controller.leak_step": loop.leak,
         "controller.gain": hardware.readout["gain"],
         "controller.offset": hardware.readout["offset"],
     }

@@ -30,6 +30,12 @@ class Wires(NamedTuple):
         weights: where the weights start.
         wait: for how many steps emissions are held back.
         ring: where those under way start, in words; step t uses slot ``t % wait``.
+        rows: where the first presynaptic neuron stands in `runs`, or -1 where all are joined to all and the
+            weights are a matrix.
+        runs: per presynaptic neuron of the others, its first run; one more after each connection's last.
+        target: per run, its first column: synapses onto neighbours, whose weights stand side by side.
+        offset: per run, its first weight, from where the connection's weights start; one more after the
+            last of each connection.
     """
 
     layers: Array
@@ -41,6 +47,10 @@ class Wires(NamedTuple):
     weights: Array
     wait: Array
     ring: Array
+    rows: Array
+    runs: Array
+    target: Array
+    offset: Array
 
 
 class Chips(NamedTuple):
@@ -52,7 +62,8 @@ class Chips(NamedTuple):
         shadow_bias: what the shadows' biases have beyond the neurons', ``(chips, columns)``, or empty.
         synapse_decay: decay of the synaptic currents, ``(chips, columns)``.
         weights: increments of the synaptic current per spike, all connections, ``(chips, total)``.
-        input_weights: currents per unit of input, ``(chips, inputs, n)``, for values in every step.
+        input_weights: currents per unit of input, ``(chips, inputs, columns)`` up to the last column that any
+            input reaches, for values in every step.
         feedback: ``(chips, rows, columns)``, the rows a multiple of `ROWS`, those beyond n_out zero.
         readout: gain, offset and the factors of kp and ki, ``(chips, 4, n_out)``, or empty.
         clock: decay and increment of the read-out trace and the time step, the same for all chips.

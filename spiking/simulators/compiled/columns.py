@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spiking.connections import Synapses
 from spiking.network import Network
 from spiking.simulators.compiled.arrays import Array, Wires
 
@@ -60,7 +62,8 @@ def wires(network: Network, columns: Columns) -> Wires:
     sizes, connections = network.sizes, network.connections
     count = [words(sizes[c.pre]) for c in connections]
     wait = [c.delay_steps - 1 for c in connections]
-    synapses = [sizes[c.pre] * sizes[c.post] for c in connections]
+    synapses = [own.count for own in network.synapses]
+    runs = [None if own.dense else _runs(own) for own in network.synapses]
     rings = [n * w for n, w in zip(count, wait, strict=True)]
 
     def integers(values: Sequence[int]) -> Array:
@@ -76,7 +79,39 @@ def wires(network: Network, columns: Columns) -> Wires:
         weights=integers([*accumulate(synapses, initial=0)][:-1]),
         wait=integers(wait),
         ring=integers([*accumulate(rings, initial=0)][:-1]),
+        **_joined(runs, [columns.first[c.post - 1] for c in connections]),
     )
+
+
+class _Runs(NamedTuple):
+    """Synapses of one connection onto neighbouring neurons: see `Wires`, but counted from 0."""
+
+    first: Array
+    target: Array
+    offset: Array
+
+
+@lru_cache(maxsize=64)
+def _runs(synapses: Synapses) -> _Runs:
+    """Return runs of synapses of one neuron onto neighbours."""
+    pre, post, _ = (part.numpy() for part in synapses.wiring)
+    begins = np.flatnonzero(np.r_[True, (np.diff(pre) != 0) | (np.diff(post) != 1)])
+    first = np.searchsorted(pre[begins], np.arange(synapses.inputs + 1))
+    return _Runs(first, post[begins], np.r_[begins, len(pre)])
+
+
+def _joined(runs: Sequence[_Runs | None], columns: Sequence[int]) -> dict[str, Array]:
+    """Return the runs of all connections one after the other; offsets have one more for each connection."""
+    rows, parts, place, number = [], [], 0, 0
+    for own, column in zip(runs, columns, strict=True):
+        rows.append(-1 if own is None else place)
+        if own is None:
+            continue
+        parts.append(_Runs(own.first + number, np.r_[own.target + column, 0], own.offset))
+        place, number = place + len(own.first), number + len(own.offset)
+    empty = _Runs(*(np.zeros(0, np.int64),) * 3)
+    first, target, offset = (np.concatenate(part) for part in zip(*(parts or [empty]), strict=True))
+    return {"rows": np.asarray(rows, np.int64), "runs": first, "target": target, "offset": offset}
 
 
 def as_bytes(emissions: Tensor) -> Array:

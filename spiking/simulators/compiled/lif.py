@@ -335,6 +335,22 @@ def _deliver(
 
 
 @_part
+def _deliver_runs(
+    index: Array, first: int, last: int, weights: Array, start: int, row: int, wires: Wires, synapse: Array
+) -> None:
+    """Add the weights of the spikes ``index[first:last]`` along the runs of their synapses.
+
+    The connection's weights begin at `start`, its rows at `row`.
+    """
+    runs, target, offset = wires.runs, wires.target, wires.offset
+    for n in range(first, last):
+        for run in range(runs[row + index[n]], runs[row + index[n] + 1]):
+            p, to = weights[start + offset[run] :], synapse[target[run] :]
+            for j in range(offset[run + 1] - offset[run]):
+                to[j] += p[j]
+
+
+@_part
 def _hold_back(ring: Array, slot: int, source: Array, first: int, number: int, index: Array) -> int:
     """Swap what `slot` of the ring has kept for what is emitted now; list the former in `index`."""
     count = _search(ring, slot, number, index, 0)
@@ -532,11 +548,15 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 _watch(index, starts, layers, relays, seen)
             for w in range(connections):
                 pre, wait, words = wires.pre[w], wires.wait[w], wires.words[w]
-                table, width, post = wires.weights[w], wires.width[w], wires.post[w]
+                table, width, post, row = wires.weights[w], wires.width[w], wires.post[w], wires.rows[w]
                 if pre == 0 and not has_spikes:
                     continue
                 if pre > 0 and wait == 0:
-                    _deliver(index, starts[pre - 1], starts[pre], weights, table, width, synapse, post)
+                    begin, end = starts[pre - 1], starts[pre]
+                    if row < 0:
+                        _deliver(index, begin, end, weights, table, width, synapse, post)
+                    else:
+                        _deliver_runs(index, begin, end, weights, table, row, wires, synapse)
                     continue
                 slot = wires.ring[w] + (t % wait) * words if wait > 0 else 0
                 if pre > 0:
@@ -545,7 +565,10 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                     found = _hold_back(ring, slot, spikes, t * words, words, late)
                 else:
                     found = _search(spikes, t * words, words, late, 0)
-                _deliver(late, 0, found, weights, table, width, synapse, post)
+                if row < 0:
+                    _deliver(late, 0, found, weights, table, width, synapse, post)
+                else:
+                    _deliver_runs(late, 0, found, weights, table, row, wires, synapse)
             for k in range(outputs):
                 trace[k] *= clock[0]
             _count(index, starts[layers - 1], starts[layers], clock[1], trace)

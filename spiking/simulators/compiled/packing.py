@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rate_bridge.filters import decay
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, SpikeDrive
 from spiking.simulators.blocks import Block
+from spiking.simulators.bound import drives, readout_trace, synaptic_gain
 from spiking.simulators.compiled.arrays import (
     ROWS,
     Array,
@@ -114,7 +114,7 @@ class Packer:
             shadow_bias=self._shadow_bias() if block.shadow else self._none(2),
             synapse_decay=own.synapse_decay,
             weights=self._weights(own.decays),
-            input_weights=self._array(hardware.weights[0]) if steps_in else self._none(3),
+            input_weights=self._input_weights() if steps_in else self._none(3),
             feedback=self._feedback(),
             readout=self._readout(),
             clock=self._clock(),
@@ -127,17 +127,37 @@ class Packer:
     def _weights(self, decays: Sequence[Array]) -> Array:
         """Scale weights so that a presynaptic rate r gives the mean current w r."""
         network, given = self.network, self.hardware.weights
-        sizes = [weight.shape[1] * weight.shape[2] for weight in given]
+        sizes = [own.count for own in network.synapses]
         flat = np.empty((self.hardware.chips, sum(sizes)), self.columns.kind)
-        spiking_input = isinstance(self.block.drive, SpikeDrive)
         first = 0
-        for connection, weight, size in zip(network.connections, given, sizes, strict=True):
-            if connection.pre > 0 or spiking_input:
-                scale = (1.0 - decays[connection.post - 1]) * network.emission_value(connection.pre)
+        parts = zip(network.connections, network.synapses, given, sizes, strict=True)
+        for connection, own, weight, size in parts:
+            if not drives(connection, self.block):
+                scale = synaptic_gain(network, connection, decays[connection.post - 1])
+                if not own.dense:
+                    scale = scale[:, 0, own.wiring.post.numpy()]
                 part = flat[:, first : first + size].reshape(weight.shape)
                 np.multiply(weight.numpy(), scale, out=part, casting="same_kind")
             first += size
         return flat
+
+    def _direct(self) -> Iterator[tuple[int, int, Tensor]]:
+        """Yield first and last column and the matrix of every connection that carries input currents."""
+        network, columns = self.network, self.columns
+        triples = zip(network.connections, network.synapses, self.hardware.weights, strict=True)
+        for connection, own, weight in triples:
+            if drives(connection, self.block):
+                first, size = columns.first[connection.post - 1], columns.sizes[connection.post - 1]
+                yield first, first + size, own.matrix(weight)
+
+    def _input_weights(self) -> Array:
+        """Return one matrix from the input to all columns that its currents reach."""
+        reached = [*self._direct()]
+        shape = (self.hardware.chips, self.network.inputs, max(last for _, last, _ in reached))
+        joined = np.zeros(shape, self.columns.kind)
+        for first, last, matrix in reached:
+            joined[..., first:last] += matrix.numpy()
+        return joined
 
     def _feedback(self) -> Array:
         if self.block.target is None or self.hardware.relay is not None:
@@ -155,10 +175,7 @@ class Packer:
         return np.stack(rows, axis=1).astype(self.columns.kind)
 
     def _clock(self) -> Array:
-        network = self.network
-        factor = float(decay(torch.tensor(network.readout_tau_ms, dtype=torch.float64), network.dt_ms))
-        step = (1.0 - factor) * network.emission_value(network.depth)
-        return np.asarray([factor, step, network.dt_ms], self.columns.kind)
+        return np.asarray([*readout_trace(self.network), self.network.dt_ms], self.columns.kind)
 
     def _samples(self) -> Samples:
         block, dt_ms = self.block, self.network.dt_ms
@@ -216,15 +233,16 @@ class Packer:
         if constant or block.currents:
             drive = np.repeat(drive, block.batch, axis=1)
         if isinstance(block.drive, CurrentDrive) and constant:
-            drive[..., : self.columns.sizes[0]] += self._input(block.drive.values)
+            for first, last, matrix in self._direct():
+                drive[..., first:last] += self._input(block.drive.values, matrix)
         for part, current in zip(self.columns.split(drive), block.currents, strict=False):
             np.add(part, current.numpy(), out=part, casting="same_kind")
         return drive
 
-    def _input(self, values: Tensor) -> Array:
-        """Return what a constant input drives the first layer with."""
+    def _input(self, values: Tensor, weight: Tensor) -> Array:
+        """Return what a constant input drives a layer with."""
         dtype = torch.float64 if self.columns.kind is np.float64 else torch.float32
-        current: Array = torch.matmul(values.to(dtype), self.hardware.weights[0].to(dtype)).numpy()
+        current: Array = torch.matmul(values.to(dtype), weight.to(dtype)).numpy()
         return current
 
     def _recorded(self) -> Recorded:

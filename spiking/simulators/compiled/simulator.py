@@ -67,7 +67,7 @@ class CompiledSimulator(Simulator):
 
     name: ClassVar[str] = "compiled"
     elsewhere: ClassVar[str] = "torch"
-    abilities: ClassVar[frozenset[str]] = frozenset({"relay"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"relay", "wiring", "input_skips"})
 
     def __init__(
         self,

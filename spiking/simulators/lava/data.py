@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rate_bridge.filters import decay
 from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Network
@@ -24,6 +23,7 @@ from spiking.neurons.base import State, Values
 from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
 from spiking.sigma_delta import messages, sent_before
 from spiking.simulators.blocks import Block
+from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
 from spiking.simulators.recordings import Outcome
 from spiking.simulators.relay import gate_trace
 
@@ -189,11 +189,10 @@ def _synapses(network: Network, hardware: Hardware, block: Block) -> dict[str, T
 def _gain(network: Network, hardware: Hardware, block: Block, index: int) -> Tensor:
     """Return what a connection's weights are multiplied with: what one emission adds to the current."""
     connection = network.connections[index]
-    if connection.pre == 0 and isinstance(block.drive, CurrentDrive):
+    if drives(connection, block):
         return torch.ones(1, 1, 1, dtype=torch.float64)
     neuron, values = network.layers[connection.post - 1].neuron, hardware.neurons[connection.post - 1]
-    kept = 1.0 - neuron.synapse_decay(values, network.dt_ms)
-    return kept.unsqueeze(1) * network.emission_value(connection.pre)
+    return synaptic_gain(network, connection, neuron.synapse_decay(values, network.dt_ms).unsqueeze(1))
 
 
 def _learning(
@@ -220,21 +219,13 @@ def _learning(
 def _controller(network: Network, hardware: Hardware, block: Block) -> dict[str, Tensor]:
     start = block.start
     data = {"trace": start.trace, "integral": start.integral}
-    last = network.layers[-1].neuron
-    tau = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
-    trace_decay = decay(tau, network.dt_ms) if last.emits_spikes else torch.zeros((), dtype=torch.float64)
-    data["controller.trace_decay"] = trace_decay
-    data["controller.trace_gain"] = (1.0 - trace_decay) * network.emission_value(network.depth)
-    if block.target is None:
+    trace, loop = readout_trace(network), bound_controller(network, hardware, block)
+    data["controller.trace_decay"] = torch.tensor(trace.decay, dtype=torch.float64)
+    data["controller.trace_gain"] = torch.tensor(trace.gain, dtype=torch.float64)
+    if loop is None:
         return data
-    kp, ki, leak, on = (
-        v.view(1, -1, 1) for v in (block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled)
-    )
-    read = {name: value.unsqueeze(1) for name, value in hardware.readout.items()}
-    data["controller.target"] = block.target
-    data["controller.kp"], data["controller.ki"] = kp * read["kp"], ki * read["ki"] * network.dt_ms
-    data["controller.leak"], data["controller.on"] = leak * network.dt_ms, on
-    data["controller.gain"], data["controller.offset"] = read["gain"], read["offset"]
+    for name in ("target", "kp", "ki", "leak", "on", "gain", "offset"):
+        data[f"controller.{name}"] = getattr(loop, name)
     return data | {f"feedback.{index}": weight for index, weight in enumerate(hardware.feedback)}
 
 
@@ -321,7 +312,7 @@ def _state(found: Mapping[str, Tensor], prefix: str) -> State:
 def _history(network: Network, block: Block, found: Mapping[str, Tensor], index: int) -> Tensor:
     """Return what is under way, oldest first: the runtime keeps it as a ring."""
     connection, start = network.connections[index], block.start.history[index]
-    if connection.delay_steps == 1 or (connection.pre == 0 and isinstance(block.drive, CurrentDrive)):
+    if connection.delay_steps == 1 or drives(connection, block):
         return start
     ring = found[f"history.{index}"]
     return torch.roll(ring, -(block.steps % ring.shape[2]), dims=2).expand(start.shape)

@@ -1,0 +1,126 @@
+"""Controller, read-out trace and synapses of a block, with the chips' own factors, for every machine.
+
+Machines differ in where these numbers go, not in what they are: nothing is multiplied with the time step, or
+with what a chip makes of a gain, in two places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rate_bridge.filters import decay
+from spiking.hardware import Hardware
+from spiking.network import Connection, Network
+from spiking.presentation import CurrentDrive
+from spiking.simulators.blocks import Block
+
+__all__ = ["BoundController", "ReadoutTrace", "bound_controller", "drives", "readout_trace", "synaptic_gain"]
+
+
+Numbers = TypeVar("Numbers", Tensor, NDArray[Any])
+
+
+class ReadoutTrace(NamedTuple):
+    r"""The trace of the last layer that the controller sees: :math:`x \leftarrow a x + g\,s`.
+
+    Args:
+        decay: a of a step; 0 for neurons whose activities need no filter.
+        gain: g, what an emission adds.
+    """
+
+    decay: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class BoundController:
+    r"""The controller of :class:`spiking.presentation.Controller` on the chips, in steps.
+
+    .. math::
+        e = r^* - (g\,x + o), \qquad u_{int} \leftarrow u_{int} + k_i\, e - \alpha\, u_{int}, \qquad
+        u = (k_p\, e + u_{int})\, on
+
+    Args:
+        kp: proportional gain, ``(chips, batch, n_out)``.
+        ki: integral gain times dt, ``(chips, batch, n_out)``.
+        leak: leak times dt, ``(1, batch, 1)``.
+        on: 1 where the loop is closed, ``(1, batch, 1)``.
+        gain: g of the read-out, ``(chips, 1, n_out)``.
+        offset: o of the read-out, ``(chips, 1, n_out)``.
+        target: r*, ``(chips or 1, batch, n_out)``.
+        softmax: where the loop compares the soft-max of the output, ``(1, batch, 1)``, booleans.
+    """
+
+    kp: Tensor
+    ki: Tensor
+    leak: Tensor
+    on: Tensor
+    gain: Tensor
+    offset: Tensor
+    target: Tensor
+    softmax: Tensor
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def bound_controller(
+    network: Network, hardware: Hardware, block: Block, to: Callable[[Tensor], Tensor] = _as_it_is
+) -> BoundController | None:
+    """Return the controller of a block, or None where no loop is closed.
+
+    Args:
+        network: the description.
+        hardware: the effective parameters.
+        block: what is run.
+        to: brings a tensor to the device and the type that are computed with.
+    """
+    if block.target is None:
+        return None
+    per_sample = (block.kp, block.ki_per_ms, block.leak_per_ms, block.controlled, block.softmax)
+    kp, ki, leak, on, softmax = (to(value).view(1, -1, 1) for value in per_sample)
+    read = {name: to(value).unsqueeze(1) for name, value in hardware.readout.items()}
+    return BoundController(
+        kp=kp * read["kp"],
+        ki=ki * read["ki"] * network.dt_ms,
+        leak=leak * network.dt_ms,
+        on=on,
+        gain=read["gain"],
+        offset=read["offset"],
+        target=to(block.target),
+        softmax=softmax > 0,
+    )
+
+
+def readout_trace(network: Network) -> ReadoutTrace:
+    """Return decay and gain of the read-out trace."""
+    tau = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
+    filtered = network.layers[-1].neuron.emits_spikes
+    kept = float(decay(tau, network.dt_ms)) if filtered else 0.0
+    return ReadoutTrace(kept, (1.0 - kept) * network.emission_value(network.depth))
+
+
+def drives(connection: Connection, block: Block) -> bool:
+    """Return whether a connection carries currents that act in their own step: not filtered, not counted."""
+    return connection.pre == 0 and isinstance(block.drive, CurrentDrive)
+
+
+def synaptic_gain(network: Network, connection: Connection, kept: Numbers) -> Numbers:
+    r"""Return what an emission through a weight of 1 adds to the synaptic current.
+
+    With :math:`(1 - a)\,s`, for the decay a of a step and the rate s that an emission counts as, a
+    presynaptic rate r gives the mean current w r.
+
+    Args:
+        network: the description.
+        connection: of the network.
+        kept: a of the postsynaptic layer, in any shape.
+    """
+    return (1.0 - kept) * network.emission_value(connection.pre)

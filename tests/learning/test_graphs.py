@@ -1,0 +1,297 @@
+"""Rules on networks that are no chains of dense layers, against finite differences on the chips."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from learning.backprop import Backprop
+from learning.direct_feedback_alignment import DirectFeedbackAlignment
+from learning.feedback_alignment import FeedbackAlignment
+from learning.feedback_control.closed_form import ClosedFormDFC
+from learning.feedback_control.controlled import ControlledRule
+from learning.feedback_control.dfc import ControllerGains, DeepFeedbackControl
+from learning.feedback_control.feedback_current import FeedbackCurrent
+from learning.feedback_control.feedback_weights import WeightProduct
+from learning.feedback_control.relayed_weights import KolenPollack, Transposed
+from learning.losses import Squared
+from learning.model import Model
+from learning.nlms import CentredNLMS
+from learning.optimizers import SGD, Adam
+from learning.readout_only import ReadoutOnly
+from learning.rule import Dense as Known
+from learning.rule import Outer, Update
+from learning.sign_symmetry import SignSymmetry
+from learning.stimulus import Batch, Stimulus
+from mismatch.chip import ChipPopulation
+from mismatch.spec import MismatchSpec
+from rate_bridge.encodings import CurrentEncoding
+from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.seeds import SeedTree
+from spiking.connections import AveragePool2d, Conv2d, Dense, OneToOne, Recurrent
+from spiking.feedback import Layered
+from spiking.network import Connection, Layer, Network
+from spiking.neurons import Rate
+from spiking.simulators.steady import SteadySimulator
+
+CHIPS, BATCH = 2, 3
+
+
+def images(neuron: Rate, outputs: int = 3) -> Network:
+    """A convolution, means, a second convolution; one input and one hidden layer skip to the output."""
+    layers = (
+        Layer(4 * 4 * 2, neuron, (4, 4, 2)),
+        Layer(2 * 2 * 2, neuron, (2, 2, 2)),
+        Layer(2 * 2 * 3, neuron, (2, 2, 3)),
+        Layer(outputs, neuron),
+    )
+    connections = (
+        Connection(0, 1, 1, Conv2d(channels=2, kernel=3)),
+        Connection(1, 2, 1, AveragePool2d(2)),
+        Connection(2, 3, 1, Conv2d(channels=3, kernel=1)),
+        Connection(3, 4),
+        Connection(0, 4, 1, Dense()),
+        Connection(2, 4),
+    )
+    return Network(36, layers, connections, input_shape=(6, 6))
+
+
+def loops(neuron: Rate, outputs: int = 3) -> Network:
+    """Recurrent synapses without and with themselves, and a layer that leads back."""
+    layers = (Layer(6, neuron), Layer(6, neuron), Layer(outputs, neuron))
+    connections = (
+        Connection(0, 1),
+        Connection(1, 2, 1, OneToOne()),
+        Connection(2, 3),
+        Connection(1, 1, 1, Recurrent()),
+        Connection(2, 2, 1, Recurrent(self_connections=True)),
+        Connection(3, 1),
+    )
+    return Network(5, layers, connections)
+
+
+GRAPHS = {"images": images, "loops": loops}
+
+
+def model_of(network: Network) -> Model:
+    seeds = SeedTree(3)
+    stimulus = Stimulus(network, CurrentEncoding(), seeds.child("stimulus"), 2000, 1)
+    model = Model(
+        network,
+        stimulus,
+        CHIPS,
+        seeds.child("rule"),
+        weight_gain=(0.5,) * len(network.connections),
+        bias_spread=(0.3,) * network.depth,
+    )
+    for index, weight in enumerate(model.forward_weights):
+        weight.data += 0.05 * torch.from_numpy(seeds.child(index).generator().standard_normal(weight.shape))
+    return model
+
+
+def setup(network: Network):
+    """Return a model, chips that settle at once, and a batch."""
+    seeds, model = SeedTree(3), model_of(network)
+    simulator = SteadySimulator(relaxation=0.5, tolerance=1e-14)
+    chips = ChipPopulation(network, MismatchSpec(CHIPS), simulator, seeds.child("chips"))
+    x = torch.from_numpy(seeds.child("x").generator().random((BATCH, network.inputs)))
+    target = torch.from_numpy(seeds.child("target").generator().random((BATCH, network.outputs)))
+    return model, chips, Batch(x, target, ("train", 0))
+
+
+def learn(rule, model, chips, batch):
+    rule.start(model)
+    rule.prepare(model)
+    chips.program(model.weights())
+    return rule.update(batch, chips.present(rule.presentation(batch, model), *batch.key), model)
+
+
+def loss(model, chips, batch):
+    """Return what the chips themselves make of a batch, ``(chips,)``."""
+    chips.program(model.weights())
+    rates = chips.present((model.stimulus.phase("free", batch),), *batch.key)["free"].rates[-1]
+    return Squared().value(rates, batch.target).mean(1)
+
+
+def slope(parameter, direction, measure):
+    """Return how much a step of a parameter changes what is measured, ``(chips,)``."""
+    before, ends = parameter.data.clone(), []
+    for step in (1e-4, -1e-4):
+        parameter.data = before + step * direction
+        ends.append(measure())
+    parameter.data = before
+    return (ends[0] - ends[1]) / 2e-4
+
+
+def gradients(model, chips, batch):
+    """Return finite differences along one random direction of every weight and bias, and the directions."""
+    g = torch.Generator().manual_seed(7)
+    found = []
+    for parameter in (*model.forward_weights, *model.bias):
+        direction = torch.randn(parameter.shape, generator=g, dtype=torch.float64)
+        found.append((direction, slope(parameter, direction, lambda: loss(model, chips, batch))))
+    return found
+
+
+def proposed(model, update):
+    """Return what an update does to every weight and bias; a bias is taught once."""
+    network = model.network
+    weights = [change.weight() for change in update.connections]
+    biases: list[torch.Tensor | None] = [None] * network.depth
+    for change, connection in zip(update.connections, network.connections, strict=True):
+        if (bias := change.bias()) is not None:
+            assert biases[connection.post - 1] is None
+            biases[connection.post - 1] = bias
+    return [*weights, *biases]
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_backprop_is_the_gradient(graph):
+    network = GRAPHS[graph](Rate(activation="tanh", gain=1.3, offset=0.1))
+    model, chips, batch = setup(network)
+    update = learn(Backprop(), model, chips, batch)
+    fixed = [index for index, c in enumerate(network.connections) if not c.pattern.trained]
+    pairs = zip(proposed(model, update), gradients(model, chips, batch), strict=True)
+    for index, (change, (direction, wanted)) in enumerate(pairs):
+        if index in fixed:
+            assert not bool(change.any())
+            continue
+        assert float(wanted.abs().min()) > 1e-6
+        along = -(change * direction).flatten(1).sum(1)
+        torch.testing.assert_close(along, wanted, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_alignments_become_backprop_when_given_its_weights(graph):
+    network = GRAPHS[graph](Rate(activation="tanh"))
+    model, chips, batch = setup(network)
+    exact = learn(Backprop(), model, chips, batch)
+    rule = FeedbackAlignment()
+    rule.start(model)
+    for index, connection in enumerate(network.connections):
+        if f"backward.of.{index}" in model.memory:
+            model.memory[f"backward.of.{index}"] = model.forward_weights[index].data.clone()
+        elif connection.pre > 0:
+            model.memory[f"backward.{index - 1}"] = model.forward_weights[index].data.transpose(1, 2)
+    observation = chips.present(rule.presentation(batch, model), *batch.key)
+    mine = rule.update(batch, observation, model)
+    for a, b in zip(mine.connections, exact.connections, strict=True):
+        torch.testing.assert_close(a.weight(), b.weight())
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_sign_symmetry_is_backprop_where_all_weights_have_one_size(graph):
+    model, chips, batch = setup(GRAPHS[graph](Rate(activation="tanh")))
+    for weight in model.forward_weights:
+        weight.data = 0.2 * weight.data.sign()
+    exact = learn(Backprop(), model, chips, batch)
+    mine = learn(SignSymmetry(), model, chips, batch)
+    for a, b in zip(mine.connections, exact.connections, strict=True):
+        torch.testing.assert_close(a.weight(), b.weight())
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_direct_alignment_teaches_every_layer(graph):
+    model, chips, batch = setup(GRAPHS[graph](Rate(activation="tanh")))
+    update = learn(DirectFeedbackAlignment(), model, chips, batch)
+    exact = learn(Backprop(), model, chips, batch)
+    last = model.network.depth
+    for a, b, connection in zip(
+        update.connections, exact.connections, model.network.connections, strict=True
+    ):
+        if connection.post == last and model.network.feedforward:
+            torch.testing.assert_close(a.weight(), b.weight())
+        assert bool(a.post.any())
+
+
+LINEAR = Rate(activation="linear")
+
+
+def test_feedback_along_all_paths_is_the_gradient():
+    """With one linear output what a closed loop sends back is the gradient, but for its size."""
+    model, chips, batch = setup(images(LINEAR, outputs=1))
+    rule = DeepFeedbackControl(
+        ControllerGains(kp=1e-3, ki_per_ms=0.0), FeedbackCurrent(), WeightProduct(None)
+    )
+    update = learn(rule, model, chips, batch)
+    exact = learn(Backprop(), model, chips, batch)
+    for a, b, connection in zip(
+        update.connections, exact.connections, model.network.connections, strict=True
+    ):
+        if connection.pattern.trained:
+            mine, wanted = a.weight().flatten(1), b.weight().flatten(1)
+            cosine = torch.nn.functional.cosine_similarity(mine, wanted, dim=1)
+            torch.testing.assert_close(cosine, torch.ones(CHIPS, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_a_rule_for_chains_refuses_graphs_and_says_which_connections(graph):
+    network = GRAPHS[graph](Rate())
+    with pytest.raises(UnsupportedError, match=r"network\.connections.*chain of layers"):
+        ClosedFormDFC().check_connections(network, on_chip=False)
+    dense = replace(network, connections=network.connections[: network.depth])
+    with pytest.raises(UnsupportedError, match=r"network\.connections.*dense"):
+        ClosedFormDFC().check_connections(dense, on_chip=False)
+    for rule in (Backprop(), DeepFeedbackControl(), ReadoutOnly()):
+        rule.check_connections(network, on_chip=False)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), SGD(weight_decay=0.1), Adam(), CentredNLMS()])
+def test_what_is_not_trained_stays_and_the_rest_learns(optimizer):
+    network = images(Rate(activation="tanh"))
+    model, chips, batch = setup(network)
+    stepper = optimizer.bind(model, (1.0,) * len(network.connections))
+    before = [weight.data.clone() for weight in model.forward_weights]
+    first = loss(model, chips, batch)
+    for _ in range(20):
+        stepper.apply(learn(Backprop(), model, chips, batch), 0.02)
+    for old, new, connection in zip(before, model.forward_weights, network.connections, strict=True):
+        assert bool((old == new).all()) != connection.pattern.trained
+    assert bool((loss(model, chips, batch) < first).all())
+
+
+def test_an_update_must_speak_of_every_connection():
+    network = loops(Rate())
+    model = model_of(network)
+    rates = torch.zeros(CHIPS, BATCH, 6, dtype=torch.float64)
+    short = Update((Outer(rates, rates),))
+    for optimizer in (SGD(), CentredNLMS()):
+        stepper = optimizer.bind(model, (1.0,) * len(network.connections))
+        with pytest.raises(InputError, match=r"update\.connections.*layer 3 to layer 1"):
+            stepper.apply(short, 0.1)
+    nothing = Update((None,) * len(network.connections))
+    assert nothing.of(network) == nothing.connections
+    assert not isinstance(nothing.connections[0], Known)
+
+
+def relayed(feedback) -> ControlledRule:
+    return DeepFeedbackControl(ControllerGains(kp=0.1, ki_per_ms=0.0), feedback=feedback)
+
+
+def test_relayed_feedback_stands_where_synapses_do():
+    network = replace(images(Rate(activation="tanh")), feedback=Layered())
+    model = model_of(network)
+    rule = relayed(Transposed())
+    rule.start(model)
+    for b, weight in zip(rule.feedback_weights(model), model.chain_weights[1:], strict=False):
+        torch.testing.assert_close(b, weight.transpose(1, 2))
+    rule = relayed(KolenPollack())
+    rule.start(model)
+    before = [b.clone() for b in model.feedback]
+    distance = [b - w.transpose(1, 2) for b, w in zip(before, model.chain_weights[1:], strict=False)]
+    g = torch.Generator().manual_seed(2)
+    changes = []
+    for weight, connection in zip(model.forward_weights, network.connections, strict=True):
+        step = 0.1 * torch.randn(weight.shape, generator=g, dtype=torch.float64)
+        step = step if connection.pattern.trained else torch.zeros_like(step)
+        weight.data += step
+        changes.append(step)
+    rule.follow(tuple(changes), model)
+    keep = 1.0 - KolenPollack().decay
+    for index, (b, gap) in enumerate(zip(model.feedback[:-1], distance, strict=False), start=1):
+        away = network.joined(index).T == 0
+        if away.numel() > 1:
+            assert not bool(b[:, away].any())
+        if network.connections[index].pattern.trained:
+            w = model.matrix(index).transpose(1, 2)
+            torch.testing.assert_close(b - w, keep * gap)
