@@ -166,6 +166,11 @@ class LearningRule(ABC):
         return False
 
     @property
+    def requests(self) -> frozenset[str]:
+        """Names from `TRACES` of what the rule asks to be recorded in every step, beyond rates."""
+        return frozenset()
+
+    @property
     def warmup_batches(self) -> int:
         """Batches shown before training, on which the rule may identify the chips."""
         return 0

@@ -62,6 +62,10 @@ class SurrogateBPTT(LearningRule):
     def gives_outer(self) -> bool:
         return False
 
+    @property
+    def requests(self) -> frozenset[str]:
+        return frozenset({"spikes"})
+
     def kept_numbers(self, network: Network, steps: int) -> int:
         return KEPT * steps * sum(network.sizes[1:])
 

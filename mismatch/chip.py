@@ -9,11 +9,14 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from chips.base import Chips
+from chips.card import ABILITIES, Card, design_of
 from mismatch.draw import Draw
 from mismatch.imperfections.base import Die, Moment
 from mismatch.memory import Memory
 from mismatch.spec import MismatchSpec
 from mismatch.streams import Streams
+from rate_bridge.errors import UnsupportedError
 from rate_bridge.seeds import SeedTree
 from spiking.hardware import Hardware
 from spiking.network import Network
@@ -22,12 +25,15 @@ from spiking.shapes import check_weights
 from spiking.simulators.base import Simulator
 from spiking.simulators.snapshots import initial_snapshot
 
-__all__ = ["ChipPopulation"]
+__all__ = ["ChipPopulation", "bench_of"]
+
+MACHINES = frozenset({"noise", "softmax", "plasticity", "eligibility", "relay"})
+"""Abilities that not every simulator has; the others any simulation has."""
 
 
 @final
-class ChipPopulation:
-    """Chips of one design, each with its own hidden mismatch.
+class ChipPopulation(Chips):
+    """Simulated chips of one design, each with its own hidden mismatch.
 
     A chip is a slice: what chip k is made of is a function of ``(spec.seed, k)``, and its initial
     states, writes and noise are functions of ``(seeds, k)`` and the presentation alone, so its history does
@@ -50,7 +56,7 @@ class ChipPopulation:
         spec.check(network)
         spec.check_machine(simulator)
         simulator.check(network)
-        self.network, self.spec = network, spec
+        self._network, self.spec = network, spec
         self._simulator, self._seeds = simulator, seeds
         self._streams = Streams(seeds.child("chip"), spec.numbers, device=simulator.device)
         self._draw = Draw(network, spec, simulator.device)
@@ -69,8 +75,24 @@ class ChipPopulation:
         self._settled: Hardware | None = None
 
     @property
+    def network(self) -> Network:
+        return self._network
+
+    @property
+    def card(self) -> Card:
+        able = frozenset(ABILITIES) - MACHINES - {"memory"} | (MACHINES & self._simulator.abilities)
+        return Card(
+            name=f"simulated chips ({self._simulator.name})",
+            sizes=tuple(self.network.sizes),
+            chips=self.spec.chips,
+            abilities=able | ({"memory"} if self._memory else set()),
+            dt_ms=self.network.dt_ms,
+            max_rate_hz=self.network.max_rate_hz,
+            design=design_of(self.network),
+        )
+
+    @property
     def chips(self) -> int:
-        """Number of chips."""
         return self.spec.chips
 
     @property
@@ -80,8 +102,11 @@ class ChipPopulation:
 
     @property
     def now_ms(self) -> float:
-        """The chips' clock: how long they have existed."""
         return self._now_ms
+
+    @property
+    def bench(self) -> ChipPopulation:
+        return self
 
     def sibling(self, spec: MismatchSpec) -> ChipPopulation:
         """Return other chips of the same design on the same machine."""
@@ -168,3 +193,15 @@ class ChipPopulation:
         self._now_ms, self._settled = float(state["now_ms"]), None
         if self._memory is not None:
             self._memory.restore(state["memory"])
+
+
+def bench_of(chips: Chips) -> ChipPopulation:
+    """Return simulated chips of the same design, from which the design itself and other chips can be had.
+
+    Raises:
+        UnsupportedError: the chips are not simulated.
+    """
+    if not isinstance(chips.bench, ChipPopulation):
+        allowed = "simulated chips: of others neither the design itself nor more of them can be had"
+        raise UnsupportedError("chips", chips.card.name, allowed)
+    return chips.bench

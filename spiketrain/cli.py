@@ -176,10 +176,10 @@ app.command("sweep")(sweep.command)
 app.command("tune")(tune.command)
 app.command("compare")(compare.command)
 app.command("identify")(identify.command)
-app.command("chips")(chips.command)
 app.command("drift")(drift.command)
 app.command("deploy")(deploy.command)
 app.command("export")(export.command)
+app.add_typer(chips.app, name="chips")
 app.add_typer(lava.app, name="lava")
 
 

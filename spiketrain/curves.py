@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from mismatch.chip import ChipPopulation
+from chips.base import Chips
 from rate_bridge.calibration import MeasuredTransfer, current_levels, measured_transfer
 from rate_bridge.filters import window
 from spiking.presentation import CurrentDrive, Phase, Weights
@@ -18,7 +18,7 @@ HIGHEST = 1.5
 
 
 def measure_curves(
-    chips: ChipPopulation, *, points: int = 25, steps: int = 600, deviation: float = 0.6
+    chips: Chips, *, points: int = 25, steps: int = 600, deviation: float = 0.6
 ) -> tuple[MeasuredTransfer, ...]:
     """Return the curve of every neuron of layers 1 to L, from what is observed alone.
 

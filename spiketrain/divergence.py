@@ -144,10 +144,11 @@ def _blame(found: dict[int, str], chips: Tensor, reason: str) -> None:
 
 
 def note(summary: Mapping[str, Any], chip: int) -> str:
-    """Return what befell a chip, from ``summary.json``: why it diverged, how often it was set back."""
+    """Return what befell a chip, from ``summary.json``: why it diverged, when it was set back or silent."""
     said = [str(summary["diverged_chips"].get(str(chip), ""))]
     times = int(summary.get("set_back_chips", {}).get(str(chip), 0))
     said += [f"set back {times} time{'s' * (times > 1)}"] if times else []
+    said += [str(summary.get("silent_chips", {}).get(str(chip), ""))]
     return "; ".join(text for text in said if text)
 
 

@@ -104,13 +104,17 @@ def measure(parts: Parts) -> Mapping[str, Tensor]:
     return all_measures(chips, model, batch, rule.update(batch, observation, model))
 
 
-def look_at_a_sample(parts: Parts, chip: int = 0) -> Samples:
+def look_at_a_sample(parts: Parts, chip: int = 0) -> Samples | None:
     """Present one training sample with everything recorded, for the figures of the report.
+
+    Where not everything may be recorded, nothing is.
 
     Args:
         parts: everything that meets.
         chip: which chip's recordings.
     """
+    if not parts.chips.card.traces & parts.experiment.observed >= set(TRACES):
+        return None
     batch = next(iter(parts.batches(0)))
     one = Batch(batch.x[:1], batch.target[:1], ("look",))
     chips = parts.chips.trial()

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from chips.wire.remote import RemoteChips
 from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
@@ -29,6 +30,7 @@ from spiketrain.describe import trained as trained_line
 from spiketrain.divergence import not_finite
 from spiketrain.evaluation import answers, confusion, evaluate, look_at_a_sample, measure, score
 from spiketrain.hooks import BatchDone, EpochDone, Hooks
+from spiketrain.observing import Masked, asked, seen
 from spiketrain.parts import Parts, build
 from spiketrain.record import (
     Folder,
@@ -42,7 +44,7 @@ from spiketrain.record import (
 )
 from spiketrain.record.files import tensors_of
 from spiketrain.record.resuming import check_shapes
-from spiketrain.record.run import CHECKPOINT, INITIAL, Checkpoint
+from spiketrain.record.run import CHECKPOINT, INITIAL, TRUTH, Checkpoint
 from spiketrain.tasks.arrays import Given
 from spiking.presentation import Observation, Weights
 
@@ -201,11 +203,14 @@ def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Obs
     rule.prepare(model)
     model.on_chip = parts.optimizer.on_chip(learning_rate)
     chips.program(model.weights())
-    observation = chips.present(rule.presentation(batch, model), *batch.key)
+    observation = chips.present(asked(rule, rule.presentation(batch, model)), *batch.key)
+    parts.saw |= seen(observation)
     update = rule.update(batch, observation, model)
+    masked = Masked(model, chips.answers)
     before = [w.detach().clone() for w in model.forward_weights] if rule.follows else []
     parts.optimizer.apply(update, learning_rate)
     model.remember(update.feedback, update.memory)
+    masked.undo()
     if rule.follows:
         pairs = zip(model.forward_weights, before, strict=True)
         rule.follow(tuple(w.detach() - earlier for w, earlier in pairs), model)
@@ -224,8 +229,12 @@ def identify(parts: Parts, batch: Batch) -> None:
     chips = parts.population(batch)
     rule.prepare(model)
     chips.program(model.weights())
-    update = rule.identify(batch, chips.present(rule.warmup(batch, model), *batch.key), model)
+    observation = chips.present(asked(rule, rule.warmup(batch, model)), *batch.key)
+    parts.saw |= seen(observation)
+    update = rule.identify(batch, observation, model)
+    masked = Masked(model, chips.answers)
     model.remember(update.feedback, update.memory)
+    masked.undo()
 
 
 def trained(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Parts:
@@ -351,6 +360,7 @@ def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: 
     x, y = parts.data.split("test")
     said = answers(parts, x)
     accuracy = score(said, parts.data.wanted(y, parts.experiment.bridge.target_rates))
+    sample = look_at_a_sample(parts)
     parts.chips.program(parts.deployed())
     return record.finish(
         {
@@ -358,14 +368,26 @@ def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: 
             "test_accuracy": accuracy.tolist(),
             "diverged_chips": parts.diverged(),
             "set_back_chips": parts.set_back(),
+            "silent_chips": {str(chip): why for chip, why in parts.chips.silent.items()},
+            "saw": sorted(parts.saw),
             **pace,
         },
         named(parts.deployed()),
-        oracle.flatten(oracle.reveal(parts.chips)),
-        look_at_a_sample(parts),
+        _truth(parts, record.store),
+        sample,
         confusion(said, y, parts.data.classes).numpy() if parts.data.kind == "classification" else None,
         report=report,
     )
+
+
+def _truth(parts: Parts, store: Store) -> dict[str, torch.Tensor] | None:
+    """Return what the chips are made of, where it is known here; isolated ones write it themselves."""
+    chips = parts.chips
+    if not parts.experiment.chips.elsewhere:
+        return oracle.flatten(oracle.reveal(chips))
+    if isinstance(chips, RemoteChips) and parts.experiment.chips.reveal and isinstance(store, Folder):
+        chips.retire(str((store.path / TRUTH).resolve()))
+    return None
 
 
 def _identity(parts: Parts) -> dict[str, Any]:

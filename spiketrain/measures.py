@@ -14,12 +14,12 @@ from typing import final
 import torch
 from torch import Tensor
 
+from chips.base import Chips
 from learning.feedback_control.jacobian import jacobian
 from learning.model import Model
 from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
-from mismatch.chip import ChipPopulation
 from rate_bridge.errors import UnsupportedError
 from rate_bridge.transfer import Transfer
 from spiking.hardware import Hardware
@@ -53,7 +53,7 @@ class TrueState:
     response: tuple[Tensor, ...]
 
 
-def true_state(chips: ChipPopulation, model: Model, batch: Batch) -> TrueState:
+def true_state(chips: Chips, model: Model, batch: Batch) -> TrueState:
     """Return where the chips, as they are programmed, settle on a batch, and their Jacobian there.
 
     Raises:
@@ -88,7 +88,7 @@ def _true_curve(hardware: Hardware, model: Model, index: int) -> Transfer:
 
 
 def measured_response(
-    chips: ChipPopulation, model: Model, batch: Batch, *, step: float = 0.2, repeats: int = 1
+    chips: Chips, model: Model, batch: Batch, *, step: float = 0.2, repeats: int = 1
 ) -> tuple[Tensor, ...]:
     r"""Return the response of the output to current steps, per layer, ``(chips, 1, n_out, n_l)``.
 
@@ -228,7 +228,7 @@ def control_measures(state: TrueState, target: Tensor, feedback: Sequence[Tensor
 
 
 def all_measures(
-    chips: ChipPopulation, model: Model, batch: Batch, update: Update | None = None
+    chips: Chips, model: Model, batch: Batch, update: Update | None = None
 ) -> Mapping[str, Tensor]:
     """Return every measure that applies to rate chips, as columns for ``metrics.csv``.
 

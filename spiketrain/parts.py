@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
 import torch
 
+from chips.base import Chips
 from learning.averaging import WeightAverage
 from learning.guard import GuardedStepper
 from learning.model import Model
@@ -17,12 +18,12 @@ from learning.on_chip import OnChipStepper
 from learning.optimizers import Stepper
 from learning.rule import LearningRule
 from learning.stimulus import Batch, Stimulus
-from mismatch.chip import ChipPopulation
 from rate_bridge.seeds import SeedTree
 from spiketrain.allocator import keep_freed_memory
 from spiketrain.arms.base import Arm
 from spiketrain.config import Experiment
 from spiketrain.divergence import Watch, not_finite
+from spiketrain.housing import housed
 from spiketrain.tasks.base import TaskData
 from spiking.presentation import Weights
 
@@ -47,11 +48,12 @@ class Parts:
         seeds: the run's seed tree (not the mismatch's).
         watch: notices chips that diverge.
         epoch: number of epochs done.
+        saw: what the rule was shown so far, in words.
     """
 
     experiment: Experiment
     data: TaskData
-    chips: ChipPopulation
+    chips: Chips
     rule: LearningRule
     model: Model
     optimizer: Stepper
@@ -61,6 +63,7 @@ class Parts:
     seeds: SeedTree
     watch: Watch
     epoch: int = 0
+    saw: set[str] = field(default_factory=set)
 
     @property
     def learning_rate(self) -> float:
@@ -87,13 +90,13 @@ class Parts:
         given = self.data.train_batches(epoch, size, self.seeds, rates)
         return (batch.to(self.model.device) for batch in given)
 
-    def population(self, batch: Batch) -> ChipPopulation:
+    def population(self, batch: Batch) -> Chips:
         """Return the chips that a batch is to be learnt on."""
         return self.arm.population(self.chips, batch, self.model, self.seeds.child("arm"))
 
     def deployed(self) -> Weights:
         """Return the averaged weights as they are written to the tested chips."""
-        return self.arm.deployed(self.average.weights(), self.chips.spec)
+        return self.arm.deployed(self.average.weights(), self.chips.chips)
 
     def diverged(self) -> dict[str, str]:
         """Return the chips that are lost and why; a model that all chips share loses them all."""
@@ -168,25 +171,25 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
     rule.check_connections(network, on_chip=experiment.training.plasticity == "on_chip")
     seeds = SeedTree(experiment.training.seed)
     arm = experiment.build_arm()
-    machine = experiment.build_simulator()
-    chips = ChipPopulation(network, experiment.build_mismatch(), machine, seeds.child("chips"))
+    chips = housed(experiment, network, seeds.child("chips"))
+    arm.check_chips(chips)
     shown = seeds.child("stimulus")
     model = Model(
         network,
         experiment.build_stimulus(shown),
-        arm.models(chips.spec),
+        arm.models(chips.chips),
         seeds.child("rule"),
         weight_gain=experiment.network.weight_gains(network),
         bias_spread=experiment.network.bias_spreads(network),
         initial=experiment.network.initial(experiment.clock),
-        device=machine.device,
+        device=torch.device("cpu") if experiment.chips.elsewhere else experiment.build_simulator().device,
     )
     scales = tuple(
         1.0 if network.depth in (c.pre, c.post) else experiment.training.hidden_scale
         for c in network.connections
     )
     rule.start(model)
-    return Parts(
+    parts = Parts(
         experiment=experiment,
         data=data,
         chips=chips,
@@ -199,6 +202,18 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
         seeds=seeds,
         watch=Watch(network),
     )
+    if experiment.chips.elsewhere:
+        _check_questions(parts)
+    return parts
+
+
+def _check_questions(parts: Parts) -> None:
+    """Raise `UnsupportedError` where the chips cannot do what training and tests will ask of them."""
+    batch, kept = next(parts.batches(0)), (parts.model.feedback, parts.model.relay)
+    parts.rule.prepare(parts.model)
+    asked = parts.rule.presentation(batch, parts.model)
+    parts.model.feedback, parts.model.relay = kept
+    parts.chips.card.check_phases((parts.test_stimulus.phase("free", batch), *asked))
 
 
 def _stepper(experiment: Experiment, model: Model, scales: tuple[float, ...]) -> Stepper:

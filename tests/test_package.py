@@ -17,7 +17,7 @@ import yaml
 from packing import layout
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("configs", "learning", "mismatch", "rate_bridge", "spiking")
+ROOMS = ("chips", "configs", "learning", "mismatch", "rate_bridge", "spiking")
 
 PACK = """
 import sys

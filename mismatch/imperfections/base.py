@@ -146,6 +146,9 @@ class Imperfection(ABC):
     remembers: ClassVar[bool] = False
     """Whether the chips must remember what was written to every synapse, how often and when."""
 
+    shorthand: ClassVar[str] = ""
+    """The field that a text alone stands for in a config, where there is one."""
+
     needs: ClassVar[frozenset[str]] = frozenset()
     """What a simulator must be able to do; see `Simulator.abilities`."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
+from chips.base import Chips
 from learning.model import Model
 from learning.rule import LearningRule
 from learning.stimulus import Batch
-from mismatch.chip import ChipPopulation
+from mismatch.chip import bench_of
 from mismatch.spec import MismatchSpec
 from rate_bridge.seeds import SeedTree
 from spiketrain.arms.base import Arm
@@ -29,6 +30,7 @@ class Aware(Arm):
     """
 
     name: ClassVar[str] = "aware"
+    trains_elsewhere: ClassVar[str] = "other chips of the design, as simulations"
     one_model: ClassVar[bool] = True
 
     def check(self, rule: LearningRule, spec: MismatchSpec) -> None:
@@ -36,8 +38,7 @@ class Aware(Arm):
         if spec.is_ideal:
             self.refuse("offline or in_loop: no parameter deviates, so there is no mismatch to inject")
 
-    def population(
-        self, chips: ChipPopulation, batch: Batch, model: Model, seeds: SeedTree
-    ) -> ChipPopulation:
+    def population(self, chips: Chips, batch: Batch, model: Model, seeds: SeedTree) -> Chips:
         seed = int(seeds.child("draw", *batch.key).generator().integers(2**63))
-        return chips.sibling(replace(chips.spec, chips=1, first_chip=0, seed=seed))
+        bench = bench_of(chips)
+        return bench.sibling(replace(bench.spec, chips=1, first_chip=0, seed=seed))

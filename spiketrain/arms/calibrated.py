@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+from chips.base import Chips
 from learning.model import Model
 from learning.rule import LearningRule
 from learning.stimulus import Batch
-from mismatch.chip import ChipPopulation
 from mismatch.spec import MismatchSpec
 from rate_bridge.seeds import SeedTree
 from spiketrain.arms.base import Arm
@@ -38,9 +38,7 @@ class Calibrated(Arm):
         if spec.is_ideal:
             self.refuse("in_loop: no parameter deviates, so the curves are the design's")
 
-    def population(
-        self, chips: ChipPopulation, batch: Batch, model: Model, seeds: SeedTree
-    ) -> ChipPopulation:
+    def population(self, chips: Chips, batch: Batch, model: Model, seeds: SeedTree) -> Chips:
         if not model.calibrated:
             model.calibrate(measure_curves(chips))
         return chips

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+from chips.base import Chips
 from learning.model import Model
 from learning.stimulus import Batch
-from mismatch.chip import ChipPopulation
 from rate_bridge.seeds import SeedTree
 from spiketrain.arms.base import Arm
 
@@ -24,7 +24,5 @@ class InLoop(Arm):
 
     name: ClassVar[str] = "in_loop"
 
-    def population(
-        self, chips: ChipPopulation, batch: Batch, model: Model, seeds: SeedTree
-    ) -> ChipPopulation:
+    def population(self, chips: Chips, batch: Batch, model: Model, seeds: SeedTree) -> Chips:
         return chips

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor
 
+from chips.base import Chips
 from learning.model import Model, Truth
 from learning.rule import LearningRule
 from learning.stimulus import Batch
 from mismatch import oracle
-from mismatch.chip import ChipPopulation
 from mismatch.spec import MismatchSpec
 from rate_bridge.seeds import SeedTree
 from rate_bridge.transfer import Transfer
@@ -27,6 +27,8 @@ class Oracle(Arm):
     """Every chip is trained by what is measured on it; the rule is told its true weights and curves."""
 
     name: ClassVar[str] = "oracle"
+    trains_elsewhere: ClassVar[str] = "the chips' true parameters"
+    needs_truth: ClassVar[bool] = True
 
     def check(self, rule: LearningRule, spec: MismatchSpec) -> None:
         Arm.check(self, rule, spec)
@@ -37,14 +39,12 @@ class Oracle(Arm):
         if spec.is_ideal and not rule.needs_truth:
             self.refuse("in_loop: no parameter deviates, so there is nothing to tell")
 
-    def population(
-        self, chips: ChipPopulation, batch: Batch, model: Model, seeds: SeedTree
-    ) -> ChipPopulation:
+    def population(self, chips: Chips, batch: Batch, model: Model, seeds: SeedTree) -> Chips:
         tell(chips, model)
         return chips
 
 
-def tell(chips: ChipPopulation, model: Model) -> None:
+def tell(chips: Chips, model: Model) -> None:
     """Tell the model what the chips make of its present weights, and the neurons' true curves."""
     chips.program(model.weights())
     hardware = oracle.reveal(chips)

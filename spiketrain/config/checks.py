@@ -11,6 +11,7 @@ from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError
 from spiketrain.config.effects import check_effects, refuse
+from spiketrain.config.places import check_places
 from spiking.network import Network
 from spiking.simulators.base import Simulator
 
@@ -33,6 +34,7 @@ def check(experiment: Experiment) -> None:
     network = experiment.build_network()
     experiment.network.weight_gains(network)
     experiment.network.bias_spreads(network)
+    check_places(experiment)
     spec = experiment.build_mismatch()
     _check_memory(experiment)
     rule = experiment.build_rule()

@@ -29,6 +29,7 @@ from spiketrain.config.reading import read, with_overrides
 from spiketrain.config.sections import (
     AnalysisPart,
     BridgePart,
+    ChipsPart,
     LimitsPart,
     MismatchPart,
     RulePart,
@@ -39,6 +40,7 @@ from spiketrain.config.sections import (
 )
 from spiketrain.tasks.base import Task, TaskData
 from spiking.network import Clock, Network
+from spiking.presentation import TRACES
 from spiking.simulators.base import Simulator
 
 if TYPE_CHECKING:
@@ -60,13 +62,14 @@ class Experiment(Section):
 
     Args:
         name: what the run's folder is called after.
-        task, network, mismatch, bridge, rule, simulator, training, analysis, limits: the sections.
+        task, network, mismatch, chips, bridge, rule, simulator, training, analysis, limits: the sections.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     task: TaskPart
     network: NetworkSection
     mismatch: MismatchPart = MismatchPart()
+    chips: ChipsPart = ChipsPart()
     bridge: BridgePart = BridgePart()
     rule: RulePart
     simulator: SimulatorPart
@@ -82,7 +85,7 @@ class Experiment(Section):
             InputError: the first thing that is wrong with them.
         """
         check_texts(data)
-        raw = prepared(_written_out(_moved(data)))
+        raw = _hidden(prepared(_written_out(_moved(data))))
         try:
             experiment = cls.model_validate_json(json.dumps(raw))
         except ValidationError as error:
@@ -118,6 +121,13 @@ class Experiment(Section):
         return data
 
     @property
+    def observed(self) -> frozenset[str]:
+        """Names of the traces that may be recorded on the chips."""
+        if self.chips.observe is not None:
+            return frozenset(self.chips.observe)
+        return self.build_rule().requests if self.chips.isolated else frozenset(TRACES)
+
+    @property
     def clock(self) -> Clock:
         """The time step, and what rates are counted in."""
         return Clock(self.simulator.dt_ms, self.bridge.max_rate_hz, self.bridge.readout_tau_ms)
@@ -149,7 +159,7 @@ class Experiment(Section):
                 imperfections[name] = building.build_named("imperfections", name, options, "mismatch")
         spec = MismatchSpec(
             part.chips,
-            part.seed,
+            0 if part.seed is None else part.seed,  # the design, and other chips, need none
             deviations,
             part.first_chip,
             part.shadow,
@@ -202,7 +212,7 @@ class Experiment(Section):
     def estimate_memory_bytes(self) -> int:
         """Return about how many bytes a run needs, without the data set."""
         part, network = self.simulator, self.build_network()
-        models = self.build_arm().models(self.build_mismatch())
+        models = self.build_arm().models(self.mismatch.chips)
         return estimate_bytes(
             network.sizes,
             [(c.delay_steps, network.sizes[c.pre]) for c in network.connections],
@@ -294,6 +304,14 @@ def named_mapping(path: Path) -> dict[str, Any]:
     return {"name": stem or "experiment", **anchored(read(path), path.parent)}
 
 
+def _mapping_of(name: str, value: Any) -> Any:
+    """Return the keys that a text stands for where a kind of imperfection may be given by one."""
+    if not isinstance(value, str) or name not in available("imperfections"):
+        return value
+    short = building.find("imperfections", name, f"mismatch.{name}").shorthand
+    return {short: value} if short else value
+
+
 def _moved(data: Mapping[str, Any]) -> dict[str, Any]:
     """Bring keys of earlier versions to where they are now, unless something stands there."""
     raw = dict(data)
@@ -304,6 +322,15 @@ def _moved(data: Mapping[str, Any]) -> dict[str, Any]:
             raw = _with(raw, path, {k: v for k, v in source.items() if k != last})
             raw = _with(raw, to, {**_at(raw, to), name: value})
     return raw
+
+
+def _hidden(raw: dict[str, Any]) -> dict[str, Any]:
+    """Leave the chips' seed to those who have the chips, unless the config says one."""
+    chips, mismatch = raw.get("chips"), raw.get("mismatch", {})
+    elsewhere = isinstance(chips, dict) and (chips.get("isolated") is True or chips.get("at") is not None)
+    if not elsewhere or not isinstance(mismatch, dict) or "seed" in mismatch:
+        return raw
+    return {**raw, "mismatch": {**mismatch, "seed": None}}
 
 
 def _at(data: Any, path: Sequence[str]) -> Any:
@@ -319,6 +346,9 @@ def _with(data: dict[str, Any], path: Sequence[str], value: Any) -> dict[str, An
 def _written_out(data: Mapping[str, Any]) -> dict[str, Any]:
     """Write parts that are given by their name alone as mappings."""
     raw = dict(data)
+    mismatch = raw.get("mismatch")
+    if isinstance(mismatch, dict):
+        raw["mismatch"] = {name: _mapping_of(name, value) for name, value in mismatch.items()}
     for section, *rest in BY_NAME:
         if not rest:
             if isinstance(raw.get(section), str):

@@ -18,6 +18,7 @@ __all__ = [
     "Angle",
     "Batches",
     "BridgePart",
+    "ChipsPart",
     "Count",
     "Duration",
     "Gain",
@@ -75,6 +76,7 @@ Growth = Annotated[float, Within(ranges.GROWTH)]
 Batches = Annotated[int, Within(ranges.BATCHES)]
 Angle = Annotated[float, Within(ranges.DEGREES)]
 Number = Annotated[float, Within(ranges.NUMBER)]
+Patience = Annotated[float, Within(ranges.PATIENCE_S)]
 Gigabytes = Annotated[float, Within(ranges.GIGABYTES)]
 
 MOST_STEPS = 1_000_000
@@ -129,7 +131,7 @@ class MismatchPart(Section):
 
     Args:
         chips: number of chips.
-        seed: root of the hidden draws.
+        seed: root of the hidden draws; null where the chips are in another process, which has it.
         first_chip: index of the first chip.
         shadow: whether a basal shadow membrane deviates on its own or is an exact twin (an idealisation).
         shadow_share: how much of the way from its neuron's values to values of its own a shadow goes.
@@ -141,7 +143,7 @@ class MismatchPart(Section):
 
     preset: str | None = None
     chips: Count = 1
-    seed: Seed = 1
+    seed: Seed | None = 1
     first_chip: ChipNumber = 0
     shadow: Literal["own", "shared"] = "own"
     shadow_share: Share = 1.0
@@ -152,6 +154,44 @@ class MismatchPart(Section):
         own = dict(self.model_extra or {})
         named = presets.load(self.preset) if self.preset is not None else {}
         return {name: entry for name, entry in {**named, **own}.items() if entry is not None}
+
+
+class ChipsPart(Section):
+    """Where the chips are, and what may be asked of them.
+
+    Args:
+        at: address of a server, ``ipc://PATH`` or ``tcp://127.0.0.1:PORT``, or a list of them whose chips
+            are one population in that order; null: simulated here.
+        key: file with the key that servers on TCP ask for.
+        isolated: simulate them in a process of their own, which alone knows their seed.
+        secret: file that says that process the seed (YAML: ``seed``, and ``noise`` for that of noise and
+            initial states); null: it draws one, which ends with it.
+        observe: names of the traces that may be recorded; null: what the rule says it asks for where the
+            chips are isolated, and all elsewhere.
+        reveal: let isolated chips write ``truth.safetensors`` when the run is over; they then answer
+            nothing more.
+        timeout_s: longest time for an answer from another process.
+        patience_s: how long a server that is lost is waited for, before its chips are left out.
+    """
+
+    at: str | tuple[str, ...] | None = None
+    key: str | None = None
+    isolated: bool = False
+    secret: str | None = None
+    observe: tuple[Literal["spikes", "voltage", "current", "control", "readout"], ...] | None = None
+    reveal: bool = True
+    timeout_s: Patience = 600.0
+    patience_s: Patience = 30.0
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where servers are; none where the chips are simulated by this run itself."""
+        return () if self.at is None else (self.at,) if isinstance(self.at, str) else self.at
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the chips are in another process, which knows their seed."""
+        return self.isolated or self.at is not None
 
 
 class BridgePart(Section):

@@ -11,7 +11,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from mismatch.chip import ChipPopulation
+from mismatch.chip import ChipPopulation, bench_of
 from mismatch.imperfections.resolution import Resolution
 from rate_bridge.errors import InputError, printable
 from rate_bridge.plugins import load
@@ -204,7 +204,7 @@ class _Deployment:
     def _on_both(self, parts: Parts) -> Parts:
         """Return the same chips on the emulator and on Lava at once."""
         chips = ChipPopulation(
-            parts.model.network, parts.chips.spec, self.machine, parts.seeds.child("chips")
+            parts.model.network, bench_of(parts.chips).spec, self.machine, parts.seeds.child("chips")
         )
         return replace(parts, chips=chips)
 
@@ -234,7 +234,7 @@ class _Deployment:
 
     def _coarse(self, parts: Parts) -> ChipPopulation:
         """Return the same chips with synapses of a few bits, where they have none yet."""
-        chips = parts.chips
+        chips = bench_of(parts.chips)
         kinds = {
             "resolution": Resolution(self.target.bits or 8, rounding="stochastic"),
             **chips.spec.imperfections,

@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from mismatch.chip import ChipPopulation
+from mismatch.chip import ChipPopulation, bench_of
 from rate_bridge.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.config.network import anchored
@@ -101,7 +101,7 @@ def without_feedback(parts: Parts, simulator: Simulator) -> Parts:
     model.network = replace(model.network, feedback=Direct())
     model.feedback, model.relay = (), None
     seeds = parts.seeds.child("chips")
-    return replace(parts, chips=ChipPopulation(model.network, parts.chips.spec, simulator, seeds))
+    return replace(parts, chips=ChipPopulation(model.network, bench_of(parts.chips).spec, simulator, seeds))
 
 
 def read_run(directory: Path, chips: str | None, data_dir: Path | None) -> Source:

@@ -40,6 +40,7 @@ __all__ = [
     "CONFUSION",
     "INITIAL",
     "SUMMARY",
+    "TRUTH",
     "WEIGHTS",
     "Checkpoint",
     "RunRecord",
@@ -49,7 +50,7 @@ __all__ = [
 
 FIGURES, CHECKPOINT = "figures", "checkpoint.safetensors"
 
-INITIAL, WEIGHTS = "initial_weights.safetensors", "weights.safetensors"
+INITIAL, WEIGHTS, TRUTH = "initial_weights.safetensors", "weights.safetensors", "truth.safetensors"
 
 CONFUSION = "confusion.csv"
 
@@ -71,6 +72,8 @@ SUMMARY = (
     "seconds",
     "diverged_chips",
     "set_back_chips",
+    "silent_chips",
+    "saw",
     "versions",
     "git",
     "date",
@@ -280,7 +283,7 @@ class RunRecord:
         self,
         summary: Mapping[str, Any],
         weights: Mapping[str, Tensor],
-        truth: Mapping[str, Tensor],
+        truth: Mapping[str, Tensor] | None,
         samples: Samples | None = None,
         confusion: NDArray[np.int64] | None = None,
         *,
@@ -293,7 +296,7 @@ class RunRecord:
                 of ``test_accuracy``, versions and the commit are added.
             weights: what is programmed, by name (``forward.1``, ``bias.1``, ``feedback.1``, ...), with
                 a leading axis of chips.
-            truth: the effective parameters by name.
+            truth: the effective parameters by name, where they are known here.
             samples: recordings of one sample, for the figures.
             confusion: test samples by chip, label and answer, ``(chips, classes, classes)``, where there
                 are classes.
@@ -303,14 +306,18 @@ class RunRecord:
             the content of ``summary.json``.
         """
         self.store.write(WEIGHTS, tensor_bytes(weights))
-        self.store.write("truth.safetensors", tensor_bytes(truth))
+        if truth is not None:
+            self.store.write(TRUTH, tensor_bytes(truth))
         if samples is not None:
             samples.save(self.store)
         if confusion is not None:
             rows = (f"{chip},{label},{said},{n}" for (chip, label, said), n in np.ndenumerate(confusion))
             self.store.write(CONFUSION, "\n".join(["chip,label,predicted,samples", *rows, ""]).encode())
         content = _summary(
-            {"diverged_chips": {}, "set_back_chips": {}} | self._identity | dict(summary) | provenance()
+            {"diverged_chips": {}, "set_back_chips": {}, "silent_chips": {}, "saw": []}
+            | self._identity
+            | dict(summary)
+            | provenance()
         )
         self.store.write("summary.json", json_bytes(content))
         if report and isinstance(self.store, Folder):

@@ -20,9 +20,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from chips.base import Chips
 from learning.feedback_control.feedback_weights import WeightProduct
 from learning.stimulus import Batch
-from mismatch.chip import ChipPopulation
+from mismatch.chip import bench_of
 from rate_bridge.errors import InputError, UnsupportedError
 from spiketrain.config import Experiment
 from spiketrain.evaluation import evaluate
@@ -143,7 +144,8 @@ def _targets(parts: Parts) -> tuple[float, float]:
 def respond(part: IdentifyPart, parts: Parts, batch: Batch) -> Responses:
     """Measure how the chips, and the design, respond with the present weights; nothing is changed."""
     chips = parts.chips.trial()
-    design = chips.sibling(replace(chips.spec, deviations={}, imperfections={}))
+    bench = bench_of(chips)
+    design = bench.sibling(replace(bench.spec, deviations={}, imperfections={}))
     weights = replace(parts.model.weights(), feedback=_programmed(parts))
     found = []
     for population in (chips, design):
@@ -186,7 +188,7 @@ def _feedback(parts: Parts) -> tuple[Tensor, ...]:
     return parts.model.network.feedback.end_to_end(_programmed(parts))
 
 
-def _response(part: IdentifyPart, parts: Parts, chips: ChipPopulation, batch: Batch) -> tuple[Tensor, ...]:
+def _response(part: IdentifyPart, parts: Parts, chips: Chips, batch: Batch) -> tuple[Tensor, ...]:
     """Return J per layer: computed on rate chips, measured where neurons spike."""
     try:
         return true_state(chips, parts.model, batch).response
@@ -225,7 +227,7 @@ def _rows(moment: Mapping[str, int], found: Knowledge) -> Iterator[dict[str, Any
 
 
 def _gain_rows(parts: Parts, found: Knowledge) -> list[dict[str, Any]]:
-    first = parts.chips.spec.first_chip
+    first = parts.experiment.mismatch.first_chip
     return [
         {
             "chip": first + chip,
