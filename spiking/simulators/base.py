@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 
@@ -45,6 +45,9 @@ class Simulator(ABC):
 
     elsewhere: ClassVar[str] = ""
     """The simulator that gives the same spikes on a GPU, where this one does not compute there."""
+
+    anywhere: ClassVar[Mapping[str, Any]] = {}
+    """Options with which it can be checked, slowly, on a machine that it is not made for."""
 
     ignores: ClassVar[frozenset[str]] = frozenset()
     """Parameters of neurons that have no effect in it, by the names that mismatch is given for."""

@@ -19,9 +19,9 @@ OPTIONS = {"brian2": {"mode": "runtime"}}
 def machine(name):
     kind = load("simulators", name)
     works, reason = kind.status()
-    if not works:
+    if not works and not kind.anywhere:
         pytest.skip(reason)
-    return kind(**OPTIONS.get(name, {}))
+    return kind(**{**kind.anywhere, **OPTIONS.get(name, {})})
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)

@@ -56,6 +56,7 @@ class Brian2Simulator(Simulator):
     """
 
     name: ClassVar[str] = "brian2"
+    elsewhere: ClassVar[str] = "cuda"
     abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay"})
 
     def __init__(

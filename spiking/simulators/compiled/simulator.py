@@ -66,7 +66,7 @@ class CompiledSimulator(Simulator):
     """
 
     name: ClassVar[str] = "compiled"
-    elsewhere: ClassVar[str] = "torch"
+    elsewhere: ClassVar[str] = "cuda"
     abilities: ClassVar[frozenset[str]] = frozenset({"relay", "wiring", "input_skips"})
 
     def __init__(

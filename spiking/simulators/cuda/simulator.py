@@ -1,0 +1,80 @@
+"""The simulator itself: a block in one launch of a kernel."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, final
+
+import torch
+
+from rate_bridge.errors import UnsupportedError
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.simulators.base import Simulator
+from spiking.simulators.blocks import Block
+from spiking.simulators.cuda import arguments
+from spiking.simulators.cuda.card import Card, driver, why_not
+from spiking.simulators.cuda.constants import Known
+from spiking.simulators.cuda.host import Host
+from spiking.simulators.cuda.outcome import outcome
+from spiking.simulators.cuda.packing import Packing
+from spiking.simulators.cuda.source import Shape
+from spiking.simulators.recordings import Outcome
+
+__all__ = ["CudaSimulator"]
+
+
+class Machine(Protocol):
+    """What runs kernels."""
+
+    def launch(self, shape: Shape, arguments: ctypes.Structure, blocks: int, shared_bytes: int) -> None:
+        """Run a kernel, on as many blocks with so much shared memory each."""
+
+
+@final
+class CudaSimulator(Simulator):
+    """A kernel that keeps a presentation of one sample on one chip inside one block, on an NVIDIA card.
+
+    All phases that do not wait for each other are one launch. In float64 nothing is contracted or reordered,
+    and it agrees with the compiled simulator spike for spike.
+
+    Args:
+        device: ``cuda``, or ``cuda:1`` and so on; ``cpu`` with `emulate`.
+        dtype: ``torch.float64`` or ``torch.float32``.
+        emulate: run the same kernel on the processor, thread by thread: slow, to check it without a card.
+    """
+
+    name: ClassVar[str] = "cuda"
+    abilities: ClassVar[frozenset[str]] = frozenset({"relay", "noise", "softmax"})
+    moves: ClassVar[bool] = True
+    anywhere: ClassVar[Mapping[str, Any]] = {"emulate": True}
+
+    def __init__(
+        self, device: str = "cpu", dtype: torch.dtype = torch.float64, *, emulate: bool = False
+    ) -> None:
+        super().__init__(device, dtype)
+        if dtype not in (torch.float64, torch.float32):
+            raise UnsupportedError("simulator.dtype", str(dtype), "float64, float32")
+        if emulate and self.device.type != "cpu":
+            raise UnsupportedError("simulator.device", device, "cpu, for a kernel that is emulated")
+        if not emulate and self.device.type == "cpu":
+            fix = "--device cuda; simulator.emulate: true checks the kernel on the processor, slowly."
+            raise UnsupportedError("simulator.device", device, "cuda, for the simulator cuda", fix)
+        self.machine: Machine = Host() if emulate else Card(self.device)
+        self._known = Known(self.device, dtype)
+
+    @classmethod
+    def status(cls) -> tuple[bool, str]:
+        reason = why_not()
+        return (False, reason) if reason else (True, f"{driver().name(0)}: --device cuda")
+
+    def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
+        with torch.no_grad():
+            laid = self._known.of(network, hardware)
+            packing = Packing(network, hardware, block, laid)
+            shape = packing.shape
+            given = arguments.values(packing.arrays, packing.numbers, self.dtype)
+            blocks = hardware.chips * block.batch
+            self.machine.launch(shape, given, blocks, shape.shared_bytes(network.outputs))
+            return outcome(packing)
