@@ -4,8 +4,10 @@ A new simulator joins by being registered. A case that it cannot express, or a m
 work here, is skipped with the simulator's own reason.
 """
 
+import tempfile
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,14 +21,16 @@ from problems import (
     random_start,
     relayed,
 )
+from safetensors.torch import save_file
 
 from rate_bridge.errors import UnsupportedError
 from rate_bridge.filters import window
 from rate_bridge.plugins import available, load
-from spiking.connections import AveragePool2d, Conv2d, OneToOne, Recurrent
+from spiking.connections import AveragePool2d, Conv2d, OneToOne, Recurrent, Sparse
 from spiking.hardware import Hardware
 from spiking.network import Connection, Layer, Network, chain
-from spiking.neurons import LIF
+from spiking.neurons import ALIF, LIF
+from spiking.neurons.base import Neuron
 from spiking.neurons.rate import Rate
 from spiking.presentation import CurrentDrive, Phase, SpikeDrive
 from spiking.simulators.snapshots import initial_snapshot
@@ -48,14 +52,23 @@ def loop() -> Network:
     return Network(chained.inputs, chained.layers, chained.connections + extra)
 
 
-def images(*extra: Connection) -> Network:
-    """Convolutions, means, neurons one by one, loops and delays."""
+@cache
+def listed() -> Sparse:
+    """Synapses in a file, some neurons with none."""
+    path = Path(tempfile.mkdtemp()) / "synapses.safetensors"
+    places = torch.randperm(4 * 60, generator=torch.Generator().manual_seed(4))[:70]
+    save_file({"pre": places // 60, "post": places % 60}, path)
+    return Sparse(str(path))
+
+
+def images(*extra: Connection, neuron: Neuron = REFRACTORY) -> Network:
+    """Convolutions, means, neurons one by one, a list, loops and delays."""
     populations = (
-        Layer(4 * 5 * 3, REFRACTORY, (4, 5, 3)),
-        Layer(4 * 5 * 3, REFRACTORY, (4, 5, 3)),
-        Layer(2 * 2 * 4, REFRACTORY, (2, 2, 4)),
-        Layer(1 * 1 * 4, REFRACTORY, (1, 1, 4)),
-        Layer(5, REFRACTORY),
+        Layer(4 * 5 * 3, neuron, (4, 5, 3)),
+        Layer(4 * 5 * 3, neuron, (4, 5, 3)),
+        Layer(2 * 2 * 4, neuron, (2, 2, 4)),
+        Layer(1 * 1 * 4, neuron, (1, 1, 4)),
+        Layer(5, neuron),
     )
     connections = (
         Connection(0, 1, 1, Conv2d(channels=3, kernel=3)),
@@ -65,6 +78,7 @@ def images(*extra: Connection) -> Network:
         Connection(4, 5),
         Connection(3, 3, 2, Recurrent()),
         Connection(3, 1, 1),
+        Connection(4, 2, 1, listed()),
         *extra,
     )
     return Network(6 * 7, populations, connections, input_shape=(6, 7))
@@ -119,6 +133,9 @@ CASES = {
     "currents in time": lambda: pair(chain([16, 20, 5], REFRACTORY, dt_ms=0.5), 2, 3, 80, currents=1),
     "no controller, injected currents": injected,
     "convolutions": lambda: pair(images(), 2, 3, 80),
+    "convolutions, adaptive neurons": lambda: pair(images(neuron=ALIF(bias=1.2)), 2, 3, 60),
+    "convolutions, rates": lambda: pair(images(neuron=Rate("sigmoid", gain=1.5)), 2, 3, 60, currents=1),
+    "convolutions, layered feedback": lambda: relayed(pair(layered(images(), refresh_ms=4.0), 2, 3, 60)),
     "convolutions, constant currents": lambda: pair(images(), 2, 3, 60, currents=0),
     "convolutions, currents in time, skips": lambda: pair(images(*SKIPS), 2, 3, 60, currents=1),
     "convolutions, skips": lambda: pair(images(*SKIPS), 2, 3, 80),
