@@ -35,8 +35,8 @@ class _Place:
     """
 
     def __init__(self, chips: Chips, part: slice) -> None:
-        self.chips, self.part = chips, part
-        self.answers, self.missed, self.reason = True, 0, ""
+        self.chips, self.part, self.answers = chips, part, True
+        self.ledger: dict[str, Any] = {"missed": 0, "reason": ""}
         self._again, self._pause = 0.0, SHORTEST_S
 
     def ask(self, question: Callable[[Chips, slice], T]) -> T | None:
@@ -46,7 +46,7 @@ class _Place:
         try:
             answer = question(self.chips, self.part)
         except SilentError as error:
-            self.answers, self.reason = False, str(error)
+            self.answers, self.ledger["reason"] = False, str(error)
             self._again, self._pause = time.monotonic() + self._pause, min(2 * self._pause, LONGEST_S)
             return None
         self.answers, self._pause = True, SHORTEST_S
@@ -107,9 +107,9 @@ class ChipRack(Chips):
     @property
     def silent(self) -> dict[int, str]:
         return {
-            chip: f"missed {place.missed} presentations: {place.reason}"
+            chip: f"missed {place.ledger['missed']} presentations: {place.ledger['reason']}"
             for place in self._places
-            if place.missed
+            if place.ledger["missed"]
             for chip in range(place.part.start, place.part.stop)
         }
 
@@ -119,10 +119,12 @@ class ChipRack(Chips):
     def present(self, phases: Sequence[Phase], *presentation: str | int) -> Observation:
         seen = self._all(lambda c, part: c.present([_phase(p, part) for p in phases], *presentation))
         for place, one in zip(self._places, seen, strict=True):
-            place.missed += one is None
+            place.ledger["missed"] += one is None
         heard = next((one for one in seen if one is not None), None)
         if heard is None:
-            raise SilentError(f"no chip answers: {'; '.join(place.reason for place in self._places)}")
+            raise SilentError(
+                f"no chip answers: {'; '.join(place.ledger['reason'] for place in self._places)}"
+            )
         parts = [
             _nothing(heard, place.chips.chips) if one is None else one
             for place, one in zip(self._places, seen, strict=True)
@@ -139,7 +141,7 @@ class ChipRack(Chips):
         """Return a rack of other chips at the same places; what is silent here is silent there."""
         other = type(self)(chips, self._network)
         for mine, theirs in zip(self._places, other._places, strict=True):
-            theirs.answers, theirs.reason, theirs._again = mine.answers, mine.reason, mine._again
+            theirs.answers, theirs.ledger, theirs._again = mine.answers, mine.ledger, mine._again
         return other
 
     def state(self) -> dict[str, Any]:

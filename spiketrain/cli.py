@@ -17,7 +17,14 @@ from rate_bridge.errors import InputError
 from spiketrain.commands import chips, compare, deploy, drift, export, identify, lava, sweep, tune
 from spiketrain.commands.guard import FAILED, end_on_sigterm, guarded, resumable
 from spiketrain.commands.messages import show_messages
-from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
+from spiketrain.commands.options import (
+    ConfigOption,
+    DataOption,
+    DebugOption,
+    SetOption,
+    refuse_options,
+    required,
+)
 
 __all__ = ["app", "main"]
 
@@ -59,7 +66,7 @@ def train(
 ) -> None:
     """Train mismatched spiking and rate chips: spiketrain --config dfc_lif.yaml."""
     if context.invoked_subcommand is not None:
-        _refuse_options(context)
+        refuse_options(context)
         return
     if resume and output is None:
         raise InputError("--resume", "no --output", "--output DIR, the folder of the run to go on with")
@@ -149,18 +156,6 @@ def configs(debug: DebugOption = False) -> None:
         typer.echo(
             f"{name:<{width}}  {first.removeprefix('#').strip() if first.startswith('#') else ''}".rstrip()
         )
-
-
-def _refuse_options(context: typer.Context) -> None:
-    """Refuse options before a command's name: they would do nothing."""
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE" and name != "debug":
-            allowed = (
-                f"options after the command: spiketrain {context.invoked_subcommand} {parameter.opts[0]} ..."
-            )
-            raise InputError(parameter.opts[0], context.params[name], allowed)
 
 
 def _check_folder(data_dir: Path | None) -> None:

@@ -77,5 +77,5 @@ class Masked:
         """Return a tensor with the rows of silent chips as before; what has none per chip stays new."""
         if now.shape != before.shape or not now.ndim or len(now) != len(self._silent):
             return now
-        rows = self._silent.reshape(-1, *([1] * (now.ndim - 1)))
+        rows = self._silent.to(now.device).reshape(-1, *([1] * (now.ndim - 1)))
         return torch.where(rows, before, now)

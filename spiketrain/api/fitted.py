@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError
+from rate_bridge.errors import InputError, UnsupportedError
 from spiketrain.api import arguments
 from spiketrain.api.activity import Activity
 from spiketrain.api.showing import show
@@ -216,7 +216,12 @@ class Run:
         from spiketrain.report.gallery import draw  # noqa: PLC0415 (matplotlib, when something is drawn)
 
         index = self._chip(chip)
-        return draw(self._store, what, None if index == 0 else look_at_a_sample(self._parts, index))
+        sample = None if index == 0 else look_at_a_sample(self._parts, index)
+        if index and sample is None:
+            raise UnsupportedError(
+                "chip", chip, f"{self.chips[0]}: not every trace may be recorded (chips.observe)"
+            )
+        return draw(self._store, what, sample)
 
     def report(self) -> Path:
         """Draw the page and figures of a run in a folder, and return the page's path."""

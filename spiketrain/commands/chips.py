@@ -10,7 +10,7 @@ import typer
 
 from rate_bridge.errors import InputError
 from spiketrain.commands.guard import FAILED, guarded
-from spiketrain.commands.options import ConfigOption, DebugOption, SetOption, required
+from spiketrain.commands.options import ConfigOption, DebugOption, SetOption, refuse_options, required
 
 __all__ = ["app"]
 
@@ -44,6 +44,7 @@ def command(
 ) -> None:
     """Draw the population of chips of a config and describe it; or serve it, or check what is served."""
     if context.invoked_subcommand is not None:
+        refuse_options(context)
         return
     from rich.console import Console  # noqa: PLC0415 (a usage error needs no libraries)
 
@@ -52,6 +53,8 @@ def command(
     from spiketrain.config import load_experiment  # noqa: PLC0415
 
     experiment = load_experiment(required(config), overrides or [])
+    if experiment.chips.elsewhere:
+        raise InputError("mismatch.seed", None, "a seed: chips that are elsewhere cannot be drawn here")
     network, spec = experiment.build_network(), experiment.build_mismatch()
     drawn, console = draw(network, spec), Console()
     console.print(show.heading(spec), highlight=False)

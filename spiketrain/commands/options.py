@@ -9,7 +9,7 @@ import typer
 
 from rate_bridge.errors import InputError
 
-__all__ = ["ConfigOption", "DataOption", "DebugOption", "SetOption", "required"]
+__all__ = ["ConfigOption", "DataOption", "DebugOption", "SetOption", "refuse_options", "required"]
 
 ConfigOption = Annotated[
     str | None,
@@ -38,3 +38,17 @@ def required(config: str | None) -> str:
             "--config", "nothing" if config is None else config, "a file or a shipped config", fix
         )
     return config
+
+
+def refuse_options(context: typer.Context) -> None:
+    """Refuse options before a command's name: they would do nothing."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and name != "debug":
+            command = f"{context.command_path} {context.invoked_subcommand}"
+            raise InputError(
+                parameter.opts[0],
+                context.params[name],
+                f"options after the command: {command} {parameter.opts[0]} ...",
+            )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mismatch.chip import ChipPopulation, bench_of
 from mismatch.imperfections.resolution import Resolution
-from rate_bridge.errors import InputError, printable
+from rate_bridge.errors import InputError, UnsupportedError, printable
 from rate_bridge.plugins import load
 from spiketrain.deployment.compared import Compared
 from spiketrain.deployment.cost import cost
@@ -95,6 +95,9 @@ def deploy(
     if target not in TARGETS:
         raise InputError("--target", target, ", ".join(TARGETS))
     source = read_run(directory, chips, data_dir)
+    if source.config["mismatch"].get("seed", 1) is None:
+        allowed = "a run whose chips are simulated in its own process: they are quantised from here"
+        raise UnsupportedError("RUN", "a run whose chips are elsewhere (chips)", allowed)
     options = _options(source, target, message_threshold)
     epochs = _epochs(source, target, fine_tune)
     folder = output or directory / f"deploy-{target}"

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from chips.wire.links import Address, LostError
 from learning.stimulus import Batch
@@ -201,3 +202,31 @@ def test_a_run_in_memory_keeps_asking(secret):
     where = ["chips.isolated=true", "mismatch.seed=null", f"chips.secret={secret}"]
     done = run_in_memory(experiment(*few, *where), quiet=True)
     assert evaluate(done.parts, "test").tolist() == done.summary["test_accuracy"]
+
+
+def test_what_needs_the_chips_here_is_refused_by_the_commands():
+    from spiketrain.commands import chips  # noqa: PLC0415
+
+    runner = CliRunner()
+    elsewhere = ["-c", "dfc_lif.yaml", "-s", "chips.isolated=true", "-s", "mismatch.seed=null"]
+    drawn = runner.invoke(chips.app, elsewhere)
+    assert (drawn.exit_code, "cannot be drawn here" in drawn.output) == (2, True)
+    served = runner.invoke(chips.app, ["serve", "--at", "ipc:///tmp/x", *elsewhere])
+    assert (served.exit_code, "only these can be served" in served.output) == (2, True)
+    early = runner.invoke(chips.app, ["-c", "dfc_lif.yaml", "check", "ipc:///tmp/nobody"])
+    assert (early.exit_code, "options after the command" in early.output) == (2, True)
+
+
+def test_a_silent_chip_keeps_its_model():
+    parts = build(experiment("mismatch.chips=2"), None)
+    before = [p.detach().clone() for p in parts.model.parameters()]
+    type(parts.chips).answers = property(lambda self: torch.tensor([True, False]))
+    try:
+        learn(parts, next(parts.batches(0)), 0.1)
+    finally:
+        del type(parts.chips).answers
+    for value, old in zip(parts.model.parameters(), before, strict=True):
+        assert torch.equal(value[1], old[1])
+    assert any(
+        not torch.equal(value[0], old[0]) for value, old in zip(parts.model.parameters(), before, strict=True)
+    )

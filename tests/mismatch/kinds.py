@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from mismatch.chip import ChipPopulation
@@ -15,12 +17,15 @@ from spiking.neurons import LIF
 from spiking.presentation import Controller, Phase, SpikeDrive, Weights
 from spiking.simulators.torch import TorchSimulator
 
+HERE = Path(__file__).parent
+
 EXAMPLES = {
     "clipping": {"range": 0.5},
     "conductance_drift": {"nu": 0.05, "nu_std": 0.01, "t0_ms": 10.0},
     "dead_zone": {"smallest": 0.3},
     "endurance": {"writes": 2.0, "cv": 0.2},
     "faults": {"dead": 0.2, "firing": 0.2, "stuck_zero": 0.2, "stuck_on": 0.1, "rows": 0.1, "columns": 0.1},
+    "measured": {"file": str(HERE / "measured_lif.csv")},
     "membrane_noise": {"density": 1.0},
     "random_walk": {"std": {"threshold": 0.1, "tau_m": 0.1}, "tau_s": 0.05},
     "read_noise": {"std": 0.2},
@@ -31,6 +36,7 @@ EXAMPLES = {
 }
 
 ON_RATE_NEURONS = {
+    "measured": {"file": str(HERE / "measured_rate.csv")},
     "random_walk": {"std": {"gain": 0.1, "shape": 0.1}, "tau_s": 0.05},
     "temperature": {"coefficients": {"saturation": -0.02, "bias": 0.01}, "tau_s": 0.05},
 }
