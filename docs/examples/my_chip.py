@@ -18,11 +18,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
 from spiketrain.chips.hardware import HardwareChips, Spikes
 from spiketrain.chips.wire.server import serve
-from spiketrain.config import load_experiment
 from spiketrain.spiking.network import Network
+
+from spiketrain.config import load_experiment
 
 BITS = 6
 """Of a synapse, sign included."""
