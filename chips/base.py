@@ -39,6 +39,11 @@ class Chips(ABC):
         """The chips' clock: how long they have existed."""
 
     @property
+    def device(self) -> torch.device:
+        """Where weights and what is observed live: the processor, but for simulated chips on a GPU."""
+        return torch.device("cpu")
+
+    @property
     def bench(self) -> Chips | None:
         """Simulated chips, from which the design itself and other chips can be had; None on silicon."""
         return None

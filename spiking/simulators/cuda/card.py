@@ -6,6 +6,8 @@ Everything that is asked of NVIDIA's libraries is in `Driver`, so that a test ca
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Protocol, final
 
@@ -253,9 +255,9 @@ class Card:
             SimulationError: the card was lost, or does not answer.
         """
         try:
-            kernel = self._kernel(shape, shared_bytes)
-            stream = _stream(self.index)
-            self._driver.launch(kernel, (blocks, shape.threads, shared_bytes), arguments, stream)
+            with _on(self.index) as stream:
+                kernel = self._kernel(shape, shared_bytes)
+                self._driver.launch(kernel, (blocks, shape.threads, shared_bytes), arguments, stream)
         except CardError as error:
             raise SimulationError(f"the card cuda:{self.index} does not go on: {error}") from error
 
@@ -285,5 +287,8 @@ def options(shape: Shape) -> tuple[str, ...]:
     return ("--std=c++17", f"--fmad={contract}", "--prec-div=true", "--prec-sqrt=true", "--ftz=false")
 
 
-def _stream(index: int) -> int:
-    return int(torch.cuda.current_stream(index).cuda_stream)
+@contextmanager
+def _on(index: int) -> Iterator[int]:
+    """Make a card the one that NVIDIA's driver means, and give PyTorch's stream on it."""
+    with torch.cuda.device(index):
+        yield int(torch.cuda.current_stream(index).cuda_stream)

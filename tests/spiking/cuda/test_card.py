@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from spiketrain.config import load_experiment
 from spiketrain.config.placing import check_device, check_room, placed
 from spiketrain.experiment import run
 from spiketrain.gain import speed
-from spiketrain.losing import lost_cards
+from spiketrain.losing import keep_order, lost_cards
 from spiketrain.studies import cards as study_cards
 from spiking.simulators.compiled import CompiledSimulator
 from spiking.simulators.cuda import CudaSimulator, card
@@ -35,7 +37,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(card, "driver", lambda: made)
         monkeypatch.setattr("spiketrain.config.placing.driver", lambda: made)
         monkeypatch.setattr(card, "torch_sees_it", lambda: True)
-        monkeypatch.setattr(card, "_stream", lambda index: 0)
+        monkeypatch.setattr(card, "_on", lambda index: nullcontext(0))
         return made
 
     return put
@@ -154,6 +156,19 @@ def test_what_pytorch_says_of_a_lost_card_is_one_message() -> None:
             raise error
     with pytest.raises(RuntimeError, match="something else"), lost_cards():
         raise RuntimeError("something else")
+
+
+def test_sums_on_a_card_have_a_fixed_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    keep_order(torch.device("cpu"))
+    assert not torch.are_deterministic_algorithms_enabled()
+    try:
+        keep_order(torch.device("cuda", 0))
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_a_network_too_large_for_a_block_is_refused_by_name(fake: Any) -> None:
