@@ -40,7 +40,7 @@ class Chips(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where observations come from and weights are taken."""
+        """Where weights and what is observed live: the processor, but for simulated chips on a GPU."""
         return torch.device("cpu")
 
     @property

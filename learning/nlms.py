@@ -98,5 +98,7 @@ class _NlmsStepper(Stepper):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.steps = int(state["steps"])
-        self.means = {int(index): value.clone() for index, value in state["means"].items()}
-        self.powers = {int(index): value.clone() for index, value in state["powers"].items()}
+        there = self.model.device
+        for name in ("means", "powers"):
+            held = {int(index): value.to(there, copy=True) for index, value in state[name].items()}
+            setattr(self, name, held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -129,7 +130,7 @@ class ChipPopulation(Chips):
             InputError: they are not those of this network on so many chips.
         """
         check_weights(self.network, self.chips, weights)
-        written = self._draw.physical(weights)
+        written = self._draw.physical(_moved(weights, self.device))
         if self._memory:
             written = self._memory.write(written, self._now_ms)
         hardware = self._draw.hardware(written)
@@ -205,3 +206,17 @@ def bench_of(chips: Chips) -> ChipPopulation:
         allowed = "simulated chips: of others neither the design itself nor more of them can be had"
         raise UnsupportedError("chips", chips.card.name, allowed)
     return chips.bench
+
+
+def _moved(weights: Weights, device: torch.device) -> Weights:
+    """Return weights where the chips are; those of a rule that learns elsewhere are sent there."""
+
+    def there(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return tuple(tensor.to(device) for tensor in tensors)
+
+    return replace(
+        weights,
+        forward=there(weights.forward),
+        bias=there(weights.bias),
+        feedback=there(weights.feedback),
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -48,7 +50,12 @@ class Streams:
 
     def draw(self, make: Callable[[np.random.Generator], NDArray[Any]], *names: str | int) -> Tensor:
         """Return what `make` draws for every chip, stacked along the first axis."""
-        rows = [make(node.generator()) for node in self.nodes(*names)]
+        generators = [node.generator() for node in self.nodes(*names)]
+        if self.device.type == "cpu":
+            rows = [make(generator) for generator in generators]
+        else:  # a card must not wait for one core: what fills an array lets other threads run
+            with ThreadPoolExecutor(min(len(generators), os.cpu_count() or 1)) as pool:
+                rows = list(pool.map(make, generators))
         return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def normal(self, *names: str | int, shape: tuple[int, ...]) -> Tensor:

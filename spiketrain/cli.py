@@ -21,6 +21,7 @@ from spiketrain.commands.options import (
     ConfigOption,
     DataOption,
     DebugOption,
+    DeviceOption,
     SetOption,
     refuse_options,
     required,
@@ -55,9 +56,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
     data_dir: DataOption = None,
-    device: Annotated[
-        str | None, typer.Option(help="Where to compute; the same as simulator.device.")
-    ] = None,
+    device: DeviceOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     debug: DebugOption = False,
     version: Annotated[
@@ -72,12 +71,11 @@ def train(
         raise InputError("--resume", "no --output", "--output DIR, the folder of the run to go on with")
     if config is None and resume and output is not None:
         config = str(output / "config.yaml")
-    chosen = [*(overrides or []), *([f"simulator.device={device}"] if device else [])]
     named = required(config)
     with _moving(quiet=quiet):
         from spiketrain.config import load_experiment  # noqa: PLC0415 (a usage error needs no libraries)
 
-        experiment = load_experiment(named, chosen)
+        experiment = load_experiment(named, overrides or [], device)
         _check_folder(data_dir)
         from spiketrain.experiment import default_folder, run  # noqa: PLC0415
 

@@ -69,11 +69,15 @@ def _compiler() -> Finding:
 
 
 def _device() -> Finding:
-    import torch  # noqa: PLC0415 (slow to import)
+    from spiketrain.gain import gained  # noqa: PLC0415 (slow to import)
+    from spiking.simulators.cuda.card import driver, why_not  # noqa: PLC0415
 
-    if torch.cuda.is_available():
-        return Finding("GPU", True, f"{torch.cuda.get_device_name()}: simulator.device: cuda")
-    return Finding("GPU", True, "none that PyTorch can use; everything runs on the processor")
+    if reason := why_not():
+        return Finding("GPU", True, f"none that can be used: {reason}; everything runs on the processor")
+    try:
+        return Finding("GPU", True, f"{driver().name(0)}; {gained()}")
+    except Exception as error:  # a card that is there and does not work is what is to be found
+        return Finding("GPU", False, f"{driver().name(0)}: {type(error).__name__}: {error}")
 
 
 def _simulators() -> Iterator[Finding]:

@@ -30,6 +30,7 @@ from spiketrain.describe import trained as trained_line
 from spiketrain.divergence import not_finite
 from spiketrain.evaluation import answers, confusion, evaluate, look_at_a_sample, measure, score
 from spiketrain.hooks import BatchDone, EpochDone, Hooks
+from spiketrain.losing import lost_cards
 from spiketrain.observing import Masked, asked, seen
 from spiketrain.parts import Parts, build
 from spiketrain.record import (
@@ -148,7 +149,7 @@ def run_in_memory(
 
 def _recorded(parts: Parts, record: RunRecord, hooks: Hooks, shown: Progress, *, report: bool) -> RunResult:
     """Train, from where the parts are, and write what a finished run leaves."""
-    with record:
+    with record, lost_cards():
         shown.start(trained_line(_identity(parts)), parts.batches_per_epoch, parts.epoch)
         if parts.epoch == 0:
             shown.stage("testing the chips before training")

@@ -24,6 +24,7 @@ from spiketrain.arms.base import Arm
 from spiketrain.config import Experiment
 from spiketrain.divergence import Watch, not_finite
 from spiketrain.housing import housed
+from spiketrain.losing import keep_order
 from spiketrain.tasks.base import TaskData
 from spiking.presentation import Weights
 
@@ -172,6 +173,7 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
     seeds = SeedTree(experiment.training.seed)
     arm = experiment.build_arm()
     chips = housed(experiment, network, seeds.child("chips"))
+    keep_order(chips.device)
     arm.check_chips(chips)
     shown = seeds.child("stimulus")
     model = Model(
@@ -182,7 +184,7 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
         weight_gain=experiment.network.weight_gains(network),
         bias_spread=experiment.network.bias_spreads(network),
         initial=experiment.network.initial(experiment.clock),
-        device=torch.device("cpu") if experiment.chips.elsewhere else experiment.build_simulator().device,
+        device=chips.device,
     )
     scales = tuple(
         1.0 if network.depth in (c.pre, c.post) else experiment.training.hidden_scale

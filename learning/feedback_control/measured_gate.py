@@ -113,10 +113,12 @@ def _place(rate: Tensor) -> tuple[Tensor, Tensor]:
 
 def _spread(mean: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
     """Return sums of answers and of their weights at the rates that are kept, ``(chips, BINS)``."""
+    here = mean.device
+    mean, found = mean.cpu(), found.cpu()  # on a GPU, what is scattered is summed in no fixed order
     below, share = (part.flatten(1) for part in _place(mean))
     sums = []
     for value in (found.flatten(1), torch.ones_like(share)):
         total = torch.zeros(mean.shape[0], BINS, dtype=mean.dtype, device=mean.device)
         total.scatter_add_(1, below, value * (1.0 - share))
         sums.append(total.scatter_add_(1, below + 1, value * share))
-    return sums[0], sums[1]
+    return sums[0].to(here), sums[1].to(here)

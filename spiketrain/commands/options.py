@@ -9,7 +9,15 @@ import typer
 
 from rate_bridge.errors import InputError
 
-__all__ = ["ConfigOption", "DataOption", "DebugOption", "SetOption", "refuse_options", "required"]
+__all__ = [
+    "ConfigOption",
+    "DataOption",
+    "DebugOption",
+    "DeviceOption",
+    "SetOption",
+    "refuse_options",
+    "required",
+]
 
 ConfigOption = Annotated[
     str | None,
@@ -22,6 +30,10 @@ SetOption = Annotated[
 DataOption = Annotated[
     Path | None,
     typer.Option(metavar="DIR", envvar="SPIKETRAIN_DATA", help="Folder that data files are looked for in."),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="Where to compute: cpu, cuda, cuda:1; with the simulator that goes there."),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
 

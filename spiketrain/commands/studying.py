@@ -11,7 +11,14 @@ import typer
 
 from rate_bridge.errors import InputError
 from spiketrain.commands.guard import FAILED, guarded, resumable
-from spiketrain.commands.options import ConfigOption, DataOption, DebugOption, SetOption, required
+from spiketrain.commands.options import (
+    ConfigOption,
+    DataOption,
+    DebugOption,
+    DeviceOption,
+    SetOption,
+    required,
+)
 
 if TYPE_CHECKING:  # a usage error needs no libraries
     from spiketrain.studies.study import Study
@@ -30,7 +37,9 @@ SchedulerOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler, tcp://HOST:PORT.")
 ]
 ClusterOption = Annotated[str, typer.Option(help="local, or slurm (through dask-jobqueue).")]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="Worker processes; by default one per core.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes; by default one per core, or one per card.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
@@ -56,11 +65,14 @@ def study_command(
         scheduler: SchedulerOption = None,
         cluster: ClusterOption = "local",
         workers: WorkersOption = None,
+        device: DeviceOption = None,
         data_dir: DataOption = None,
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
         study = _study(config, overrides, output, quick=quick, resume=resume)
+        if device is not None:
+            study = study.model_copy(update={"device": device})
         if dry_run:
             _count(study)
             return

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from learning.optimizers import SGD
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError
 from spiketrain.config.effects import check_effects, refuse
 from spiketrain.config.places import check_places
+from spiketrain.config.placing import check_device, check_room
 from spiking.network import Network
 from spiking.simulators.base import Simulator
 
@@ -27,7 +26,7 @@ def check(experiment: Experiment) -> None:
     experiment.simulator.steps()
     experiment.simulator.steps(test=True)
     _check_targets(experiment)
-    _check_device(experiment.simulator.device)
+    check_device(experiment.simulator.device)
     task = experiment.build_task()
     if task.shape is not None:
         check_fit(experiment, *task.shape)
@@ -77,15 +76,6 @@ def _check_targets(experiment: Experiment) -> None:
         raise InputError("bridge.target_rates", [low, high], "two rates, the lower one first")
 
 
-def _check_device(name: str) -> None:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        fix = "`spiketrain doctor` lists what this machine has"
-        raise InputError("simulator.device", name, "cpu, or a device that PyTorch can use", fix) from None
-
-
 def _check_together(experiment: Experiment, rule: LearningRule, simulator: Simulator) -> None:
     """Refuse what would fail at the first batch: an input or an update that the next part cannot take."""
     clock = experiment.clock
@@ -117,6 +107,7 @@ def _check_analysis(experiment: Experiment, network: Network, arm: Arm) -> None:
 
 
 def _check_memory(experiment: Experiment) -> None:
+    check_room(experiment.simulator.device, experiment.estimate_memory_bytes())
     needed, limit = experiment.estimate_memory_bytes() / 1e9, experiment.limits.memory_gb
     if needed > limit:
         raise InputError(

@@ -24,6 +24,7 @@ from spiketrain.config import building, checks
 from spiketrain.config.finding import find_config
 from spiketrain.config.memory import estimate_bytes
 from spiketrain.config.network import NetworkSection, anchored, prepared
+from spiketrain.config.placing import placed
 from spiketrain.config.problems import input_error, unknown
 from spiketrain.config.reading import read, with_overrides
 from spiketrain.config.sections import (
@@ -282,16 +283,24 @@ def _within(section: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
     return section, last
 
 
-def load_experiment(path_or_name: str, overrides: Sequence[str] = ()) -> Experiment:
+def load_experiment(
+    path_or_name: str, overrides: Sequence[str] = (), device: str | None = None
+) -> Experiment:
     """Return the experiment in a file or shipped config, with ``section.key=value`` overrides.
 
     A file that the config's network or data are in is looked for in the config's folder, one that an
     override names in the working directory.
 
+    Args:
+        path_or_name: the file, or the name of a shipped config.
+        overrides: ``section.key=value``.
+        device: where to compute, instead of where the config says; see `placed`.
+
     Raises:
         InputError: there is no such config, or the first thing that is wrong with it.
     """
-    return Experiment.from_mapping(with_overrides(named_mapping(find_config(path_or_name)), overrides))
+    data = with_overrides(named_mapping(find_config(path_or_name)), overrides)
+    return Experiment.from_mapping(data if device is None else placed(data, device))
 
 
 def named_mapping(path: Path) -> dict[str, Any]:

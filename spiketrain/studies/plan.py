@@ -11,6 +11,7 @@ from typing import Any, final
 
 from rate_bridge.errors import InputError, nearest
 from rate_bridge.texts import check_text
+from spiketrain.config.placing import placed
 from spiketrain.config.reading import assign
 from spiketrain.studies.compare import expanded
 from spiketrain.studies.naming import Names
@@ -155,7 +156,7 @@ class Plan:
         config = base
         for steps, value in itertools.chain(self._changes, *(level.changes for level in levels)):
             config = assign(config, steps, value, "study")
-        return config
+        return config if self.study.device is None else placed(config, self.study.device)
 
     def _kept(self, levels: Sequence[Level]) -> bool:
         if not self.study.keep:

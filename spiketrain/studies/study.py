@@ -48,6 +48,7 @@ class Study(Section):
         grid: column to the values of one key or of several together.
         seeds: training seeds; None leaves the base's.
         keep: column to the labels that remain; what is not named is left out.
+        device: where all cells compute, each with the simulator that goes there; None leaves the cells' own.
         analysis: what the report compares.
         compare, identify, tune: what only these commands read.
         quick: keys of the study that are different in its quick variant.
@@ -60,6 +61,7 @@ class Study(Section):
     grid: dict[str, GridAxis] = Field(default={})
     seeds: tuple[Seed, ...] | None = None
     keep: dict[str, tuple[str | float | int, ...]] = Field(default={})
+    device: str | None = None
     analysis: AnalysisPart | None = None
     compare: ComparePart | None = None
     identify: IdentifyPart | None = None

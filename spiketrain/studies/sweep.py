@@ -12,6 +12,7 @@ import pandas as pd
 
 from rate_bridge.errors import SimulationError, disk_full
 from spiketrain.record.files import write_bytes
+from spiketrain.studies.cards import worker_for_each
 from spiketrain.studies.data import check_same_data
 from spiketrain.studies.display import Display, display
 from spiketrain.studies.engine import DaskEngine, Engine, InProcess
@@ -49,12 +50,20 @@ class Options:
     in_process: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)
 
-    def engine(self, root: Path) -> Engine:
-        """Return what computes the cells of the study in the folder `root`."""
+    def engine(self, root: Path, config: Mapping[str, Any]) -> Engine:
+        """Return what computes the cells of a study.
+
+        Args:
+            root: its folder.
+            config: of one of its cells.
+        """
         if self.in_process:
             return InProcess()
+        workers = self.workers
+        if workers is None and self.cluster == "local" and self.scheduler is None:
+            workers = worker_for_each(config)
         return DaskEngine(
-            scheduler=self.scheduler, cluster=self.cluster, workers=self.workers, folder=root.resolve()
+            scheduler=self.scheduler, cluster=self.cluster, workers=workers, folder=root.resolve()
         )
 
 
@@ -125,7 +134,7 @@ def compute_cells(
         if not left:
             return len(failed)
         check_same_data(plan, folder.cells, done, left, options.data_dir)
-        with options.engine(folder.root) as engine:
+        with options.engine(folder.root, plan.cell(left[0]).config) as engine:
             outcomes = engine.map(function, _tasks(plan, folder.root, options, left))
             return len(failed) + _follow(plan, folder, outcomes, shown, len(done))
 

@@ -219,7 +219,8 @@ def _search(
     """Go round the candidates, one trial each, until all have had theirs."""
     if all(_counted(candidate) >= part.trials for candidate in candidates):
         return
-    with options.engine(folder.root) as engine:
+    first = _trial_config(part, candidates[0], {})
+    with options.engine(folder.root, first) as engine:
         while asked := [(c, _ask(part, c)) for c in candidates if _counted(c) < part.trials]:
             tasks: dict[str, list[tuple[Candidate, int, dict[str, Any]]]] = {}
             for candidate, (number, params) in asked:

@@ -14,6 +14,7 @@ from rate_bridge.errors import DamagedError, InputError, disk_full, printable
 from spiketrain.config import Experiment
 from spiketrain.experiment import run
 from spiketrain.record.lock import FolderLock
+from spiketrain.studies.cards import take_card
 from spiketrain.studies.folder import Cells
 
 __all__ = ["Outcome", "compute", "run_cell", "train_cell"]
@@ -79,6 +80,7 @@ def compute(
     cells, clock = Cells(Path(root)), time.perf_counter()
     with ONE_AT_A_TIME:
         try:
+            take_card(config)
             _wait_for_others(cells, key)
             if not cells.whole(key):
                 if cells.finished(key).exists():

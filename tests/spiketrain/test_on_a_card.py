@@ -28,6 +28,8 @@ BASE: dict[str, Any] = {
     "training": {"epochs": 1, "batch": 6, "learning_rate": 0.5, "optimizer": "nlms"},
 }
 MOVING = [name for name in available("simulators") if load("simulators", name).moves]
+TENSORS = [name for name in MOVING if not load("simulators", name).anywhere]
+"""Those that compute on the processor too; the kernel has a suite of its own."""
 
 
 def samples(count: int, seed: int) -> tuple[Any, Any]:
@@ -73,7 +75,7 @@ def wired(rule: str, neuron: dict[str, Any]) -> dict[str, Any]:
     return made | ({"network.bidirectional": True} if symmetric else {})
 
 
-@pytest.mark.parametrize("simulator", MOVING)
+@pytest.mark.parametrize("simulator", TENSORS)
 @pytest.mark.parametrize("rule", available("rules"))
 def test_every_rule(rule: str, simulator: str) -> None:
     plain = rule in {"surrogate_bptt", "dfc", "backprop"} and simulator == "torch"

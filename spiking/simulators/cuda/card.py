@@ -6,6 +6,8 @@ Everything that is asked of NVIDIA's libraries is in `Driver`, so that a test ca
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Protocol, final
 
@@ -14,7 +16,7 @@ import torch
 from rate_bridge.errors import InputError, SimulationError, UnsupportedError
 from spiking.simulators.cuda.source import Shape, source
 
-__all__ = ["Bindings", "Card", "CardError", "Driver", "cards", "driver", "free_bytes", "why_not"]
+__all__ = ["Bindings", "Card", "CardError", "Driver", "cards", "driver", "free_bytes", "number", "why_not"]
 
 EXTRA = "pip install 'spiketrain[cuda]'"
 
@@ -121,8 +123,18 @@ class Bindings:
         return self.compiled_for(f"sm_{major}{minor}", text, options)
 
     def compiled_for(self, architecture: str, text: str, options: tuple[str, ...]) -> bytes:
-        """Compile a kernel; this needs no card."""
+        """Compile a kernel; this needs no card.
+
+        Raises:
+            CardError: the compiler is not there, or refuses the text.
+        """
         nvrtc = self._nvrtc
+        try:
+            nvrtc.nvrtcVersion()
+        except RuntimeError as error:
+            raise CardError(
+                "NVRTC", f"NVIDIA's compiler is missing: pip install nvidia-cuda-nvrtc ({error})"
+            ) from error
         program = self._ask(nvrtc.nvrtcCreateProgram(text.encode(), b"presentation.cu", 0, [], []))
         given = [option.encode() for option in (*options, f"--gpu-architecture={architecture}")]
         (code,) = nvrtc.nvrtcCompileProgram(program, len(given), given)
@@ -187,9 +199,21 @@ def why_not(index: int = 0) -> str:
         return f"the driver is too old: it knows CUDA {known}, and 12.0 is needed; install a newer driver"
     if index >= count:
         return f"there is no card {index}: there are {count}, from 0 on"
-    if not torch.cuda.is_available():
+    if not torch_sees_it():
         return "this PyTorch cannot use the card: install one that is built for CUDA (docs/scaling.md)"
     return ""
+
+
+def torch_sees_it() -> bool:
+    """Return whether PyTorch can use a card."""
+    return torch.cuda.is_available()
+
+
+def number(device: torch.device) -> int:
+    """Return the number of the card that a device is: its own, or that of PyTorch's current one."""
+    if device.index is not None:
+        return device.index
+    return torch.cuda.current_device() if torch_sees_it() else 0
 
 
 def free_bytes(index: int) -> int:
@@ -209,12 +233,13 @@ class Card:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.index = device.index or 0
+        self.index = number(device)
         if reason := why_not(self.index):
             fix = f"{reason[0].upper()}{reason[1:]}. `spiketrain doctor` looks at everything."
             raise InputError("simulator.device", str(device), "a card that can be used", fix)
         self._driver = driver()
         self._kernels: dict[Shape, Any] = {}
+        """Loaded kernels; what was compiled is kept for other simulators of this process, see `_code`."""
 
     def launch(self, shape: Shape, arguments: ctypes.Structure, blocks: int, shared_bytes: int) -> None:
         """Launch a kernel; what comes after it on PyTorch's stream waits for it.
@@ -230,9 +255,9 @@ class Card:
             SimulationError: the card was lost, or does not answer.
         """
         try:
-            kernel = self._kernel(shape, shared_bytes)
-            stream = _stream(self.index)
-            self._driver.launch(kernel, (blocks, shape.threads, shared_bytes), arguments, stream)
+            with _on(self.index) as stream:
+                kernel = self._kernel(shape, shared_bytes)
+                self._driver.launch(kernel, (blocks, shape.threads, shared_bytes), arguments, stream)
         except CardError as error:
             raise SimulationError(f"the card cuda:{self.index} does not go on: {error}") from error
 
@@ -244,9 +269,16 @@ class Card:
                     f"fewer neurons: {shape.columns} take {shared_bytes} bytes of a card's {most} a block"
                 )
                 raise UnsupportedError("network.layers", shape.columns, allowed, "Use the simulator torch.")
-            code = self._driver.compiled(self.index, source(shape), options(shape))
+            library: Any = self._driver
+            code = _code(library, self.index, shape)
             self._kernels[shape] = self._driver.loaded(code, shared_bytes)
         return self._kernels[shape]
+
+
+@cache
+def _code(library: Any, index: int, shape: Shape) -> bytes:
+    made: bytes = library.compiled(index, source(shape), options(shape))
+    return made
 
 
 def options(shape: Shape) -> tuple[str, ...]:
@@ -255,5 +287,8 @@ def options(shape: Shape) -> tuple[str, ...]:
     return ("--std=c++17", f"--fmad={contract}", "--prec-div=true", "--prec-sqrt=true", "--ftz=false")
 
 
-def _stream(index: int) -> int:
-    return int(torch.cuda.current_stream(index).cuda_stream)
+@contextmanager
+def _on(index: int) -> Iterator[int]:
+    """Make a card the one that NVIDIA's driver means, and give PyTorch's stream on it."""
+    with torch.cuda.device(index):
+        yield int(torch.cuda.current_stream(index).cuda_stream)

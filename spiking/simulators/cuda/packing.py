@@ -9,7 +9,6 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rate_bridge.filters import decay
 from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Network
@@ -17,6 +16,7 @@ from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, SpikeDrive
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.blocks import Block
+from spiking.simulators.bound import drives, readout_trace, synaptic_gain
 from spiking.simulators.cuda.constants import Laid
 from spiking.simulators.cuda.layout import pack_bits
 from spiking.simulators.cuda.source import Shape
@@ -71,9 +71,7 @@ class Packing:
         """The counts and numbers of the kernel."""
         network, block, layout, path = self.network, self.block, self.layout, self.network.feedback
         spikes = isinstance(block.drive, SpikeDrive)
-        last = network.layers[-1].neuron
-        one = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
-        keep = float(decay(one, network.dt_ms)) if last.emits_spikes else 0.0
+        trace = readout_trace(network)
         relayed = self.hardware.relay is not None and isinstance(path, Layered)
         return {
             "chips": self.pairs[0],
@@ -96,8 +94,8 @@ class Packing:
             "relay_total": self.arrays["relay_weights"].shape[1] if relayed else 0,
             "ring_words_total": layout.ring_words,
             "ring_values_total": layout.ring_values,
-            "trace_keep": keep,
-            "trace_gain": (1.0 - keep) * network.emission_value(network.depth),
+            "trace_keep": trace.decay,
+            "trace_gain": trace.gain,
             "gate_keep": gate_trace(network, path)[0] if isinstance(path, Layered) else 0.0,
             "dt": network.dt_ms,
         }
@@ -139,11 +137,10 @@ class Packing:
         """Scale weights so that a presynaptic rate r gives the mean current w r."""
         network, first = self.network, 0
         flat = torch.empty(self.pairs[0], sum(self.layout.synapses), dtype=self.dtype, device=self.device)
-        spiking_input = isinstance(self.block.drive, SpikeDrive)
         for connection, weight in zip(network.connections, self.hardware.weights, strict=True):
             size = weight.shape[1] * weight.shape[2]
-            if connection.pre > 0 or spiking_input:
-                scale = (1.0 - self.laid.decays[connection.post - 1]) * network.emission_value(connection.pre)
+            if not drives(connection, self.block):
+                scale = synaptic_gain(network, connection, self.laid.decays[connection.post - 1])
                 flat[:, first : first + size].view(weight.shape).copy_(weight * scale)
             first += size
         return flat
