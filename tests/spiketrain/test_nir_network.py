@@ -249,7 +249,7 @@ def test_the_command_imports_what_another_program_wrote(tmp_path):
     assert "lost or guessed: whether a reset subtracts the threshold" in result.stdout
     config = tmp_path / "theirs.yaml"
     assert read_yaml(config)["network"] == {"nir": "theirs.nir", "solver": "euler"}
-    experiment = load_experiment(str(config), ["training.epochs=0", "task.train_samples=40"])
+    experiment = load_experiment(str(config), ["task.train_samples=40"])
     assert experiment.build_network().sizes == (4, 12, 3)
     assert float(experiment.build_mismatch().neurons[0]["tau_m_ms"][0]) == pytest.approx(19.749, abs=1e-3)
     again = CliRunner().invoke(app, ["import", str(path)])
