@@ -1,37 +1,58 @@
-"""A run's chips as NIR files."""
+"""A run's chips as NIR files, and what their readers make of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import torch
 from torch import Tensor
 
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import UnsupportedError
+from rate_bridge.errors import InputError, UnsupportedError, nearest
 from spiketrain.deployment.source import read_run
 from spiketrain.record.files import read_tensors, remove_leftovers, write_bytes
 from spiketrain.record.resuming import check_shapes
 from spiking import nir
 from spiking.network import Network
 
-__all__ = ["export_nir"]
+__all__ = ["Exported", "export_nir"]
 
 
-def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path]:
-    """Write one NIR file per chip and return their paths.
+@final
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        paths: the files.
+        lost: what they do not say to any other program, a sentence each.
+        readers: by a reader's name, the line that reads a file there, and what is not the same there.
+    """
+
+    paths: list[Path]
+    lost: list[str]
+    readers: dict[str, list[str]]
+
+
+def export_nir(run: Path, folder: Path, *, effective: bool = False, reader: str = "portable") -> Exported:
+    """Write one NIR file per chip.
 
     Args:
         run: the folder of a finished run.
         folder: where to; made if missing.
         effective: write the parameters and weights that the chips compute with (from
             ``truth.safetensors``) instead of the programmed weights and the nominal parameters.
+        reader: the form of the numbers, one of `spiking.nir.FORMS`.
 
     Raises:
         InputError: it is no finished run.
         UnsupportedError: NIR has no such neurons, or no delays of single synapses.
     """
+    if reader not in nir.FORMS:
+        raise InputError("--for", reader, ", ".join(nir.FORMS), nearest(reader, nir.FORMS))
     source = read_run(run, None, None)
     experiment = source.experiment("torch")
     network, spec = experiment.build_network(), experiment.build_mismatch()
@@ -45,7 +66,7 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path
     truth = _truth(run / "truth.safetensors", network, source.chips) if effective else {}
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    paths = []
+    paths, chips = [], []
     for chip in range(source.chips):
         name = "weight" if effective else "forward"
         given = truth if effective else source.weights
@@ -59,8 +80,21 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False) -> list[Path
             content="effective" if effective else "programmed",
         )
         paths.append(folder / f"chip-{stored.chip}.nir")
-        write_bytes(paths[-1], nir.encode(stored))
-    return paths
+        write_bytes(paths[-1], nir.encode(stored, nir.FORMS[reader]))
+        chips.append(stored)
+    return _told(paths, chips, reader)
+
+
+def _told(paths: list[Path], chips: list[nir.Stored], reader: str) -> Exported:
+    """Return what is to be said of files that were written, once for all chips."""
+    form = nir.FORMS[reader]
+    step_s = form.step_s or 1e-3 * chips[0].network.dt_ms
+    found = {}
+    for name, program in nir.READERS.items():
+        if name == reader or reader not in nir.READERS:
+            notes = dict.fromkeys(note for chip in chips for note in program.notes(chip, form))
+            found[program.name] = [program.how.format(dt=step_s), *notes]
+    return Exported(paths, list(dict.fromkeys(x for chip in chips for x in nir.lost(chip, form))), found)
 
 
 def _truth(path: Path, network: Network, chips: int) -> dict[str, Tensor]:

@@ -246,17 +246,20 @@ class Run:
             Run(Folder(path)).report()
         return path
 
-    def export(self, folder: str | os.PathLike[str], *, effective: bool = False) -> list[Path]:
+    def export(
+        self, folder: str | os.PathLike[str], *, effective: bool = False, reader: str = "portable"
+    ) -> list[Path]:
         """Write every chip as a NIR file, as ``spiketrain export`` does.
 
         Args:
             folder: where to; made if missing.
             effective: what the chips compute with, instead of what was programmed.
+            reader: for which program: ``portable``, ``norse``, ``snntorch``, ``spikingjelly`` or ``exact``.
         """
         from spiketrain.export import export_nir  # noqa: PLC0415 (HDF5, when something is exported)
 
         with self._on_disk() as run:
-            return export_nir(run, Path(folder), effective=effective)
+            return export_nir(run, Path(folder), effective=effective, reader=reader).paths
 
     @contextmanager
     def _on_disk(self) -> Iterator[Path]:

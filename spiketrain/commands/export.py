@@ -25,6 +25,14 @@ def command(
         bool,
         typer.Option("--effective", help="What the chips compute with, instead of what was programmed."),
     ] = False,
+    reader: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="READER",
+            help="portable, norse, snntorch, spikingjelly, or exact: as NIR's equations have it.",
+        ),
+    ] = "portable",
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to; by default RUN/export.")
     ] = None,
@@ -35,5 +43,12 @@ def command(
         raise InputError("--format", form, ", ".join(FORMATS))
     from spiketrain.export import export_nir  # noqa: PLC0415
 
-    for path in export_nir(run, output or run / "export", effective=effective):
+    done = export_nir(run, output or run / "export", effective=effective, reader=reader)
+    for path in done.paths:
         typer.echo(str(path))
+    for note in done.lost:
+        typer.echo(f"lost: {note}")
+    for name, (how, *notes) in done.readers.items():
+        typer.echo(f"{name}: {how}")
+        for note in notes:
+            typer.echo(f"  but {note}")

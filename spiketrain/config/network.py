@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 from torch import Tensor
@@ -140,10 +140,17 @@ class NetworkFilePart(Section):
 
     Args:
         nir: the file; in a config file, relative to its folder.
+        solver: how the program that another file comes from solves NIR's equations: ``exponential`` Euler as
+            here, or ``euler`` (snnTorch, Norse, SpikingJelly), whose time constants become others here.
+        reset: what a spike does in that program: set the potential to NIR's ``v_reset`` (``value``), or
+            ``subtract`` the threshold (sinabs, Rockpool), or that a step later (``subtract_late``, snnTorch's
+            default).
         sha256: checksum of the content, written into what a run keeps.
     """
 
     nir: str
+    solver: Literal["exponential", "euler"] = "exponential"
+    reset: Literal["value", "subtract", "subtract_late"] = "value"
     sha256: str | None = None
 
     @cached_property
@@ -166,7 +173,9 @@ class NetworkFilePart(Section):
         """
         if clock not in self.chips:
             _check_clock(self.nir, self.file.clock or clock, clock)
-            self.chips[clock] = self.file.chip(clock)
+            from spiking.nir import Reading  # noqa: PLC0415 (HDF5, only where it is needed)
+
+            self.chips[clock] = self.file.chip(clock, Reading(self.solver, self.reset))
         return self.chips[clock]
 
     @property

@@ -126,7 +126,7 @@ def test_training_begins_with_the_files_weights_and_the_run_keeps_the_file(expor
     assert (
         evaluate(again, "test").tolist() == json.loads((moved / "summary.json").read_text())["test_accuracy"]
     )
-    (exported_again,) = export_nir(moved, tmp_path / "exported")
+    (exported_again,) = export_nir(moved, tmp_path / "exported").paths
     assert load_experiment(
         str(moved / "config.yaml"), [f"network={{nir: {exported_again}}}"]
     ).build_network() == (longer.build_network())
@@ -181,7 +181,7 @@ def test_another_programs_graph_is_trained_with_the_configs_clock(tmp_path):
     assert neuron.threshold == pytest.approx(
         float(experiment.build_mismatch().neurons[0]["threshold"].mean())
     )
-    assert neuron.bias == 0.9
+    assert (neuron.model, neuron.bias) == ("cuba_lif", 0.9)
     summary = run(experiment, tmp_path / "run", quiet=True, report=False).summary
     assert summary["test_accuracy"][0] > 0.3
 
@@ -221,9 +221,65 @@ def test_the_command_says_it_and_writes_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_the_command_says_what_readers_lose(exported, tmp_path):
+    words = ["export", str(exported / "run"), "--output", str(tmp_path / "a")]
+    said = CliRunner().invoke(app, words).stdout
+    assert "chip-5.nir" in said
+    assert "lost: refractory times (up to 2 ms)" in said
+    assert (
+        "Norse: norse.torch.from_nir(nir.read(FILE), dt=0.0005)\n  but it does not read the node Delay"
+        in said
+    )
+    assert "  but its step is 0.1 ms" in said
+    only = CliRunner().invoke(app, [*words, "--for", "snntorch"]).stdout
+    assert "snnTorch: " in only
+    assert "Norse" not in only
+    assert "its step" not in only
+    wrong = CliRunner().invoke(app, [*words, "--for", "nors"])
+    assert wrong.exit_code == 2
+    assert "--for: got 'nors'; allowed: portable, exact, norse, spikingjelly, snntorch" in wrong.stderr
+
+
+def test_the_command_imports_what_another_program_wrote(tmp_path):
+    path = foreign(tmp_path / "theirs.nir")
+    result = CliRunner().invoke(app, ["import", str(path), "--solver", "euler", "--dt-ms", "0.5"])
+    assert result.exit_code == 0, result.stderr
+    assert "found: a NIR graph of another program: 2 Affine, 2 CubaLIF\n" in result.stdout
+    assert "found: 4 inputs -> 12 cuba_lif -> 3 cuba_lif\n" in result.stdout
+    assert "lost or guessed: whether a reset subtracts the threshold" in result.stdout
+    config = tmp_path / "theirs.yaml"
+    assert read_yaml(config)["network"] == {"nir": "theirs.nir", "solver": "euler"}
+    experiment = load_experiment(str(config), ["task.train_samples=40"])
+    assert experiment.build_network().sizes == (4, 12, 3)
+    assert float(experiment.build_mismatch().neurons[0]["tau_m_ms"][0]) == pytest.approx(19.749, abs=1e-3)
+    again = CliRunner().invoke(app, ["import", str(path)])
+    assert again.exit_code == 2
+    assert "a file that is not there yet" in again.stderr
+    own = tmp_path / "own.yaml"
+    sizes = CliRunner().invoke(app, ["import", str(foreign(path, outputs=5)), "--output", str(own)])
+    assert "say your data in its section task: 4 inputs and 5 outputs" in sizes.stdout
+
+
+def test_an_import_of_ours_has_its_clock_and_no_options(exported, tmp_path):
+    words = ["import", str(exported / "effective" / "chip-4.nir"), "--output", str(tmp_path / "a.yaml")]
+    result = CliRunner().invoke(app, words)
+    assert "found: a chip of spiketrain" in result.stdout
+    assert "lost" not in result.stdout
+    assert load_experiment(str(tmp_path / "a.yaml")).build_network().dt_ms == 0.5
+    for more, said in (
+        (["--solver", "euler"], "network.solver: got 'euler'; allowed: exponential (the default)"),
+        (["--dt-ms", "2"], "--dt-ms: got 2.0; allowed: 0.5, which the file says"),
+        (["--reset", "substract"], "--reset: got 'substract'"),
+    ):
+        wrong = CliRunner().invoke(app, [*words[:-1], str(tmp_path / "b.yaml"), *more])
+        assert wrong.exit_code == 2
+        assert said in wrong.stderr
+        assert not (tmp_path / "b.yaml").exists()
+
+
 def test_an_effective_export_cannot_hold_delays_of_single_synapses(exported, tmp_path):
     config = {**CONFIG, "mismatch": {"chips": 1, "delay": {"distribution": "normal", "cv": 0.4}}}
     run(Experiment.from_mapping({"name": "late", **config}), tmp_path / "run", quiet=True, report=False)
-    assert len(export_nir(tmp_path / "run", tmp_path / "a")) == 1
+    assert len(export_nir(tmp_path / "run", tmp_path / "a").paths) == 1
     with pytest.raises(InputError, match=r"mismatch\.delay: .*one delay"):
         export_nir(tmp_path / "run", tmp_path / "b", effective=True)

@@ -9,8 +9,8 @@ from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
 from spiking.hardware import Hardware
 from spiking.network import Clock, Connection, Network, chain
-from spiking.neurons import LIF, Rate
-from spiking.nir import Stored, read, write
+from spiking.neurons import ALIF, IF, LI, LIF, CubaLIF, Rate
+from spiking.nir import EXACT, FORMS, Stored, lost, read, replay, write
 from spiking.presentation import Phase, SpikeDrive
 from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
@@ -49,14 +49,22 @@ def with_extra_connections():
     return Network(chained.inputs, chained.layers, chained.connections + extra, 0.3, 83.0, 31.0)
 
 
-@pytest.mark.parametrize(
-    "network",
-    [chain([4, 6, 3], LIF(bias=0.5)), chain([1, 1], LIF(tau_syn_ms=0, bias=0.1)), with_extra_connections()],
-    ids=["filtered", "one neuron, no filter", "delays and loops"],
-)
-def test_the_round_trip_is_exact_to_the_bit(tmp_path, network):
+NETWORKS = {
+    "filtered": chain([4, 6, 3], LIF(bias=0.5)),
+    "one neuron, no filter": chain([1, 1], LIF(tau_syn_ms=0, bias=0.1)),
+    "delays and loops": with_extra_connections(),
+    "filter of its own": chain([4, 6, 3], CubaLIF(bias=0.5)),
+    "without a leak": chain([4, 6, 3], IF(tau_syn_ms=0, bias=0.5)),
+    "a read-out that does not spike": chain([4, 6, 3], [LIF(bias=0.5), LI(bias=0.2)]),
+}
+
+
+@pytest.mark.parametrize("form", ["portable", "exact", "snntorch"])
+@pytest.mark.parametrize("case", NETWORKS)
+def test_the_round_trip_is_exact_to_the_bit(tmp_path, case, form):
+    network = NETWORKS[case]
     chip = random_chip(network)
-    write(tmp_path / "chip.nir", chip)
+    write(tmp_path / "chip.nir", chip, FORMS[form])
     found = read(tmp_path / "chip.nir")
     assert found.network == network
     assert (found.chip, found.content) == (3, "effective")
@@ -71,7 +79,7 @@ def test_a_nir_reader_sees_the_same_dynamics(tmp_path):
     """NIR's own equations, solved exactly for a spike that is a current of 1 during its step."""
     network = chain([1, 1], LIF(bias=0.2, threshold=50.0), dt_ms=0.5)
     chip = random_chip(network)
-    write(tmp_path / "chip.nir", chip)
+    write(tmp_path / "chip.nir", chip, EXACT)
     graph = reference.read(tmp_path / "chip.nir")
     node = graph.nodes["layer_1"]
     weight, dt = graph.nodes["connection_0"].weight[0, 0], 5e-4
@@ -88,10 +96,60 @@ def test_a_nir_reader_sees_the_same_dynamics(tmp_path):
     assert float(found) == pytest.approx(v, rel=1e-12)
 
 
+def test_a_replay_is_the_simulators_run_moved_by_a_step_for_every_layer():
+    network = chain([3, 8, 5], LIF(tau_syn_ms=4.0), delay_steps=[1, 3])
+    chip = random_chip(network)
+    for values in chip.neurons:
+        values["reset"] -= values["reset"]  # at rest without input, so that nothing moves before it
+        values["bias"] -= values["bias"]
+    spikes = np.random.default_rng(5).random((200, 3)) < 0.2
+    ours = shown(chip, torch.from_numpy(spikes).unsqueeze(0)).traces["spikes"]
+    theirs = replay(chip, spikes)
+    for layer, (one, other) in enumerate(zip(ours, theirs, strict=True), start=1):
+        assert other.sum() > 20
+        assert torch.equal(one[0, 0, layer:].double(), other[:-layer])
+
+
+def test_a_replay_looks_ahead_where_a_neuron_has_a_filter_of_its_own():
+    """A filter of the neuron is one step later than the machine's; in their order there is no such step."""
+    own, machine = (chain([3, 8], neuron) for neuron in (CubaLIF(), LIF()))
+    chip = random_chip(own)
+    values = {**chip.neurons[0], "refractory_ms": torch.zeros(8).double()}
+    spikes = np.random.default_rng(5).random((200, 3)) < 0.3
+    one = replay(chip, spikes)[0]
+    assert one.sum() > 20
+    assert torch.equal(one, replay(Stored(machine, chip.weights, (values,)), spikes)[0])
+    with pytest.raises(InputError, match=r"spikes: .*allowed: \(steps, 3\)"):
+        replay(chip, spikes[:, :2])
+
+
+def test_the_portable_form_needs_no_leak_no_reset_and_one_threshold(tmp_path):
+    for case in ("filtered", "one neuron, no filter", "without a leak"):
+        write(tmp_path / "a.nir", random_chip(NETWORKS[case]))
+        for name, node in reference.read(tmp_path / "a.nir").nodes.items():
+            if name.startswith("layer"):
+                assert (node.v_threshold == 1).all()
+                assert (node.v_reset == 0).all()
+                assert np.all(getattr(node, "v_leak", 0) == 0)
+            if name.startswith("connection"):
+                assert (node.bias != 0).all()
+
+
+def test_what_a_file_cannot_say_is_told():
+    chip = random_chip(NETWORKS["delays and loops"])
+    said = " ".join(lost(chip, FORMS["portable"]))
+    assert "refractory times (up to" in said
+    assert "the onset of biases" in said
+    assert lost(random_chip(chain([2, 2], CubaLIF())), FORMS["portable"]) == []
+    assert "reset by subtraction" in lost(random_chip(NETWORKS["without a leak"]), FORMS["portable"])[0]
+
+
 def test_what_cannot_be_written_or_read_is_said(tmp_path):
-    network = chain([2, 2], Rate())
-    with pytest.raises(UnsupportedError, match="NIR has no such neuron"):
-        write(tmp_path / "rate.nir", random_chip(network))
+    for neuron in (Rate(), ALIF()):
+        with pytest.raises(UnsupportedError, match="NIR has no such neuron"):
+            write(tmp_path / "rate.nir", random_chip(chain([2, 2], neuron)))
+    with pytest.raises(UnsupportedError, match="without a leak have no synaptic filter"):
+        write(tmp_path / "if.nir", random_chip(chain([2, 2], IF())))
     (tmp_path / "bad.nir").write_bytes(b"no graph")
     with pytest.raises(InputError, match="a whole NIR file"):
         read(tmp_path / "bad.nir")
@@ -131,7 +189,10 @@ def foreign(sizes=(3, 5, 2), *, filtered=True, seed=2, delay_s=None):
 
 
 def solved(graph, spikes, dt, delay=1):
-    """Return the spikes of every layer by NIR's equations, exponential Euler, a delay per connection."""
+    """Return the spikes of every layer by NIR's equations, exponential Euler, a delay per connection.
+
+    A spike acts on the next layer in its own step, or delay - 1 steps later, as in `replay`.
+    """
     names, trains = [n for n in graph.nodes if n not in ("input", "output")], [spikes.astype(float)]
     linears = [graph.nodes[n] for n in names if n.startswith("affine")]
     neurons = [graph.nodes[n] for n in names if "lif" in n]
@@ -141,13 +202,13 @@ def solved(graph, spikes, dt, delay=1):
         d, w_in = (np.exp(-dt / node.tau_syn), node.w_in) if filtered else (0.0, 1.0)
         v, current, out = node.v_reset.copy(), 0.0, []
         for step in range(len(spikes)):
-            drive = node.v_leak + node.r * (current + w_in * linear.bias)
+            arriving = trains[-1][step - delay + 1] if step - delay + 1 >= 0 else 0 * trains[-1][0]
+            current = current * d + (1 - d) * w_in * (linear.weight @ arriving + linear.bias)
+            drive = node.v_leak + node.r * current
             v = drive + (v - drive) * a
             fired = v > node.v_threshold
             v = np.where(fired, node.v_reset, v)
             out.append(fired)
-            arriving = trains[-1][step - delay + 1] if step - delay + 1 >= 0 else 0 * trains[-1][0]
-            current = current * d + (1 - d) * w_in * (linear.weight @ arriving)
         trains.append(np.array(out, dtype=float))
     return trains[1:]
 
@@ -180,10 +241,10 @@ def test_other_programs_graphs_have_the_dynamics_of_nirs_equations(tmp_path, fil
     chip = read(tmp_path / "foreign.nir", Clock(dt_ms=dt_ms, max_rate_hz=73.0))
     spikes = np.random.default_rng(5).random((steps, 3)) < 0.2
     wanted = solved(graph, spikes, 1e-3 * dt_ms, delay)
-    found = shown(chip, torch.from_numpy(spikes).unsqueeze(0)).traces["spikes"]
+    assert [layer.neuron.model for layer in chip.network.layers] == ["equations" if filtered else "lif"] * 2
     assert all(train.sum() > 20 for train in wanted)
-    for ours, theirs in zip(found, wanted, strict=True):
-        assert torch.equal(ours[0, 0].double(), torch.from_numpy(theirs))
+    for ours, theirs in zip(replay(chip, spikes), wanted, strict=True):
+        assert torch.equal(ours, torch.from_numpy(theirs))
 
 
 def test_one_value_may_stand_for_a_layer(tmp_path):
@@ -237,31 +298,98 @@ LI = reference.LI(np.ones(2), np.ones(2), np.zeros(2))
 LINEAR = reference.Linear(np.ones((2, 2)))
 NEURON = reference.LIF(np.ones(2), np.ones(2), np.zeros(2), np.ones(2))
 
+PAIR = [LINEAR, NEURON]
+
+
+def conv(weight, padding=0, groups=1, stride=1, side=None):
+    shape = None if side is None else (side, side)
+    return reference.Conv2d(shape, weight, stride, padding, 1, groups, np.zeros(len(weight)))
+
+
+SCALAR = reference.LIF(np.ones(1), np.ones(1), np.zeros(1), np.ones(1))
+OTHER = reference.LIF(np.ones(5), np.ones(5), np.zeros(5), np.ones(5))
+SQUARE = reference.Linear(np.ones((5, 5)))
+
+
+def beside(shape):
+    pair = in_a_row(*PAIR)
+    nodes = {**pair.nodes, "input": reference.Input(np.array(shape))}
+    return reference.NIRGraph(nodes, pair.edges, type_check=False)
+
+
+def chained(*nodes, shape=(2,), outputs=2):
+    """Return nodes in a row without NIR's own inference of shapes."""
+    named = {"input": reference.Input(np.array(shape))} | {f"node_{i}": node for i, node in enumerate(nodes)}
+    named["output"] = reference.Output(np.array([outputs]))
+    return reference.NIRGraph(named, list(itertools.pairwise(named)), metadata={}, type_check=False)
+
+
 WRONG = {
-    "unknown node": (lambda: in_a_row(LINEAR, NEURON, LINEAR, LI), "the node 'li', LI"),
-    "recurrent": (
-        lambda: rewired(
-            {"back": reference.Linear(np.ones((5, 5)))}, [("cubalif", "back"), ("back", "cubalif")]
-        ),
-        "a recurrent graph, .*back",
+    "unknown node": (
+        lambda: chained(reference.NIRGraph({}, [], type_check=False), NEURON),
+        "0 nodes Input in 'node_0'",
     ),
-    "to itself": (lambda: rewired({}, [("cubalif", "cubalif")]), "a recurrent graph"),
-    "skipping": (lambda: rewired({}, [("input", "affine_1")]), "branches, at 'affine_1'"),
-    "no neurons at the end": (lambda: in_a_row(LINEAR, NEURON, LINEAR), "neurons before the Output"),
-    "two maps": (lambda: in_a_row(LINEAR, LINEAR, NEURON), "2 linear maps between two layers"),
-    "no map": (lambda: in_a_row(LINEAR, NEURON, NEURON), "0 linear maps between two layers"),
+    "a loop without neurons": (
+        lambda: rewired(
+            {"back": reference.Linear(np.ones((5, 5)))},
+            [("affine", "back"), ("back", "back"), ("back", "cubalif")],
+        ),
+        "a loop without neurons, back -> back",
+    ),
+    "an input twice": (
+        lambda: rewired({}, [("input", "affine_1")]),
+        "3 values, .* reach 'affine_1', .* for 5|meet",
+    ),
+    "two that take the input": (
+        lambda: rewired(
+            {"skip": reference.Linear(np.ones((2, 3)))}, [("input", "skip"), ("skip", "cubalif_1")]
+        ),
+        "an Input that leads to 'cubalif.* and 'cubalif",
+    ),
+    "side by side": (
+        lambda: rewired(
+            {"one": OTHER, "two": OTHER, "to_one": SQUARE, "to_two": SQUARE},
+            [
+                *(("cubalif", "to_one"), ("to_one", "one"), ("one", "affine_1")),
+                *(("cubalif", "to_two"), ("to_two", "two"), ("two", "affine_1")),
+            ],
+        ),
+        "populations side by side, of 'one', 'two'",
+    ),
     "sizes": (
         lambda: in_a_row(reference.Linear(np.ones((3, 2))), NEURON),
-        "2 values of .* 3, one per neuron",
+        "2 values in 'lif'.* 3, one per neuron",
     ),
     "inputs": (
         lambda: in_a_row(LINEAR, NEURON, reference.Linear(np.ones((2, 3))), NEURON),
-        "weights for 3 inputs after 2",
+        "2 values, .*'linear_1', whose weights are for 3",
     ),
-    "threshold": (lambda: edited(v_threshold=[1, 1, -1, 1, 1]), "threshold -1 of neuron 2 of 'cubalif'"),
-    "reset": (lambda: edited(v_reset=[0, 9, 0, 0, 0]), "reset 9 of neuron 1 of 'cubalif'.*below"),
+    "the input's shape": (
+        lambda: beside([5, 7]),
+        r"an Input of shape \(5, 7\), while 'linear' takes 2 values",
+    ),
+    "a matrix of many axes": (lambda: in_a_row(reference.Linear(np.ones((2, 2, 2))), NEURON), "a matrix"),
+    "an edge to nowhere": (lambda: rewired({}, [("cubalif", "there")]), "without 'there'"),
+    "threshold": (lambda: edited(v_threshold=[1, 1, -1, 1, 1]), "reset -0.1.* of neuron 2 of 'cubalif'"),
+    "reset": (lambda: edited(v_reset=[0, 9, 0, 0, 0]), "reset 9.* of neuron 1 of 'cubalif'.*below"),
     "time": (lambda: edited(tau_mem=[0.1, 0.1, 0.1, 0.1, np.nan]), "tau_m_ms nan of neuron 4"),
     "delay": (lambda: foreign(delay_s=1.3e-3), "a Delay of 1.3 ms'; allowed: a multiple of simulator.dt_ms"),
+    "a convolution without an image": (
+        lambda: chained(LINEAR, NEURON, conv(np.ones((1, 1, 3, 3)), side=3), NEURON),
+        "values of shape .2,. at 'node_2', Conv2d",
+    ),
+    "a kernel too large": (
+        lambda: chained(conv(np.ones((1, 1, 5, 5)), side=4), NEURON, shape=(1, 4, 4)),
+        "a kernel over 5 of 4 values",
+    ),
+    "channels": (
+        lambda: chained(conv(np.ones((1, 2, 3, 3)), side=4), NEURON, shape=(3, 4, 4)),
+        "an Input of shape|3 channels",
+    ),
+    "too many weights": (
+        lambda: chained(conv(np.ones((8, 3, 3, 3)), side=200), SCALAR, shape=(3, 200, 200)),
+        "× 120000 weights at 'node_0'.*at most 20000000",
+    ),
 }
 
 
