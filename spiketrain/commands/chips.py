@@ -164,9 +164,9 @@ def measured(
     debug: DebugOption = False,
 ) -> None:
     """Show what a file of measured devices holds, what was left out, and which distribution is nearest."""
-    from mismatch.measurement import read_measurement  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
 
+    from mismatch.measurement import read_measurement  # noqa: PLC0415
     from spiketrain import measured as show  # noqa: PLC0415
     from spiketrain.population import write  # noqa: PLC0415
 
