@@ -52,12 +52,16 @@ def _everywhere(chip: Stored, form: Form) -> Iterator[str]:
 
 def _norse(chip: Stored, form: Form) -> Iterator[str]:
     yield from _dense(chip, form)
+    if _loops(chip):
+        yield "of connections within a layer or backward it gives back the currents, not the output's spikes"
     if form is EXACT:
         yield "it adds v_leak to the synapse and to the membrane, leaves out r of a LIF and resets to 0"
 
 
 def _snntorch(chip: Stored, form: Form) -> Iterator[str]:
     yield from _dense(chip, form)
+    if _loops(chip):
+        yield "it refuses connections within a layer or backward, but in graphs of their own"
     if any(not kind_of(layer.neuron).leaky for layer in chip.network.layers):
         yield "an IF becomes a neuron that leaks a tenth of its potential in every step"
     if form.step_s != 1e-4 and not abs(chip.network.dt_ms - 0.1) < 1e-9:
@@ -68,6 +72,8 @@ def _snntorch(chip: Stored, form: Form) -> Iterator[str]:
 
 def _spikingjelly(chip: Stored, form: Form) -> Iterator[str]:
     yield from _dense(chip, form)
+    if any(c.pre > c.post for c in chip.network.connections):
+        yield "a loop over several layers takes one step there, as many as layers here"
     apart = [field for field in ("tau_m_ms", "tau_syn_ms") if _apart(chip, field)]
     if apart:
         yield f"it refuses {' and '.join(apart)} that differ from neuron to neuron"
@@ -90,9 +96,10 @@ def _dense(chip: Stored, form: Form) -> Iterator[str]:
         yield f"it does not read the node Delay (up to {late * network.dt_ms:g} ms), and refuses the file"
     if any(not kind_of(layer.neuron).spikes for layer in network.layers):
         yield "it does not read the node LI, and refuses the file"
-    loops = [c for c in network.connections if c.pre >= c.post]
-    if loops:
-        yield f"{len(loops)} connections backward or within a layer: it has an order of its own for them"
+
+
+def _loops(chip: Stored) -> bool:
+    return any(connection.pre >= connection.post for connection in chip.network.connections)
 
 
 def _onset(chip: Stored) -> bool:

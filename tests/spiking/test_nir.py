@@ -10,7 +10,7 @@ from rate_bridge.filters import window
 from spiking.hardware import Hardware
 from spiking.network import Clock, Connection, Network, chain
 from spiking.neurons import ALIF, IF, LI, LIF, CubaLIF, Rate
-from spiking.nir import EXACT, FORMS, Stored, lost, read, replay, write
+from spiking.nir import EXACT, FORMS, READERS, Stored, lost, read, replay, write
 from spiking.presentation import Phase, SpikeDrive
 from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
@@ -140,6 +140,14 @@ def test_what_a_file_cannot_say_is_told():
     said = " ".join(lost(chip, FORMS["portable"]))
     assert "refractory times (up to" in said
     assert "the onset of biases" in said
+    notes = {name: " ".join(reader.notes(chip, FORMS["portable"])) for name, reader in READERS.items()}
+    assert all(
+        "does not read the node Delay" in notes[name] for name in ("norse", "snntorch", "spikingjelly")
+    )
+    assert "gives back the currents" in notes["norse"]
+    assert "refuses connections within a layer" in notes["snntorch"]
+    assert "loop over several layers" in notes["spikingjelly"]
+    assert "subtracts the threshold" in notes["sinabs"]
     assert lost(random_chip(chain([2, 2], CubaLIF())), FORMS["portable"]) == []
     assert "reset by subtraction" in lost(random_chip(NETWORKS["without a leak"]), FORMS["portable"])[0]
 
