@@ -51,7 +51,7 @@ def _everywhere(chip: Stored, form: Form) -> Iterator[str]:
 
 
 def _norse(chip: Stored, form: Form) -> Iterator[str]:
-    yield from _dense(chip, form)
+    yield from _unread(chip, "passes over it without a word")
     if _loops(chip):
         yield "of connections within a layer or backward it gives back the currents, not the output's spikes"
     if form is EXACT:
@@ -59,7 +59,7 @@ def _norse(chip: Stored, form: Form) -> Iterator[str]:
 
 
 def _snntorch(chip: Stored, form: Form) -> Iterator[str]:
-    yield from _dense(chip, form)
+    yield from _unread(chip, "refuses the file")
     if _loops(chip):
         yield "it refuses connections within a layer or backward, but in graphs of their own"
     if any(not kind_of(layer.neuron).leaky for layer in chip.network.layers):
@@ -71,7 +71,7 @@ def _snntorch(chip: Stored, form: Form) -> Iterator[str]:
 
 
 def _spikingjelly(chip: Stored, form: Form) -> Iterator[str]:
-    yield from _dense(chip, form)
+    yield from _unread(chip, "refuses the file")
     if any(c.pre > c.post for c in chip.network.connections):
         yield "a loop over several layers takes one step there, as many as layers here"
     apart = [field for field in ("tau_m_ms", "tau_syn_ms") if _apart(chip, field)]
@@ -87,15 +87,14 @@ def _subtracting(chip: Stored, form: Form) -> Iterator[str]:
         yield "it subtracts the threshold at every spike, where ours go to a value: it counts other spikes"
 
 
-def _dense(chip: Stored, form: Form) -> Iterator[str]:
-    """Yield what programs that know the plain nodes alone make of the others."""
-    del form
+def _unread(chip: Stored, does: str) -> Iterator[str]:
+    """Yield what programs that know the plain nodes alone do when they meet another."""
     network = chip.network
     late = max(connection.delay_steps for connection in network.connections)
     if late > 1:
-        yield f"it does not read the node Delay (up to {late * network.dt_ms:g} ms), and refuses the file"
+        yield f"it does not read the node Delay (up to {late * network.dt_ms:g} ms), and {does}"
     if any(not kind_of(layer.neuron).spikes for layer in network.layers):
-        yield "it does not read the node LI, and refuses the file"
+        yield f"it does not read the node LI, and {does}"
 
 
 def _loops(chip: Stored) -> bool:
