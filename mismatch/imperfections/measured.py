@@ -88,22 +88,22 @@ class Measured(Imperfection):
 
 class _AsMeasured(Effect):
     def __init__(self, known: Measurement, die: Die) -> None:
-        self.network, self.known = die.network, known
+        self.network, self.known, there = die.network, known, die.streams.device
         neurons = [q for q in known.quantities if q.name != SYNAPSES]
         sizes = [layer.size for layer in die.network.layers]
         self.tables = [
             {q.name: _factors(q, die.streams.child("neuron", i), size) for q in _of(neurons, i + 1)}
             for i, size in enumerate(sizes)
         ]
-        self.dead = [_mask(known.dead, i + 1, (size,)) for i, size in enumerate(sizes)]
+        self.dead = [_mask(known.dead, i + 1, (size,)).to(there) for i, size in enumerate(sizes)]
         matrices = [q for q in known.quantities if q.name == SYNAPSES]
         self.synapses = []
         for index, connection in enumerate(die.network.connections, start=1):
             shape = (die.network.sizes[connection.pre], die.network.sizes[connection.post])
-            factor = torch.ones(len(die.streams.chips), *shape, dtype=torch.float64)
+            factor = torch.ones(len(die.streams.chips), *shape, dtype=torch.float64, device=there)
             for quantity in _of(matrices, index):
                 factor = factor * _matrix(quantity, die.streams.child("synapse", index), shape)
-            self.synapses.append(factor.masked_fill(_mask(known.unusable, index, shape), 0.0))
+            self.synapses.append(factor.masked_fill(_mask(known.unusable, index, shape).to(there), 0.0))
 
     def settle(self, hardware: Hardware) -> Hardware:
         changes = [
@@ -167,8 +167,9 @@ def _factors(quantity: Quantity, streams: Streams, size: int) -> _Table:
             good = good[np.isfinite(good)] if np.isfinite(good).any() else np.ones(1)
             flat[holes, column] = good[fill.integers(len(good), size=int(holes.sum()))]
         rows.append(flat.reshape(chosen.shape))
-    points = None if quantity.points is None else torch.from_numpy(quantity.points)
-    return _Table(torch.from_numpy(np.stack(rows)), points)
+    there = streams.device
+    points = None if quantity.points is None else torch.from_numpy(quantity.points).to(there)
+    return _Table(torch.from_numpy(np.stack(rows)).to(there), points)
 
 
 def _matrix(quantity: Quantity, streams: Streams, shape: tuple[int, int]) -> Tensor:
@@ -179,7 +180,7 @@ def _matrix(quantity: Quantity, streams: Streams, shape: tuple[int, int]) -> Ten
         good = die[np.isfinite(die)] if np.isfinite(die).any() else np.ones(1)
         drawn = good[node.generator().integers(len(good), size=shape)]
         rows.append(np.where(np.isfinite(die), die, drawn) if die.shape == shape else drawn)
-    return torch.from_numpy(np.stack(rows))
+    return torch.from_numpy(np.stack(rows)).to(streams.device)
 
 
 def _mask(maps: Mapping[int | None, np.ndarray], layer: int, shape: tuple[int, ...]) -> Tensor:

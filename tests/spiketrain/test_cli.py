@@ -229,9 +229,10 @@ NETWORKS = {
         "mismatch={chips: 2}",
         "bridge={encoding: current, target_rates: [0.0, 1.0]}",
         "rule=backprop",
-    ]
+    ],
+    "cuda": ["simulator.emulate=true"],
 }
-"""What simulators need that do not run the network above."""
+"""What simulators need that do not run the network above, or not here."""
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")

@@ -5,6 +5,7 @@ Every rule, arm, optimiser and kind of imperfection goes through every simulator
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,7 @@ IMPERFECTIONS: dict[str, dict[str, Any]] = {
     "dead_zone": {"smallest": 1e-4},
     "endurance": {"writes": 2.0},
     "faults": {"dead": 0.1, "firing": 0.1, "stuck_zero": 0.1, "rows": 0.1, "stuck_on": 0.1},
+    "measured": {"file": str(Path(__file__).parents[1] / "mismatch" / "measured_lif.csv")},
     "membrane_noise": {"density": 0.1},
     "random_walk": {"std": {"threshold": 0.1}},
     "read_noise": {"std": 0.05},

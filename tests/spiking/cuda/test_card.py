@@ -21,6 +21,8 @@ from spiketrain.experiment import run
 from spiketrain.gain import speed
 from spiketrain.losing import keep_order, lost_cards
 from spiketrain.studies import cards as study_cards
+from spiketrain.studies.plan import Plan
+from spiketrain.studies.study import Study
 from spiking.simulators.compiled import CompiledSimulator
 from spiking.simulators.cuda import CudaSimulator, card
 
@@ -242,3 +244,24 @@ def test_a_run_by_command_resumes_on_the_card(fake: Any, tmp_path: Path) -> None
         assert stored.simulator.name == "cuda"
         again = run(stored, tmp_path, resume=True, quiet=True, report=False)
     assert again.summary["epochs"] == 2
+
+
+def test_a_study_goes_to_the_card_cell_by_cell(fake: Any) -> None:
+    """Each with the simulator that goes there: the kernel for a processor's loops, tensors as they are."""
+    fake()
+    bases = {"spiking": "spiking/dfc_two_phase_digits.yaml", "rate": "rate/backprop_digits.yaml"}
+    study = Study.from_mapping(
+        {
+            "name": "placed",
+            "list": {"form": [{"label": label, "base": base} for label, base in bases.items()]},
+            "set": {"training.epochs": 1},
+            "device": str(CARD),
+        }
+    )
+    with PretendedCard():
+        plan = Plan(study)
+        parts = [plan.cell(key).config["simulator"] for key in plan.keys()]  # noqa: SIM118 (a method)
+    assert [part["device"] for part in parts] == [str(CARD)] * 2
+    assert parts[0]["name"] == "cuda"
+    assert parts[1]["name"] in {"steady", "torch"}
+    assert not plan.errors
