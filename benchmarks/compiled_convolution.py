@@ -1,0 +1,83 @@
+"""What a synaptic event of a convolution costs in the compiled simulator, beside one of a dense layer.
+
+    python benchmarks/compiled_convolution.py [repetitions]
+
+Both lead from 28 by 28 inputs to as many neurons, which never spike. A presentation without any input
+spike is taken off, so that what is left is delivery; the best of the repetitions counts, measured in turns.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import torch
+from machine import machine
+from torch import Tensor
+
+from rate_bridge.filters import window
+from spiking.connections import Conv2d
+from spiking.hardware import Hardware
+from spiking.network import Connection, Layer, Network, chain
+from spiking.neurons import LIF
+from spiking.presentation import Phase, SpikeDrive
+from spiking.simulators.compiled import CompiledSimulator
+from spiking.simulators.snapshots import initial_snapshot
+
+BATCH, STEPS, RATE, SIDE, CHANNELS = 4, 100, 0.2, 28, 16
+
+NEURON = LIF(bias=0.0, threshold=1e6)
+
+
+def networks() -> dict[str, Network]:
+    """Return both networks, of equally many neurons."""
+    behind = (SIDE - 4, SIDE - 4, CHANNELS)
+    size = behind[0] * behind[1] * CHANNELS
+    layer, kernel = Layer(size, NEURON, behind), Conv2d(channels=CHANNELS, kernel=5)
+    convolution = Network(
+        SIDE**2, (layer,), (Connection(0, 1, 1, kernel),), input_shape=(SIDE, SIDE), dt_ms=1.0
+    )
+    return {"convolution": convolution, "dense": chain([SIDE**2, size], NEURON)}
+
+
+def hardware_of(network: Network) -> Hardware:
+    """Return one chip without mismatch, its weights 1."""
+    one = torch.ones(1, network.outputs, dtype=torch.float64)
+    values = {p.field: NEURON.nominal[p.field] * one for p in NEURON.parameters}
+    weights = tuple(torch.ones(1, *synapses.shape, dtype=torch.float64) for synapses in network.synapses)
+    return Hardware((values,), (values,), weights, (), {"gain": one, "offset": 0 * one, "kp": one, "ki": one})
+
+
+def seconds(network: Network, spikes: Tensor) -> float:
+    """Return how long a presentation takes."""
+    hardware, simulator = hardware_of(network), CompiledSimulator(dtype=torch.float32, threads=1)
+    uniform = [torch.zeros(1, BATCH, network.outputs, dtype=torch.float64)]
+    starts = {"free": initial_snapshot(network, hardware, uniform, False)}
+    phase = Phase("free", SpikeDrive(spikes), window(STEPS, STEPS))
+    begun = time.perf_counter()
+    simulator.run(network, hardware, (phase,), starts)
+    return time.perf_counter() - begun
+
+
+def main(repetitions: int) -> None:
+    """Print nanoseconds per synaptic event of both, and their ratio."""
+    print(machine())
+    generator = torch.Generator().manual_seed(0)
+    spikes = torch.rand(BATCH, STEPS, SIDE**2, generator=generator) < RATE
+    silence = torch.zeros_like(spikes)
+    both = networks()
+    best = {(name, some): float("inf") for name in both for some in (False, True)}
+    for _ in range(repetitions + 1):  # the first one compiles
+        for name, network in both.items():
+            for some in (False, True):
+                best[name, some] = min(best[name, some], seconds(network, spikes if some else silence))
+    costs = {}
+    for name, network in both.items():
+        events = int(spikes.sum()) * network.synapses[0].count / network.inputs
+        costs[name] = 1e9 * (best[name, True] - best[name, False]) / events
+        print(f"{name}: {costs[name]:.2f} ns per synaptic event")
+    print(f"a convolution takes {costs['convolution'] / costs['dense']:.2f} times as long")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
