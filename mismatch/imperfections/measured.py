@@ -17,6 +17,7 @@ from mismatch.measurement.reading import SYNAPSES, Measurement, Quantity, read_m
 from mismatch.streams import Streams
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.ranges import CUT, check_ranges
+from spiking.connections import Synapses
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
@@ -98,12 +99,14 @@ class _AsMeasured(Effect):
         self.dead = [_mask(known.dead, i + 1, (size,)).to(there) for i, size in enumerate(sizes)]
         matrices = [q for q in known.quantities if q.name == SYNAPSES]
         self.synapses = []
-        for index, connection in enumerate(die.network.connections, start=1):
-            shape = (die.network.sizes[connection.pre], die.network.sizes[connection.post])
-            factor = torch.ones(len(die.streams.chips), *shape, dtype=torch.float64, device=there)
+        for index, synapses in enumerate(die.network.synapses, start=1):
+            factor = torch.ones(len(die.streams.chips), *synapses.shape, dtype=torch.float64, device=there)
             for quantity in _of(matrices, index):
-                factor = factor * _matrix(quantity, die.streams.child("synapse", index), shape)
-            self.synapses.append(factor.masked_fill(_mask(known.unusable, index, shape).to(there), 0.0))
+                factor = factor * _matrix(quantity, die.streams.child("synapse", index), synapses)
+            if index in known.unusable or None in known.unusable:
+                broken = _mask(known.unusable, index, (synapses.inputs, synapses.outputs))
+                factor = factor.masked_fill(_in_order(broken, synapses).to(there), 0.0)
+            self.synapses.append(factor)
 
     def settle(self, hardware: Hardware) -> Hardware:
         changes = [
@@ -172,15 +175,23 @@ def _factors(quantity: Quantity, streams: Streams, size: int) -> _Table:
     return _Table(torch.from_numpy(np.stack(rows)).to(there), points)
 
 
-def _matrix(quantity: Quantity, streams: Streams, shape: tuple[int, int]) -> Tensor:
+def _in_order(matrix: Tensor, synapses: Synapses) -> Tensor:
+    """Return what a matrix says of every synapse, in the order in which a connection has them."""
+    return matrix if synapses.dense else matrix[synapses.wiring.pre, synapses.wiring.post]
+
+
+def _matrix(quantity: Quantity, streams: Streams, synapses: Synapses) -> Tensor:
     """Return the factors of a connection, chip by chip."""
     rows = []
     for number, node in zip(streams.chips, streams.nodes("device"), strict=True):
         die = quantity.factors[number % len(quantity.factors)]
         good = die[np.isfinite(die)] if np.isfinite(die).any() else np.ones(1)
-        drawn = good[node.generator().integers(len(good), size=shape)]
-        rows.append(np.where(np.isfinite(die), die, drawn) if die.shape == shape else drawn)
-    return torch.from_numpy(np.stack(rows)).to(streams.device)
+        row = torch.from_numpy(good[node.generator().integers(len(good), size=synapses.shape)])
+        if die.shape == (synapses.inputs, synapses.outputs):
+            own = _in_order(torch.from_numpy(die), synapses)
+            row = torch.where(own.isfinite(), own, row)
+        rows.append(row)
+    return torch.stack(rows).to(streams.device)
 
 
 def _mask(maps: Mapping[int | None, np.ndarray], layer: int, shape: tuple[int, ...]) -> Tensor:

@@ -3,6 +3,7 @@ as presets."""
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from mismatch.imperfections.measured import Measured
 from mismatch.measurement import read_measurement
 from mismatch.measurement.fitting import fit
 from mismatch.oracle import reveal
+from mismatch.population import draw
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError
 from rate_bridge.seeds import SeedTree
 from spiketrain.config import load_experiment
 from spiketrain.config.experiment import Experiment
+from spiking.connections import OneToOne
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Weights
@@ -248,3 +251,16 @@ def test_a_preset_of_ones_own_that_is_none_is_refused(tmp_path):
         file.write_text(content)
         with pytest.raises(InputError, match=r"mismatch\.preset"):
             presets.load(str(file))
+
+
+def test_synapses_that_are_not_all_to_all_take_the_values_of_their_places(tmp_path):
+    plain = chain([5, 5, 3], LIF())
+    first = replace(plain.connections[0], pattern=OneToOne())
+    network = replace(plain, connections=(first, *plain.connections[1:]))
+    matrix = np.linspace(0.5, 1.5, 25).reshape(5, 5)
+    path = file_of(tmp_path, **{"weight.1": matrix, "unusable.1": np.array([[2, 2], [0, 1]])})
+    spec = MismatchSpec(1, 3, imperfections={"measured": Measured(str(path))})
+    found = draw(network, spec).values["weight.1"][0]
+    wanted = np.diag(matrix / matrix.mean()).copy()
+    wanted[2] = 0.0
+    torch.testing.assert_close(found.numpy(), wanted)
