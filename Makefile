@@ -12,14 +12,14 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: setup lava run test check docs format clean
+.PHONY: setup lava run test check docs site format clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,studies]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,studies,docs]'
 	@touch $@
 
 # Lava's own environment, in the user's cache or where SPIKETRAIN_LAVA says. Where it cannot be made, the
@@ -46,6 +46,10 @@ check: $(STAMP)
 # The neurons' equations in docs/model.md, from the source.
 docs: $(STAMP)
 	$(BIN)/python -m spiking.neurons.printed docs/model.md
+
+# The documentation as a site, in build/site: tutorials and gallery are run, links are checked, and a warning is an error.
+site: $(STAMP)
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: $(STAMP)
 	$(BIN)/ruff format .

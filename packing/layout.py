@@ -28,7 +28,6 @@ from setuptools.build_meta import (
     build_sdist,
     get_requires_for_build_editable,
     get_requires_for_build_sdist,
-    get_requires_for_build_wheel,
     prepare_metadata_for_build_editable,
 )
 
@@ -51,6 +50,11 @@ ENTRY = re.compile(rf'(= ")(({"|".join(ROOMS)})\.[\w.]+:\w+")')
 """The place of a part in ``pyproject.toml``."""
 
 Settings = Mapping[str, str | list[str] | None]
+
+
+def get_requires_for_build_wheel(config_settings: Settings | None = None) -> list[str]:
+    """Return what a build needs beyond setuptools: nothing, and asking it would leave files in the tree."""
+    return []
 
 
 def build_wheel(

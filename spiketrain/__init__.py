@@ -65,6 +65,9 @@ if TYPE_CHECKING:  # what type checkers and editors read; what runs is `__getatt
     from spiketrain.hooks import EpochDone as EpochDone
     from spiketrain.tasks.base import Task as Task
     from spiketrain.tasks.base import TaskData as TaskData
+    from spiketrain.tracking.base import Tracker as Tracker
+    from spiketrain.tracking.mlflow import MLflow as MLflow
+    from spiketrain.tracking.tensorboard import TensorBoard as TensorBoard
     from spiking.neurons.base import Neuron as Neuron
     from spiking.neurons.lif import LIF as LIF
     from spiking.neurons.rate import Rate as Rate
@@ -98,6 +101,9 @@ _WHERE = {
     "spiketrain.api.studying": ("compare", "sweep"),
     "spiketrain.hooks": ("BatchDone", "EarlyStopping", "EpochDone"),
     "spiketrain.tasks.base": ("Task", "TaskData"),
+    "spiketrain.tracking.base": ("Tracker",),
+    "spiketrain.tracking.mlflow": ("MLflow",),
+    "spiketrain.tracking.tensorboard": ("TensorBoard",),
     "spiketrain.spiking.neurons.base": ("Neuron",),
     "spiketrain.spiking.neurons.lif": ("LIF",),
     "spiketrain.spiking.neurons.rate": ("Rate",),

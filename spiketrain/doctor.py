@@ -40,8 +40,8 @@ def examine() -> list[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    supported = (3, 11) <= sys.version_info[:2] < (3, 13)
-    fix = "" if supported else ": use Python 3.11 or 3.12"
+    supported = (3, 11) <= sys.version_info[:2] < (3, 14)
+    fix = "" if supported else ": use Python 3.11 to 3.13"
     yield Finding("python", supported, f"{platform.python_version()} on {platform.platform()}{fix}")
     yield Finding("processor", True, f"{os.cpu_count()} cores, {platform.machine()}")
 
@@ -91,5 +91,5 @@ def _simulators() -> Iterator[Finding]:
 
 
 def _parts() -> Iterator[Finding]:
-    for group in ("tasks", "neurons", "distributions", "encodings", "rules", "optimizers"):
+    for group in ("tasks", "neurons", "distributions", "encodings", "rules", "optimizers", "trackers"):
         yield Finding(group, True, ", ".join(available(group)))

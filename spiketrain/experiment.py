@@ -47,6 +47,7 @@ from spiketrain.record.files import tensors_of
 from spiketrain.record.resuming import check_shapes
 from spiketrain.record.run import CHECKPOINT, INITIAL, TRUTH, Checkpoint
 from spiketrain.tasks.arrays import Given
+from spiketrain.tracking import NO_LOG, Log, Started
 from spiking.presentation import Observation, Weights
 
 __all__ = [
@@ -123,6 +124,7 @@ def run(
         SimulationError: a simulator failed.
     """
     directory = output or default_folder(experiment)
+    _check_tracker(experiment, directory)
     with progress(experiment.training.epochs, quiet=quiet) as shown:
         shown.stage("reading the data")
         parts = build(experiment, data_dir, None if given is None else given.data)
@@ -139,6 +141,7 @@ def run_in_memory(
     hooks: Hooks = NO_HOOKS,
 ) -> RunResult:
     """Run an experiment and keep its files, the same as `run` would write, in memory."""
+    _check_tracker(experiment, None)
     with progress(experiment.training.epochs, quiet=quiet) as shown:
         shown.stage("reading the data")
         parts = build(experiment, data_dir, None if given is None else given.data)
@@ -149,19 +152,47 @@ def run_in_memory(
 
 def _recorded(parts: Parts, record: RunRecord, hooks: Hooks, shown: Progress, *, report: bool) -> RunResult:
     """Train, from where the parts are, and write what a finished run leaves."""
-    with record, lost_cards():
+    with record, lost_cards(), _tracked(parts, record) as log:
         shown.start(trained_line(_identity(parts)), parts.batches_per_epoch, parts.epoch)
         if parts.epoch == 0:
             shown.stage("testing the chips before training")
-            _warm_up(parts, record)
+            log.epoch(_epoch_done(parts, _warm_up(parts, record)))
         shown.stage("training")
-        pace = _train(parts, record, shown, hooks)
+        pace = _train(parts, record, shown, hooks, log)
         shown.stage("testing, and drawing the report" if report else "testing")
         summary = _finish(parts, record, pace, report=report)
+        log.finish(summary)
     return RunResult(record.store, summary, parts)
 
 
-def _train(parts: Parts, record: RunRecord, progress: Progress, hooks: Hooks) -> dict[str, float]:
+def _check_tracker(experiment: Experiment, folder: Path | None) -> None:
+    tracker = experiment.build_tracker()
+    if tracker is not None:
+        tracker.check(folder)
+
+
+@contextmanager
+def _tracked(parts: Parts, record: RunRecord) -> Iterator[Log]:
+    """Tell the config's tracker what is done, if it has one, and let go of it however the run ends."""
+    experiment = parts.experiment
+    tracker = experiment.build_tracker()
+    if tracker is None:
+        yield NO_LOG
+        return
+    title, folder = (
+        trained_line(_identity(parts)),
+        record.store.path if isinstance(record.store, Folder) else None,
+    )
+    log = tracker.start(Started(experiment.name, title, experiment.resolved(), folder, parts.epoch))
+    try:
+        yield log
+    except BaseException:
+        log.close(failed=True)
+        raise
+    log.close(failed=False)
+
+
+def _train(parts: Parts, record: RunRecord, progress: Progress, hooks: Hooks, log: Log) -> dict[str, float]:
     clock, shown, stop = time.perf_counter(), 0, False
     while parts.epoch < parts.experiment.training.epochs and not stop:
         for number, batch in enumerate(parts.batches(parts.epoch), start=1):
@@ -172,7 +203,9 @@ def _train(parts: Parts, record: RunRecord, progress: Progress, hooks: Hooks) ->
             shown += len(batch.x) * parts.model.chips
             stop |= hooks.batch(_batch_done(parts, number, update))
         columns = _conclude(parts, record, progress)
-        stop |= hooks.epoch(_epoch_done(parts, columns))
+        done = _epoch_done(parts, columns)
+        log.epoch(done)
+        stop |= hooks.epoch(done)
     seconds = time.perf_counter() - clock
     return {"seconds": seconds, "train_samples_per_second": shown / max(seconds, 1e-9)}
 
@@ -268,12 +301,14 @@ def restored(experiment: Experiment, store: Store, data_dir: Path | None = None)
     return parts
 
 
-def _warm_up(parts: Parts, record: RunRecord) -> None:
-    """Let the rule identify the chips, where it wants to, and record where training starts from."""
+def _warm_up(parts: Parts, record: RunRecord) -> Mapping[str, torch.Tensor | float]:
+    """Let the rule identify the chips, where it wants to; record and return where training starts from."""
     for batch in parts.warmup_batches():
         identify(parts, batch)
     record.initial_weights(named(parts.model.weights()))
-    record.epoch(0, _scores(parts))
+    scores = _scores(parts)
+    record.epoch(0, scores)
+    return scores
 
 
 def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> Mapping[str, torch.Tensor | float]:

@@ -50,6 +50,7 @@ def kinds() -> tuple[Kind, ...]:
     from mismatch.imperfections.base import Imperfection  # noqa: PLC0415
     from rate_bridge.encodings import Encoding  # noqa: PLC0415
     from spiketrain.tasks.base import Task  # noqa: PLC0415
+    from spiketrain.tracking.base import Tracker  # noqa: PLC0415
     from spiking.neurons.base import Neuron  # noqa: PLC0415
 
     return (
@@ -59,6 +60,7 @@ def kinds() -> tuple[Kind, ...]:
         Kind(Task, "tasks", "name"),
         Kind(Encoding, "encodings", "name"),
         Kind(Optimizer, "optimizers", "name"),
+        Kind(Tracker, "trackers", "name"),
         Kind(Loss, "losses", "name"),
         Kind(Prediction, "predictions", "name"),
         Kind(FeedbackWeights, "feedback", "name"),

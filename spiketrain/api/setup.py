@@ -22,6 +22,8 @@ from spiketrain.tasks.arrays import Given
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from spiketrain.tracking import Tracker
+
 __all__ = ["Setup", "load"]
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
@@ -91,6 +93,7 @@ class Setup:
         data_dir: str | os.PathLike[str] | None = None,
         on_batch: Callable[[BatchDone], Any] | None = None,
         on_epoch: Callable[[EpochDone], Any] | None = None,
+        tracker: Tracker | str | None = None,
         report: bool = True,
     ) -> Run:
         """Train the chips, as ``spiketrain --config`` does, and return the run.
@@ -111,6 +114,8 @@ class Setup:
             on_batch: called with a `BatchDone` after every training batch.
             on_epoch: called with an `EpochDone` after every epoch; ``on_epoch=print`` prints a line. A call
                 of either that returns True, such as an `EarlyStopping`'s, ends the run after the epoch.
+            tracker: what else is told how the run goes, such as ``TensorBoard("runs/events")``, or the name
+                of one: the config's ``analysis.tracker``.
             report: draw the page and figures of a run in a folder.
 
         Raises:
@@ -120,9 +125,10 @@ class Setup:
         show_messages(quiet=False)  # what takes long, such as compiling, is said as in a terminal
         hooks = Hooks(on_batch, on_epoch)
         given = self.samples(x, y, test, validation)
-        experiment = self.experiment
+        told = self if tracker is None else self.change({"analysis.tracker": tracker})
+        experiment = told.experiment
         if given is not None:
-            experiment = Experiment.from_mapping({**self.data, "task": given.task})
+            experiment = Experiment.from_mapping({**told.data, "task": given.task})
         data = None if data_dir is None else _folder("data_dir", data_dir, exists=True)
         if folder is None:
             if resume:

@@ -94,6 +94,7 @@ def _check_together(experiment: Experiment, rule: LearningRule, simulator: Simul
 
 
 def _check_analysis(experiment: Experiment, network: Network, arm: Arm) -> None:
+    experiment.build_tracker()
     if not experiment.analysis.measures:
         return
     if len(network.connections) > network.depth or not network.dense:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -40,6 +40,7 @@ from spiketrain.config.sections import (
     TrainingPart,
 )
 from spiketrain.tasks.base import Task, TaskData
+from spiketrain.tracking.base import Tracker
 from spiking.network import Clock, Network
 from spiking.presentation import TRACES
 from spiking.simulators.base import Simulator
@@ -49,7 +50,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Experiment", "load_experiment", "named_mapping"]
 
-BY_NAME = (("task",), ("rule",), ("simulator",), ("bridge", "encoding"), ("training", "optimizer"))
+BY_NAME = (
+    ("task",),
+    ("rule",),
+    ("simulator",),
+    ("bridge", "encoding"),
+    ("training", "optimizer"),
+    ("analysis", "tracker"),
+)
 """Where a part may be given by its name alone."""
 
 
@@ -210,6 +218,14 @@ class Experiment(Section):
         """Return what turns an update into a step."""
         return building.build("optimizers", self.training.optimizer.keys, "training.optimizer")
 
+    def build_tracker(self) -> Tracker | None:
+        """Return what else is told how the run goes."""
+        part = self.analysis.tracker
+        if part is None:
+            return None
+        tracker: Tracker = building.build("trackers", part.keys, "analysis.tracker")
+        return tracker
+
     def estimate_memory_bytes(self) -> int:
         """Return about how many bytes a run needs, without the data set."""
         part, network = self.simulator, self.build_network()
@@ -242,6 +258,7 @@ class Experiment(Section):
             (plain, "rule", self.rule.keys, self.build_rule()),
             (plain.setdefault("bridge", {}), "encoding", self.bridge.encoding.keys, self.build_encoding()),
             (plain["training"], "optimizer", self.training.optimizer.keys, self.build_optimizer()),
+            *self._tracked(plain),
             *(
                 (*_within(plain["network"], key), given, part)
                 for key, (given, part) in self.network.parts().items()
@@ -258,6 +275,15 @@ class Experiment(Section):
         if self.task.sha256 is not None:
             plain["task"]["sha256"] = self.task.sha256
         return plain
+
+    def _tracked(self, plain: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, Mapping[str, Any], Any]]:
+        if self.analysis.tracker is not None:
+            yield (
+                plain.setdefault("analysis", {}),
+                "tracker",
+                self.analysis.tracker.keys,
+                self.build_tracker(),
+            )
 
     def kept(self, data: TaskData, given: Given | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return what the folder of a run holds: the resolved config, and the files it refers to by name.

@@ -311,9 +311,11 @@ class AnalysisPart(Section):
     Args:
         measures: after every epoch, compare the feedback weights and the update of one batch with the
             true chips (rate networks): columns of ``metrics.csv``.
+        tracker: what else is told how the run goes, such as ``tensorboard``; null for nothing.
     """
 
     measures: bool = False
+    tracker: Part | None = None
 
 
 class LimitsPart(Section):

@@ -28,6 +28,7 @@ def learning(run: RunFiles) -> Drawing | Omitted:
     figure, axes = blank(1, len(names), 3.3, sharey=True)
     for ax, name in zip(axes[0], names, strict=True):
         _lines(ax, run, name, 100.0)
+        _shade(ax, run, name)
         ax.set_title(_words(name))
     low, high = _accuracy_range(run, names)
     axes[0][0].set_ylim(low, high)
@@ -39,8 +40,8 @@ def learning(run: RunFiles) -> Drawing | Omitted:
         "learning_curves",
         title,
         f"Accuracy of {len(run.chips)} chips against {run.metrics['epoch'].max()} epochs: {ends}.",
-        f"One line per chip; the broad one is the mean over the chips. The axis begins at {low:.0f} %: "
-        "what is below are the first epochs"
+        f"One line per chip; the broad one is the mean over the chips{_shaded(run)}. "
+        f"The axis begins at {low:.0f} %: what is below are the first epochs"
         + (f", {100 * run.chance:.0f} % is chance." if run.chance else "."),
         figure,
         run.metrics[["epoch", "chip", *names]],
@@ -157,6 +158,22 @@ def _lines(ax: Axes, run: RunFiles, name: str, scale: float = 1.0) -> None:
     if len(run.chips) > 1:
         _line(ax, table.mean(axis=1), **_mean_style(run))
     _epochs(ax)
+
+
+def _shade(ax: Axes, run: RunFiles, name: str) -> None:
+    """Shade what is between the mean and the chip that ends worst: what a bad chip costs."""
+    if len(run.chips) == 1:
+        return
+    table = run.metrics.pivot_table(index="epoch", columns="chip", values=name, dropna=False) * 100.0
+    mean, worst = table.mean(axis=1), table[run.worst]
+    tint = colour(run.worst) if len(run.chips) <= len(CYCLE) else MUTED
+    ax.fill_between(table.index, worst, mean, color=tint, alpha=0.12, linewidth=0)
+
+
+def _shaded(run: RunFiles) -> str:
+    if len(run.chips) == 1:
+        return ""
+    return f", shaded down to {run.called(run.worst)}, the worst at the end"
 
 
 def _line(ax: Axes, values: pd.Series[float], **style: object) -> None:

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from rate_bridge.errors import InputError
 from spiketrain.record.files import write_bytes, write_text
 from spiketrain.record.tables import table_text
-from spiketrain.report.style import THEMED, drawn
+from spiketrain.report.style import THEMED, drawn, dressed
 
 __all__ = ["Drawing", "Omitted"]
 
@@ -88,13 +88,20 @@ class Drawing:
     def _repr_png_(self) -> bytes:
         return self.png()
 
-    def write(self, path: str | PathLike[str]) -> Path:
-        """Write the figure, or its numbers, into a file, whose ending says which: svg, png, pdf or csv."""
+    def write(self, path: str | PathLike[str], *, dark: bool = False) -> Path:
+        """Write the figure, or its numbers, into a file.
+
+        Args:
+            path: its ending says which: svg, png, pdf or csv.
+            dark: for a slide with a dark background.
+        """
         target = Path(path)
         kind = target.suffix.removeprefix(".").lower()
         if kind not in ("svg", "png", "pdf", "csv"):
             raise InputError("path", str(path), "a file that ends in .svg, .png, .pdf or .csv")
-        write_bytes(target, self._content(kind))
+        self.svg()  # laid out, with all the marks on its axes
+        with dressed(self.figure, dark=dark):
+            write_bytes(target, self._content(kind))
         return target
 
     def _content(self, kind: str) -> bytes:

@@ -14,7 +14,12 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize(("name", "blocks"), [("docs/api.md", 5), ("docs/guide.md", 1), ("README.md", 1)])
+HOW_TO = [(f"docs/howto/{name}.md", 1) for name in ("neuron", "rule", "chip", "cluster")]
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"), [("docs/api.md", 5), ("docs/guide.md", 1), ("README.md", 1), *HOW_TO]
+)
 def test_the_blocks_run_in_order(
     name: str, blocks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -33,5 +38,5 @@ def test_the_blocks_run_in_order(
     for block in found:
         with mpl.rc_context():
             exec(compile(block, name, "exec", dont_inherit=True), space)
-    if name != "docs/api.md":
+    if name in ("docs/guide.md", "README.md"):
         assert (tmp_path / "runs" / "mine" / "summary.json").is_file()
