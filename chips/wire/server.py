@@ -36,6 +36,9 @@ CONNECTIONS = 8
 LEAVING_S = 1.0
 """How long a new session waits for one that is just leaving."""
 
+FORESEEN = (InputError, FrameError, SimulationError)
+"""What a request may fail by; a bare RuntimeError says that nothing was programmed yet."""
+
 logger = logging.getLogger("spiketrain.chips")
 
 Reply = tuple[dict[str, Any], list[NDArray[Any]]]
@@ -178,7 +181,7 @@ class Server:
             try:
                 reply = self._done(number, header, arrays)
             except Exception as error:
-                if not isinstance(error, InputError | FrameError | SimulationError):
+                if not isinstance(error, FORESEEN) and type(error) is not RuntimeError:
                     logger.exception("a request failed")
                 reply = _error(number, error), []
             self._last = (number, reply)
