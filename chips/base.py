@@ -23,15 +23,18 @@ class Chips(ABC):
     named ability on their `card`; who wants more than they can is refused with the reason.
     """
 
-    @property
-    @abstractmethod
-    def network(self) -> Network:
-        """The design."""
+    _network: Network
+    _card: Card
 
     @property
-    @abstractmethod
+    def network(self) -> Network:
+        """The design."""
+        return self._network
+
+    @property
     def card(self) -> Card:
         """What the chips can do."""
+        return self._card
 
     @property
     @abstractmethod

@@ -54,14 +54,6 @@ class HardwareChips(Chips):
         )
 
     @property
-    def network(self) -> Network:
-        return self._network
-
-    @property
-    def card(self) -> Card:
-        return self._card
-
-    @property
     def now_ms(self) -> float:
         return self._now_ms
 

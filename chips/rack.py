@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from chips.base import Chips
-from chips.card import Card
 from chips.wire.remote import SilentError
 from rate_bridge.errors import InputError
 from spiking.network import Network
@@ -83,14 +82,6 @@ class ChipRack(Chips):
             abilities=frozenset.intersection(*(card.abilities for card in cards)),
         )
         self._pool = ThreadPoolExecutor(len(places), thread_name_prefix="rack")
-
-    @property
-    def network(self) -> Network:
-        return self._network
-
-    @property
-    def card(self) -> Card:
-        return self._card
 
     @property
     def bench(self) -> Chips | None:

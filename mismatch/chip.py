@@ -76,10 +76,6 @@ class ChipPopulation(Chips):
         self._settled: Hardware | None = None
 
     @property
-    def network(self) -> Network:
-        return self._network
-
-    @property
     def card(self) -> Card:
         able = frozenset(ABILITIES) - MACHINES - {"memory"} | (MACHINES & self._simulator.abilities)
         return Card(

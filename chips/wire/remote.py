@@ -191,14 +191,6 @@ class RemoteChips(Chips):
         self._kept: dict[str, Any] = {}
 
     @property
-    def network(self) -> Network:
-        return self._network
-
-    @property
-    def card(self) -> Card:
-        return self._card
-
-    @property
     def now_ms(self) -> float:
         return self._now_ms
 
