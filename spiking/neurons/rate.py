@@ -61,12 +61,14 @@ class RateTransfer(Transfer):
 
     def _unscaled(self, rate: Tensor) -> Tensor:
         """Return the rate over the gain; a dead neuron, of gain 0, is taken as silent."""
-        gain = torch.as_tensor(self.gain).to(rate)
+        gain = torch.as_tensor(self.gain, dtype=torch.float64).to(rate)
         return torch.where(gain > 0, rate / gain.clamp(min=torch.finfo(rate.dtype).tiny), 0.0)
 
     def _parts(self, like: Tensor) -> tuple[Activation, Tensor, Tensor | None]:
         """Return φ, s and k, the last None where it is 1 everywhere."""
-        limit, shape = (torch.as_tensor(value).to(like) for value in (self.saturation, self.shape))
+        limit, shape = (
+            torch.as_tensor(value, dtype=torch.float64).to(like) for value in (self.saturation, self.shape)
+        )
         return activation(self.activation), limit, shape if bool((shape != 1).any()) else None
 
 

@@ -81,10 +81,10 @@ class Scaled:
     def __init__(self, factor):
         self.factor = factor
 
-    def deployed(self, weights, spec):
+    def deployed(self, weights, chips):
         def copies(tensors, power):
             return tuple(
-                (t * self.factor ** (power or index)).expand(spec.chips, *t.shape[1:]).clone()
+                (t * self.factor ** (power or index)).expand(chips, *t.shape[1:]).clone()
                 for index, t in enumerate(tensors, start=1)
             )
 
