@@ -31,18 +31,17 @@ DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 PACE = ("training time", "training samples per second")
 
 
-def _run(root: Path, seed: str, simulator: str) -> Path:
+def _start(root: Path, seed: str, simulator: str) -> tuple[subprocess.Popen[bytes], Path]:
     folder = root / seed
     folder.mkdir()
     (folder / "same.yaml").write_text(CONFIG)
     options = ["--set", f"simulator.name={simulator}", "--output", "run", "--quiet"]
-    subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "spiketrain.cli", "--config", "same.yaml", *options],
         env={**os.environ, "PYTHONHASHSEED": seed},
         cwd=folder,
-        check=True,
     )
-    return folder / "run"
+    return process, folder / "run"
 
 
 def _content(path: Path) -> object:
@@ -60,7 +59,9 @@ def _content(path: Path) -> object:
 
 @pytest.mark.parametrize("simulator", ["torch", "compiled", "loihi"])
 def test_every_file_of_a_run_is_the_same_in_another_process(simulator: str, tmp_path: Path) -> None:
-    one, two = (_run(tmp_path, seed, simulator) for seed in ("1", "2"))
+    started = [_start(tmp_path, seed, simulator) for seed in ("1", "2")]  # both cores have something to do
+    assert [process.wait() for process, _ in started] == [0, 0]
+    one, two = (folder for _, folder in started)
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(two) for path in two.rglob("*") if path.is_file())
     assert {"samples.safetensors", "checkpoint.safetensors", "report.html"} <= {path.name for path in files}
