@@ -12,11 +12,11 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError, nearest
 from spiketrain.config import building
+from spiketrain.config.feedback import feedback_part
 from spiketrain.config.problems import prefixed
 from spiketrain.config.sections import Duration, Section, Size, Spread, whole_steps
 from spiking.connections import Pattern
 from spiking.connections.base import Axes
-from spiking.feedback import FeedbackPath
 from spiking.network import Clock, Connection, Layer, Network
 from spiking.neurons.base import Neuron
 from spiking.presentation import Weights
@@ -132,7 +132,7 @@ class GraphPart(Section):
             clock.dt_ms,
             clock.max_rate_hz,
             clock.readout_tau_ms,
-            self.feedback_path,
+            feedback_part(self.feedback)[1],
             self.input if len(self.input) > 1 else (),
         )
         assert network.synapses  # that all of them fit
@@ -190,16 +190,6 @@ class GraphPart(Section):
             found[name] = follows or given or ()
         return found
 
-    @property
-    def feedback_path(self) -> FeedbackPath:
-        """How the controller's signal reaches the populations."""
-        path: FeedbackPath = building.build("feedback_paths", self._named_feedback, "network.feedback")
-        return path
-
-    @property
-    def _named_feedback(self) -> dict[str, Any]:
-        return {"name": self.feedback} if isinstance(self.feedback, str) else self.feedback
-
     def weight_gains(self, network: Network) -> tuple[float, ...]:
         """Return one gain per connection of `network`."""
         for name, part in self.connections.items():
@@ -228,7 +218,7 @@ class GraphPart(Section):
         own = {f"populations.{name}.neuron": part for name, part in self._neurons(own=True).items()}
         joined = {f"connections.{name}": part for name, part in self._patterns().items()}
         first = (self.neuron, _neuron("network.neuron", self.neuron))
-        return {"neuron": first, **own, **joined, "feedback": (self._named_feedback, self.feedback_path)}
+        return {"neuron": first, **own, **joined, "feedback": feedback_part(self.feedback)}
 
     def _patterns(self) -> dict[str, tuple[Mapping[str, Any], Pattern]]:
         found: dict[str, tuple[Mapping[str, Any], Pattern]] = {}

@@ -14,10 +14,10 @@ from torch import Tensor
 from rate_bridge.errors import InputError
 from rate_bridge.plugins import available
 from spiketrain.config import building
+from spiketrain.config.feedback import feedback_part
 from spiketrain.config.graph import GraphPart
 from spiketrain.config.problems import ALTERNATIVE, unknown
 from spiketrain.config.sections import Duration, Section, Size, Spread, whole_steps
-from spiking.feedback import FeedbackPath
 from spiking.network import Clock, Network, bidirectional, chain
 from spiking.neurons.base import Neuron
 from spiking.presentation import Weights
@@ -79,18 +79,8 @@ class NetworkPart(Section):
             max_rate_hz=clock.max_rate_hz,
             readout_tau_ms=clock.readout_tau_ms,
         )
-        network = replace(network, feedback=self.feedback_path)
+        network = replace(network, feedback=feedback_part(self.feedback)[1])
         return bidirectional(network) if self.bidirectional else network
-
-    @property
-    def feedback_path(self) -> FeedbackPath:
-        """How the controller's signal reaches the layers."""
-        path: FeedbackPath = building.build("feedback_paths", self._named_feedback, "network.feedback")
-        return path
-
-    @property
-    def _named_feedback(self) -> dict[str, Any]:
-        return {"name": self.feedback} if isinstance(self.feedback, str) else self.feedback
 
     def weight_gains(self, network: Network) -> tuple[float, ...]:
         """Return one gain per connection of `network`."""
@@ -118,7 +108,7 @@ class NetworkPart(Section):
 
     def parts(self) -> dict[str, tuple[Mapping[str, Any], object]]:
         """Return the keys that hold registered parts, what the config says there, and the parts."""
-        return {**self._neurons(), "feedback": (self._named_feedback, self.feedback_path)}
+        return {**self._neurons(), "feedback": feedback_part(self.feedback)}
 
     def _neurons(self) -> dict[str, tuple[Mapping[str, Any], Neuron]]:
         first = _neuron("network.neuron", self.neuron)
