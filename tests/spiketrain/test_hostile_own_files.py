@@ -139,7 +139,11 @@ HOSTILE: dict[str, tuple[Callable[[Path], Task], str]] = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings(
+    "error",
+    "ignore::ResourceWarning",  # what is collected here may be another test's
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
 def test_a_file_that_means_harm_is_refused(case: str, tmp_path: Path) -> None:
     make, said = HOSTILE[case]
     task = make(tmp_path)

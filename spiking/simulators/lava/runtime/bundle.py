@@ -53,8 +53,9 @@ def read(path: Path) -> tuple[dict[str, Any], Arrays]:
         BundleError: it is damaged, or of another version.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        # Opened here: numpy leaves a file open that it cannot read as an archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
+            arrays = {name: members[name] for name in members.files}
         header = json.loads(arrays.pop("header").tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise BundleError(f"{path.name} is not a whole bundle: {error}") from None
