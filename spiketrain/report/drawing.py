@@ -75,7 +75,7 @@ class Drawing:
         text = io.StringIO()
         with drawn():
             self.figure.savefig(text, format="svg", metadata={"Date": None})
-        self.figure.set_layout_engine("none")  # laid out now: to do it again for the PNG takes seconds
+        self.figure.set_layout_engine("none")  # laid out now: to do it again for another format takes seconds
         return text.getvalue()
 
     def png(self) -> bytes:
@@ -115,9 +115,8 @@ class Drawing:
         return (self.svg() if kind == "svg" else table_text(self.data)).encode()
 
     def save(self, folder: Path, svg: str) -> None:
-        """Write SVG, PNG and CSV into `folder`."""
+        """Write SVG and CSV into `folder`: pictures of points take longest to draw, and `write` makes them."""
         write_text(folder / f"{self.name}.svg", svg)
-        write_bytes(folder / f"{self.name}.png", self.png())
         write_text(folder / f"{self.name}.csv", table_text(self.data))
 
     def inline(self, svg: str) -> str:

@@ -86,6 +86,7 @@ class Page:
             for drawing in self.drawings:
                 svg = drawing.svg()
                 drawing.save(figures, svg)
+                write_bytes(figures / f"{drawing.name}.png", drawing.png())
                 write_bytes(figures / f"{drawing.name}.pdf", _pdf(drawing))
                 shown.append({"drawing": drawing, "svg": drawing.inline(svg)})
         for sheet in self.sheets:
