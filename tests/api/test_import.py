@@ -81,12 +81,13 @@ st.nothing
 
 
 @pytest.mark.parametrize(("more", "errors"), [("", 0), (WRONG, 3)])
-def test_users_can_check_their_types(tmp_path: Path, more: str, errors: int) -> None:
+def test_users_can_check_their_types(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, errors: int
+) -> None:
     (tmp_path / "script.py").write_text(EXAMPLE.read_text(encoding="utf-8") + more, encoding="utf-8")
     # an editable installation hides from mypy where it lies; that of a wheel is found by itself
-    found = f"mypy_path = {ROOT}\nfollow_imports = silent\n"
-    config = f"[mypy]\nstrict = True\n{found}[mypy-sklearn.*]\nignore_missing_imports = True\n"
-    (tmp_path / "mypy.ini").write_text(config)
-    cache = ROOT / ".mypy_cache" / "example"
-    done = python("-m", "mypy", "--cache-dir", str(cache), "script.py", cwd=tmp_path)
+    monkeypatch.setenv("MYPYPATH", str(ROOT))
+    # strict, with what `make check` has found out about the libraries: without it this takes half a minute
+    known = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
+    done = python("-m", "mypy", *known, "script.py", cwd=tmp_path)
     assert done.stdout.count("error:") == errors, done.stdout

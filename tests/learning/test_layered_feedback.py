@@ -193,12 +193,13 @@ def test_what_cannot_be_is_refused_with_its_key(overrides, key):
 
 @pytest.mark.parametrize("name", ["digits", "yinyang", "learned_yinyang"])
 def test_shipped_deep_configs_learn_in_a_few_batches_and_give_the_same_bits_again(name, tmp_path):
-    small = ["mismatch.chips=2", "training.epochs=3", "training.learning_rate=0.01"]
+    small = ["mismatch.chips=2", "training.epochs=3", "training.learning_rate=0.01", "simulator.dt_ms=2"]
     if name != "digits":
         small += ["task.train_samples=1000", "task.test_samples=200", "network.layers=[4, 30, 30, 3]",
                   "network.weight_gain=[4.0, 2.0, 1.0]"]  # fmt: skip
     else:
-        small += ["network.layers=[64, 30, 30, 10]"]
+        short = {"presentation_ms": 100, "window_ms": 60, "test_presentation_ms": 100, "test_window_ms": 60}
+        small += ["network.layers=[64, 30, 30, 10]", *(f"simulator.{key}={ms}" for key, ms in short.items())]
     experiment = load_experiment(f"spiking/dfc_deep_{name}.yaml", small)
     whole = run(experiment, tmp_path / "whole", quiet=True, report=False)
     run(experiment, tmp_path / "again", quiet=True, report=False)
