@@ -9,7 +9,6 @@ from typing import Annotated, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from mismatch.distributions.base import Distribution
 from mismatch.distributions.normal import Normal
@@ -99,6 +98,8 @@ def gaussian_field(
     Returns:
         ``(rows, columns)``.
     """
+    from scipy import fft  # noqa: PLC0415 (no other distribution needs it, and every start would load it)
+
     rings = [fft.next_fast_len(size + math.ceil(REACH * length), real=True) for size in (rows, columns)]
     noise = generator.standard_normal(rings)
     for axis, shape in enumerate([(-1, 1), (1, -1)]):
@@ -116,6 +117,8 @@ def _spectrum(ring: int, length: float) -> NDArray[np.float64]:
     distance = np.arange(ring)
     images = [np.exp(-((distance - shift) ** 2) / (2 * length**2)) for shift in (-ring, 0, ring)]
     correlation = np.sum(images, axis=0)
+    from scipy import fft  # noqa: PLC0415
+
     return np.asarray(fft.rfft(correlation / correlation[0]).real.clip(min=0))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 from mismatch.distributions.base import Distribution, check_cv
 from rate_bridge.ranges import CUT, SPREAD, check_ranges
@@ -64,6 +64,8 @@ class Normal(Distribution):
         sigma = self.cv / _shrinkage(self.limit)
         if sigma * self.limit <= 1 - FLOOR:
             return sigma
+        from scipy import optimize  # noqa: PLC0415 (a wide distribution alone needs it, and it loads long)
+
         excess = lambda s: s * _shrinkage((1 - FLOOR) / s) - self.cv  # noqa: E731
         return float(optimize.brentq(excess, self.cv, 1e3, xtol=1e-15))
 
