@@ -240,7 +240,7 @@ def all_measures(
     """
     state = true_state(chips, model, batch)
     found: dict[str, Tensor] = {}
-    feedback = chips.network.feedback.end_to_end(oracle.reveal(chips).feedback)
+    feedback = chips.network.end_to_end(oracle.reveal(chips).feedback)
     if feedback:
         found |= feedback_measures(state.response, feedback)
         found |= control_measures(state, batch.target, feedback)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, final
 
-import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError
 from rate_bridge.filters import whole_steps
 from rate_bridge.ranges import TIME_MS, check_ranges
+from spiking.connections import Synapses
 
 __all__ = ["Direct", "FeedbackPath", "Layered"]
 
@@ -30,19 +30,20 @@ class FeedbackPath(ABC):
         """Raise `InputError` where the path's times are no whole steps."""
 
     @abstractmethod
-    def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
-        """Return how many signals reach the feedback synapses of every layer 1 to L.
+    def synapses(self, chain: Sequence[Synapses]) -> tuple[Synapses, ...]:
+        """Return the feedback synapses of every layer 1 to L, whose programmed numbers are the physical ones.
 
         Args:
-            sizes: of layers 1 to L.
+            chain: the forward synapses onto layers 1 to L, each from the layer before.
         """
 
     @abstractmethod
-    def end_to_end(self, feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def end_to_end(self, synapses: Sequence[Synapses], feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return what the controller's signal comes to in every layer 1 to L, ``(chips, n_out, n_l)``.
 
         Args:
-            feedback: the feedback weights of the layers.
+            synapses: the feedback synapses of the layers, as `synapses` returns them.
+            feedback: their weights.
         """
 
 
@@ -56,10 +57,10 @@ class Direct(FeedbackPath):
 
     origin: ClassVar[str] = "direct"
 
-    def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
-        return (sizes[-1],) * len(sizes)
+    def synapses(self, chain: Sequence[Synapses]) -> tuple[Synapses, ...]:
+        return tuple(_all_to_all(chain[-1].outputs, own.outputs) for own in chain)
 
-    def end_to_end(self, feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def end_to_end(self, synapses: Sequence[Synapses], feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
         return tuple(feedback)
 
 
@@ -78,7 +79,7 @@ class Layered(FeedbackPath):
 
     What hidden layers receive may be refreshed less often than in every step, from the control signal and the
     activities of that moment, and held in between: on a chip the feedback shares one bus, and in a simulation
-    it costs more than all spikes, since it is dense and every value is real.
+    it costs more than all spikes, since every value is real.
 
     Source: the relay of errors from layer to layer is that of backpropagation; local, gated and through
     weights of its own, of Kolen & Pollack 1994 and Akrout et al. 2019, arXiv 1904.05391. See `docs/model.md`.
@@ -97,14 +98,16 @@ class Layered(FeedbackPath):
     def __post_init__(self) -> None:
         check_ranges(self, "network.feedback")
 
-    def sources(self, sizes: Sequence[int]) -> tuple[int, ...]:
-        return (*sizes[1:], sizes[-1])
+    def synapses(self, chain: Sequence[Synapses]) -> tuple[Synapses, ...]:
+        """Return one where every forward synapse is, the other way."""
+        return (*(own.backward for own in chain[1:]), _all_to_all(chain[-1].outputs, chain[-1].outputs))
 
-    def end_to_end(self, feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def end_to_end(self, synapses: Sequence[Synapses], feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return the products of the weights from the output down: what is relayed where all gates are 1."""
         products = [feedback[-1]]
-        for number, weights in enumerate(reversed(feedback[:-1])):
-            products.append(torch.matmul(products[-1], weights) if number else weights)
+        pairs = zip(reversed(synapses[:-1]), reversed(feedback[:-1]), strict=True)
+        for number, (own, weights) in enumerate(pairs):
+            products.append(own.apply(weights, products[-1]) if number else own.matrix(weights))
         return tuple(reversed(products))
 
     def check(self, dt_ms: float) -> None:
@@ -117,3 +120,7 @@ class Layered(FeedbackPath):
     def refresh_steps(self, dt_ms: float) -> int:
         """Return the whole steps between two refreshes, one or more."""
         return 1 if self.refresh_ms is None else max(1, round(self.refresh_ms / dt_ms))
+
+
+def _all_to_all(sources: int, size: int) -> Synapses:
+    return Synapses((sources, size), sources, size, None)

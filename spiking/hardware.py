@@ -78,7 +78,7 @@ class Hardware:
         return self if self.noise is None else replace(self, noise=self.noise.child(number))
 
     def as_matrices(self, network: Network) -> Hardware:
-        """Return the same chips with a matrix of weights for every connection, 0 where there is no synapse.
+        """Return the same chips with matrices of forward and feedback weights, 0 where there is no synapse.
 
         Args:
             network: what they are chips of.
@@ -86,7 +86,12 @@ class Hardware:
         if network.dense:
             return self
         pairs = zip(network.synapses, self.weights, strict=True)
-        return replace(self, weights=tuple(synapses.matrix(values) for synapses, values in pairs))
+        back = zip(network.feedback_synapses, self.feedback, strict=False)  # none where none was programmed
+        return replace(
+            self,
+            weights=tuple(synapses.matrix(values) for synapses, values in pairs),
+            feedback=tuple(synapses.matrix(values) for synapses, values in back),
+        )
 
     @property
     def chips(self) -> int:

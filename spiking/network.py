@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
-import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError
@@ -165,13 +164,6 @@ class Network:
                 raise type(error)(key, error.given, error.allowed, error.fix) from None
         return tuple(found)
 
-    def joined(self, index: int) -> Tensor:
-        """Return 1 where a connection has a synapse, 0 elsewhere, ``(n_pre, n_post)``."""
-        own = self.synapses[index]
-        if own.dense:
-            return torch.ones(1, 1, dtype=torch.float64)
-        return own.matrix(torch.ones(1, own.count, dtype=torch.float64))[0]
-
     @property
     def feedforward(self) -> bool:
         """Whether every connection leads to a later layer."""
@@ -197,11 +189,23 @@ class Network:
         """Size of the last layer."""
         return self.layers[-1].size
 
+    @cached_property
+    def feedback_synapses(self) -> tuple[Synapses, ...]:
+        """The feedback synapses of layers 1 to L."""
+        return self.feedback.synapses(self.synapses[: self.depth])
+
     @property
-    def feedback_shapes(self) -> tuple[tuple[int, int], ...]:
-        """Shapes of the feedback weights of layers 1 to L."""
-        sizes = self.sizes[1:]
-        return tuple(zip(self.feedback.sources(sizes), sizes, strict=True))
+    def feedback_shapes(self) -> tuple[Axes, ...]:
+        """Shapes of the feedback weights of layers 1 to L: matrices, or ``(S,)``."""
+        return tuple(own.shape for own in self.feedback_synapses)
+
+    def end_to_end(self, feedback: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return what the controller's signal comes to in every layer 1 to L, ``(chips, n_out, n_l)``.
+
+        Args:
+            feedback: the feedback weights of the layers.
+        """
+        return self.feedback.end_to_end(self.feedback_synapses, feedback) if feedback else ()
 
     @property
     def spike_value(self) -> float:

@@ -61,7 +61,9 @@ def check_weights(network: Network, chips: int, weights: Weights) -> None:
     wanted: dict[str, list[dict[str, int | None]]] = {
         "forward": [{"chips": chips, **_numbers(synapses)} for synapses in network.synapses],
         "bias": [{"chips": chips, "n": size} for size in sizes[1:]],
-        "feedback": [{"chips": chips, "n_from": n, "n": size} for n, size in network.feedback_shapes],
+        "feedback": [
+            {"chips": chips, **_numbers(synapses, "n_from", "n")} for synapses in network.feedback_synapses
+        ],
     }
     for name, shapes in wanted.items():
         tensors = getattr(weights, name)
@@ -73,9 +75,9 @@ def check_weights(network: Network, chips: int, weights: Weights) -> None:
             _check(f"weights.{name}[{index}]", tensor, shape)
 
 
-def _numbers(synapses: Synapses) -> dict[str, int | None]:
+def _numbers(synapses: Synapses, before: str = "n_pre", behind: str = "n_post") -> dict[str, int | None]:
     """Return the axes of what is programmed."""
-    names = ("n_pre", "n_post") if synapses.dense else [f"axis_{i}" for i in range(len(synapses.parameters))]
+    names = (before, behind) if synapses.dense else [f"axis_{i}" for i in range(len(synapses.parameters))]
     return dict(zip(names, synapses.parameters, strict=True))
 
 

@@ -127,11 +127,15 @@ class FeedbackWeights(ABC):
         With it the root mean square of :math:`\kappa_l\, B_L \cdots B_{l+1}`, the currents that a control
         signal gives with all gates at 1, is `scale`; without a scale κ is 1.
         """
-        products = model.network.feedback.end_to_end(feedback)[:-1]
+        products = self.end_to_end(model, feedback)[:-1]
         if self.scale is None:
             return tuple(product.new_ones(len(product)) for product in products)
         sizes = (product.square().mean(dim=(1, 2)).sqrt() for product in products)
         return tuple(self.scale / size.clamp(min=1e-9) for size in sizes)
+
+    def end_to_end(self, model: Model, feedback: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return what a control signal comes to with all gates at 1, ``(chips, n_out, n_l)`` per layer."""
+        return model.network.end_to_end(feedback)
 
     def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
         """Return what a batch, of the warm-up or of training, taught."""
@@ -159,16 +163,11 @@ def random_weights(model: Model, scale: float | None) -> list[Tensor]:
     signals that reach a neuron, so that what is relayed keeps its size.
     """
     layers = []
-    for index, shape in enumerate(model.network.feedback_shapes[:-1]):
-        generator = model.seeds.child("feedback", index).generator()
-        noise = (
-            torch.from_numpy(generator.standard_normal(shape)).to(model.device).expand(model.chips, -1, -1)
-        )
-        relayed = model.network.feedback.relayed
-        kept = scale is None or relayed
-        if relayed:  # feedback synapses stand where there are forward ones
-            noise = noise * model.network.joined(index + 1).T.to(noise)
-        layers.append(noise / shape[0] ** 0.5 if kept else scaled(noise, scale))
+    kept = scale is None or model.network.feedback.relayed
+    for index, own in enumerate(model.network.feedback_synapses[:-1]):
+        drawn = model.seeds.child("feedback", index).generator().standard_normal(own.shape)
+        noise = torch.from_numpy(drawn).to(model.device).expand(model.chips, *own.shape)
+        layers.append(noise / own.fan_in**0.5 if kept else scaled(noise, scale))
     return layers
 
 
@@ -226,7 +225,7 @@ class GivenFeedback(FeedbackWeights):
     Args:
         file: holds ``feedback.1`` … ``feedback.{L-1}``, each ``(n_out, n_l)`` or
             ``(chips, n_out, n_l)``, which are rescaled to `scale`; with layered feedback ``(n_{l+1}, n_l)``,
-            and they are taken as they are.
+            or one for every synapse, sorted by the neuron above, and they are taken as they are.
         sha256: checksum of these weights, written into what a run keeps; others are refused.
     """
 

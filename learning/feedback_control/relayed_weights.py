@@ -33,8 +33,21 @@ class Transposed(FeedbackWeights):
     relayed: ClassVar[bool | None] = True
 
     def current(self, model: Model) -> tuple[Tensor, ...]:
-        above = [weight.detach().transpose(1, 2).contiguous() for weight in model.chain_weights[1:]]
+        known = [model.known(index) for index in range(1, model.network.depth)]
+        above = [synapses.turned(synapses.physical(weights.detach())) for synapses, weights in known]
         return (*above, identity(model))
+
+    def end_to_end(self, model: Model, feedback: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return products of the weights; where synapses share numbers, as the forward ones do them."""
+        products = [feedback[-1]]
+        for layer in range(model.network.depth - 1, 0, -1):
+            own, before = model.network.feedback_synapses[layer - 1], products[-1]
+            if not own.dense:
+                products.append(model.back(layer, before).detach())
+            else:
+                weights = feedback[layer - 1]
+                products.append(own.apply(weights, before) if len(products) > 1 else weights)
+        return tuple(reversed(products))
 
 
 @final
@@ -75,7 +88,7 @@ class KolenPollack(FeedbackWeights):
         for index, (b, synapses) in enumerate(
             zip(model.feedback[:-1], model.network.synapses[1:], strict=False)
         ):
-            change = synapses.matrix(synapses.physical(changes[index + 1])).transpose(1, 2)
+            change = synapses.turned(synapses.physical(changes[index + 1]))
             learned.append((b + change.to(b)) * keep)
             if model.network.connections[index + 1].pattern.trained:
                 model.forward_weights[index + 1].data.mul_(keep)
@@ -149,10 +162,12 @@ class IdentifiedLayers(FeedbackWeights):
     def current(self, model: Model) -> tuple[Tensor, ...]:
         own = [_inverse(model.memory[f"{OWN}.{i}"]) for i in range(model.network.depth)]
         answers = [model.memory[f"{ANSWER}.{i}"] for i in range(model.network.depth - 1)]
-        found = (
-            answer * own[i + 1].unsqueeze(2) * own[i].unsqueeze(1) * model.network.joined(i + 1).T.to(answer)
-            for i, answer in enumerate(answers)
-        )
+        found = []
+        for i, (synapses, answer) in enumerate(zip(model.network.feedback_synapses, answers, strict=False)):
+            above, below = own[i + 1].unsqueeze(2), own[i].unsqueeze(1)
+            if not synapses.dense:
+                above, below = own[i + 1][:, synapses.wiring.pre], own[i][:, synapses.wiring.post]
+            found.append(answer * above * below)
         return (*found, identity(model))
 
     def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
@@ -175,8 +190,10 @@ class IdentifiedLayers(FeedbackWeights):
             given = n.to(answer)
             memory[f"{OWN}.{index}"] = (answer * given).sum(1) * scale
             if index + 1 < len(answers):
-                above = answers[index + 1].transpose(1, 2)
-                memory[f"{ANSWER}.{index}"] = torch.matmul(above, given) * scale
+                synapses = model.network.feedback_synapses[index]
+                memory[f"{ANSWER}.{index}"] = (
+                    synapses.correlate(answers[index + 1], given.expand_as(answer)) * scale
+                )
         kept = {COUNT: memory.pop(COUNT)}
         return Estimate(memory=kept | {k: v.lerp(model.memory[k], keep) for k, v in memory.items()})
 

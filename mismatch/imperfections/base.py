@@ -61,8 +61,9 @@ class Die:
             name: as `synapses` calls it.
         """
         place, _, index = name.partition(".")
-        synapses = self.network.synapses[int(index) - 1] if place == "forward" else None
-        return None if synapses is None or synapses.dense else synapses
+        groups = self.network.synapses if place == "forward" else self.network.feedback_synapses
+        synapses = groups[int(index) - 1]
+        return None if synapses.dense else synapses
 
 
 @final

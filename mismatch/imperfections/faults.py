@@ -101,7 +101,8 @@ class _Broken(Effect):
             hears = self._hears(connection.post - 1)
             self.forward[index] = _times(self.forward[index], _behind(hears, die.network.synapses[index]))
         for index in range(die.network.depth):
-            self.feedback[index] = _times(self.feedback[index], self._hears(index).unsqueeze(1))
+            behind = _behind(self._hears(index), die.network.feedback_synapses[index])
+            self.feedback[index] = _times(self.feedback[index], behind)
 
     @staticmethod
     def _neurons(faults: Faults, die: Die, index: int) -> tuple[Tensor, Tensor]:

@@ -238,7 +238,7 @@ class Experiment(Section):
             batch=self.training.shown,
             steps=max(part.steps()[0], part.steps(test=True)[0]),
             item_bytes=8 if part.dtype == "float64" else 4,
-            feedback=sum(above * size for above, size in network.feedback_shapes),
+            feedback=sum(synapses.count for synapses in network.feedback_synapses),
             kept=models * self.build_rule().kept_numbers(network, part.steps()[0]),
         )
 

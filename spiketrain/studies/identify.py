@@ -185,7 +185,7 @@ def _programmed(parts: Parts) -> tuple[Tensor, ...]:
 
 def _feedback(parts: Parts) -> tuple[Tensor, ...]:
     """Return what the control signal comes to in every layer, through all layers above it."""
-    return parts.model.network.feedback.end_to_end(_programmed(parts))
+    return parts.model.network.end_to_end(_programmed(parts))
 
 
 def _response(part: IdentifyPart, parts: Parts, chips: Chips, batch: Batch) -> tuple[Tensor, ...]:

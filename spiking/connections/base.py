@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -96,7 +96,30 @@ class Synapses:
             return self
         pre, post, number = self.wiring
         every = Wiring(pre, post, torch.arange(len(number)))
-        return Synapses((len(number),), self.inputs, self.outputs, lambda: every)
+        return _Unshared((len(number),), self.inputs, self.outputs, lambda: every)
+
+    @cached_property
+    def backward(self) -> Synapses:
+        """Synapses the other way, one where each of these is, each with a number of its own."""
+        if self.dense:
+            return Synapses((self.outputs, self.inputs), self.outputs, self.inputs, None)
+        pre, post, _ = self.wiring
+        turned = Wiring(post[self._turned], pre[self._turned], torch.arange(len(pre)))
+        return _Unshared((len(pre),), self.outputs, self.inputs, lambda: turned)
+
+    def turned(self, values: Tensor) -> Tensor:
+        """Return the values of physical synapses in the order of `backward`, ``(chips, *backward.shape)``.
+
+        Args:
+            values: of every synapse, ``(chips, *shape)``.
+        """
+        return values.transpose(1, 2).contiguous() if self.dense else values[:, self._turned]
+
+    @cached_property
+    def _turned(self) -> Tensor:
+        """Which synapse comes first, second, … when sorted by the neuron behind, then the one before."""
+        pre, post, _ = self.wiring
+        return torch.from_numpy(np.lexsort((pre.numpy(), post.numpy())))
 
     def physical(self, weights: Tensor) -> Tensor:
         """Return the weight of every physical synapse, ``(chips, *shape)``.
@@ -179,6 +202,17 @@ class Synapses:
         synapses = torch.bincount(self.wiring.pre, minlength=self.inputs).to(x)
         sets = math.prod(self.parameters) / self.fan_in
         return (x.square() * synapses).sum(2) / max(sets, 1.0)
+
+
+@final
+class _Unshared(Synapses):
+    """Synapses that are no matrix, each with a number of its own; added up one by one."""
+
+    def apply(self, weights: Tensor, x: Tensor) -> Tensor:
+        pre, post, _ = (part.to(x.device) for part in self.wiring)
+        pairs = zip(x.expand(weights.shape[0], -1, -1), weights.to(x), strict=True)
+        nothing = x.new_zeros(x.shape[1], self.outputs)
+        return torch.stack([nothing.index_add(1, post, rates[:, pre] * own) for rates, own in pairs])
 
 
 @dataclass(frozen=True)

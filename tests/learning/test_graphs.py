@@ -12,8 +12,8 @@ from learning.feedback_control.closed_form import ClosedFormDFC
 from learning.feedback_control.controlled import ControlledRule
 from learning.feedback_control.dfc import ControllerGains, DeepFeedbackControl
 from learning.feedback_control.feedback_current import FeedbackCurrent
-from learning.feedback_control.feedback_weights import WeightProduct
-from learning.feedback_control.relayed_weights import KolenPollack, Transposed
+from learning.feedback_control.feedback_weights import RandomFeedback, WeightProduct
+from learning.feedback_control.relayed_weights import IdentifiedLayers, KolenPollack, Transposed
 from learning.losses import Squared
 from learning.model import Model
 from learning.nlms import CentredNLMS
@@ -269,16 +269,23 @@ def relayed(feedback) -> ControlledRule:
 
 
 def test_relayed_feedback_stands_where_synapses_do():
+    """One feedback synapse for every forward one between neighbours, and no more, whatever its origin."""
     network = replace(images(Rate(activation="tanh")), feedback=Layered())
     model = model_of(network)
     rule = relayed(Transposed())
     rule.start(model)
-    for b, weight in zip(rule.feedback_weights(model), model.chain_weights[1:], strict=False):
-        torch.testing.assert_close(b, weight.transpose(1, 2))
+    ways = list(zip(network.feedback_synapses[:-1], network.synapses[1:], strict=False))
+    for b, (own, forward), weight in zip(
+        rule.feedback_weights(model), ways, model.chain_weights[1:], strict=False
+    ):
+        assert own.count == forward.count
+        torch.testing.assert_close(own.matrix(b), weight.transpose(1, 2))
     rule = relayed(KolenPollack())
     rule.start(model)
-    before = [b.clone() for b in model.feedback]
-    distance = [b - w.transpose(1, 2) for b, w in zip(before, model.chain_weights[1:], strict=False)]
+    distance = [
+        own.matrix(b) - w.transpose(1, 2)
+        for (own, _), b, w in zip(ways, model.feedback, model.chain_weights[1:], strict=False)
+    ]
     g = torch.Generator().manual_seed(2)
     changes = []
     for weight, connection in zip(model.forward_weights, network.connections, strict=True):
@@ -288,10 +295,46 @@ def test_relayed_feedback_stands_where_synapses_do():
         changes.append(step)
     rule.follow(tuple(changes), model)
     keep = 1.0 - KolenPollack().decay
-    for index, (b, gap) in enumerate(zip(model.feedback[:-1], distance, strict=False), start=1):
-        away = network.joined(index).T == 0
-        if away.numel() > 1:
-            assert not bool(b[:, away].any())
+    for index, ((own, _), b, gap) in enumerate(zip(ways, model.feedback, distance, strict=False), start=1):
         if network.connections[index].pattern.trained:
             w = model.matrix(index).transpose(1, 2)
-            torch.testing.assert_close(b - w, keep * gap)
+            torch.testing.assert_close(own.matrix(b) - w, keep * gap)
+
+
+@pytest.mark.parametrize("feedback", [Transposed(), KolenPollack(), RandomFeedback()])
+def test_strengths_make_relayed_currents_as_large_as_the_scale_says(feedback):
+    network = replace(images(Rate(activation="tanh")), feedback=Layered())
+    model = model_of(network)
+    rule = relayed(feedback)
+    rule.start(model)
+    weights = rule.feedback_weights(model)
+    product = weights[-1]
+    pairs = zip(network.feedback_synapses, weights, feedback.strength(model, weights), strict=False)
+    for own, b, strength in reversed(list(pairs)):
+        product = product @ own.matrix(b)
+        size = (strength.view(-1, 1, 1) * product).square().mean(dim=(1, 2)).sqrt()
+        torch.testing.assert_close(size, torch.full_like(size, feedback.scale))
+
+
+def test_identified_layers_find_the_synapses_of_a_convolution():
+    """In a linear network without mismatch the estimate is the transposed weights."""
+    design = images(Rate(activation="linear"))
+    network = replace(design, feedback=Layered())
+    model, (_, chips, _) = model_of(network), setup(design)  # feedback does nothing here
+    rule = relayed(IdentifiedLayers(sigma=0.1))
+    rule.start(model)
+    g = torch.Generator().manual_seed(4)
+    x = torch.rand(32, network.inputs, generator=g, dtype=torch.float64)
+    for number in range(60):
+        shown = Batch(x, x[:, : network.outputs], ("warm", number))
+        rule.prepare(model)
+        chips.program(replace(model.weights(), feedback=(), relay=None))
+        found = rule.identify(shown, chips.present(rule.warmup(shown, model), *shown.key), model)
+        model.remember(found.feedback, found.memory)
+    for b, own, w in zip(
+        rule.feedback_weights(model), network.feedback_synapses, model.chain_weights[1:], strict=False
+    ):
+        assert b.shape[1:] == own.shape
+        exact = own.of_matrix(w.transpose(1, 2))
+        cosine = torch.nn.functional.cosine_similarity(b.flatten(1), exact.flatten(1), dim=1)
+        assert float(cosine.min()) > 0.9

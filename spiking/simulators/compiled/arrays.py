@@ -9,12 +9,34 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-__all__ = ["ROWS", "Array", "Chips", "Recorded", "Relays", "Samples", "Sums", "Variables", "Wires"]
+__all__ = ["ROWS", "Array", "Chips", "Recorded", "Relays", "Runs", "Samples", "Sums", "Variables", "Wires"]
 
 Array = NDArray[Any]
 
 ROWS = 5
 """Rows of feedback weights that a kernel adds up at a time; their number is a multiple of it."""
+
+
+class Runs(NamedTuple):
+    """Synapses of groups, each from one population to another, where they are no matrices.
+
+    A run is synapses of one neuron onto neighbours, whose weights stand side by side.
+
+    Args:
+        rows: per group, where its first neuron before the synapses stands in `runs`, or -1 where all are
+            joined to all and the weights are a matrix.
+        runs: per neuron before the synapses of the others, its first run; one more after each group's last.
+        target: per run, its first column.
+        offset: per run, its first weight, from where the group's weights start; one more after the last of
+            each group.
+        alike: as `runs`: which neurons, side by side, have runs of the same targets and lengths.
+    """
+
+    rows: Array
+    runs: Array
+    target: Array
+    offset: Array
+    alike: Array
 
 
 class Wires(NamedTuple):
@@ -30,12 +52,7 @@ class Wires(NamedTuple):
         weights: where the weights start.
         wait: for how many steps emissions are held back.
         ring: where those under way start, in words; step t uses slot ``t % wait``.
-        rows: where the first presynaptic neuron stands in `runs`, or -1 where all are joined to all and the
-            weights are a matrix.
-        runs: per presynaptic neuron of the others, its first run; one more after each connection's last.
-        target: per run, its first column: synapses onto neighbours, whose weights stand side by side.
-        offset: per run, its first weight, from where the connection's weights start; one more after the
-            last of each connection.
+        wired: the synapses of connections that are no matrices.
     """
 
     layers: Array
@@ -47,10 +64,7 @@ class Wires(NamedTuple):
     weights: Array
     wait: Array
     ring: Array
-    rows: Array
-    runs: Array
-    target: Array
-    offset: Array
+    wired: Runs
 
 
 class Chips(NamedTuple):
@@ -87,7 +101,7 @@ class Relays(NamedTuple):
         first: per layer 1 to L, its first column.
         size: per layer 1 to L, its size.
         weights: per layer 1 to L, where its feedback weights start in `synapses`.
-        synapses: feedback weights of all layers, row by row, ``(chips, total)``.
+        synapses: feedback weights of all layers, row by row or synapse by synapse, ``(chips, total)``.
         strength: κ, 0 for outputs, ``(chips, columns)``.
         curves: values of the gates, ``(chips or 1, columns, points)``.
         low: lowest rate of every neuron's curve, ``(columns,)``.
@@ -95,6 +109,7 @@ class Relays(NamedTuple):
         added: what an emission adds to the activity that a gate sees, per layer 1 to L - 1.
         clock: decay of that activity.
         every: steps between two refreshes, ``(1,)``.
+        wires: the feedback synapses of layers that are no matrices, columns counted from the layer's first.
     """
 
     first: Array
@@ -108,6 +123,7 @@ class Relays(NamedTuple):
     added: Array
     clock: Array
     every: Array
+    wires: Runs
 
 
 class Samples(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
-from typing import NamedTuple, final
+from itertools import accumulate, pairwise
+from typing import final
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from spiking.connections import Synapses
 from spiking.network import Network
-from spiking.simulators.compiled.arrays import Array, Wires
+from spiking.simulators.compiled.arrays import Array, Runs, Wires
 
-__all__ = ["WORD", "Columns", "as_bytes", "wires", "words"]
+__all__ = ["WORD", "Columns", "as_bytes", "joined_runs", "wires", "words"]
 
 WORD = 8
 """Neurons whose emissions, a byte each, are looked at together."""
@@ -63,7 +63,6 @@ def wires(network: Network, columns: Columns) -> Wires:
     count = [words(sizes[c.pre]) for c in connections]
     wait = [c.delay_steps - 1 for c in connections]
     synapses = [own.count for own in network.synapses]
-    runs = [None if own.dense else _runs(own) for own in network.synapses]
     rings = [n * w for n, w in zip(count, wait, strict=True)]
 
     def integers(values: Sequence[int]) -> Array:
@@ -79,39 +78,50 @@ def wires(network: Network, columns: Columns) -> Wires:
         weights=integers([*accumulate(synapses, initial=0)][:-1]),
         wait=integers(wait),
         ring=integers([*accumulate(rings, initial=0)][:-1]),
-        **_joined(runs, [columns.first[c.post - 1] for c in connections]),
+        wired=joined_runs(network.synapses, [columns.first[c.post - 1] for c in connections]),
     )
 
 
-class _Runs(NamedTuple):
-    """Synapses of one connection onto neighbouring neurons: see `Wires`, but counted from 0."""
-
-    first: Array
-    target: Array
-    offset: Array
-
-
 @lru_cache(maxsize=64)
-def _runs(synapses: Synapses) -> _Runs:
-    """Return runs of synapses of one neuron onto neighbours."""
+def _runs(synapses: Synapses) -> Runs:
+    """Return the runs of one group, counted from 0."""
     pre, post, _ = (part.numpy() for part in synapses.wiring)
     begins = np.flatnonzero(np.r_[True, (np.diff(pre) != 0) | (np.diff(post) != 1)])
     first = np.searchsorted(pre[begins], np.arange(synapses.inputs + 1))
-    return _Runs(first, post[begins], np.r_[begins, len(pre)])
+    target, offset = post[begins], np.r_[begins, len(pre)]
+    return Runs(np.zeros(1, np.int64), first, target, offset, _alike(first, target, np.diff(offset)))
 
 
-def _joined(runs: Sequence[_Runs | None], columns: Sequence[int]) -> dict[str, Array]:
-    """Return the runs of all connections one after the other; offsets have one more for each connection."""
+def _alike(first: Array, target: Array, length: Array) -> Array:
+    """Return numbers that change from one neuron to the next where targets or lengths of its runs do."""
+    rows = [slice(a, b) for a, b in pairwise(first)]
+    changes = [
+        not (np.array_equal(target[a], target[b]) and np.array_equal(length[a], length[b]))
+        for a, b in pairwise(rows)
+    ]
+    return np.cumsum(np.r_[0, changes, 1][: len(first)])
+
+
+def joined_runs(groups: Sequence[Synapses], columns: Sequence[int]) -> Runs:
+    """Return the runs of all groups one after the other; offsets have one more for each group.
+
+    Args:
+        groups: synapses; those that join all to all have none.
+        columns: per group, what is added to its targets.
+    """
     rows, parts, place, number = [], [], 0, 0
-    for own, column in zip(runs, columns, strict=True):
-        rows.append(-1 if own is None else place)
-        if own is None:
+    for own, column in zip(groups, columns, strict=True):
+        rows.append(-1 if own.dense else place)
+        if own.dense:
             continue
-        parts.append(_Runs(own.first + number, np.r_[own.target + column, 0], own.offset))
-        place, number = place + len(own.first), number + len(own.offset)
-    empty = _Runs(*(np.zeros(0, np.int64),) * 3)
-    first, target, offset = (np.concatenate(part) for part in zip(*(parts or [empty]), strict=True))
-    return {"rows": np.asarray(rows, np.int64), "runs": first, "target": target, "offset": offset}
+        _, first, target, offset, alike = _runs(own)
+        parts.append((first + number, np.r_[target + column, 0], offset, alike))
+        place, number = place + len(first), number + len(offset)
+    nothing = (np.zeros(0, np.int64),) * 4
+    return Runs(
+        np.asarray(rows, np.int64),
+        *(np.concatenate(part) for part in zip(*(parts or [nothing]), strict=True)),
+    )
 
 
 def as_bytes(emissions: Tensor) -> Array:

@@ -19,7 +19,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from spiking.simulators.compiled.arrays import ROWS, Chips, Recorded, Relays, Samples, Sums, Variables, Wires
+from spiking.simulators.compiled.arrays import (
+    ROWS,
+    Chips,
+    Recorded,
+    Relays,
+    Runs,
+    Samples,
+    Sums,
+    Variables,
+    Wires,
+)
 
 __all__ = ["CONSTANTS", "STATES", "simulate"]
 
@@ -196,6 +206,36 @@ def _gate(x: Any, curve: Array, low: Any, scale: Any) -> Any:
 
 
 @_part
+def _spread(passed: Array, above: int, weights: Array, start: int, row: int, wires: Runs, to: Array) -> None:
+    """Add what `above` neurons pass on along the runs of their feedback synapses, four alike at a time."""
+    runs, target, offset, alike = wires.runs, wires.target, wires.offset, wires.alike
+    n = 0
+    while n < above:
+        own = row + n
+        i = runs[own]
+        four = n + 3 < above and alike[min(own + 3, row + above - 1)] == alike[own]
+        second, third, fourth = 0, 0, 0
+        a, b, d, e = passed[n], passed[n], passed[n], passed[n]
+        if four:
+            second, third, fourth = runs[own + 1] - i, runs[own + 2] - i, runs[own + 3] - i
+            b, d, e = passed[n + 1], passed[n + 2], passed[n + 3]
+        for run in range(i, runs[own + 1]):
+            first, p = np.uint64(target[run]), np.uint64(start + offset[run])
+            length = np.uint64(offset[run + 1] - offset[run])
+            if four:
+                q = np.uint64(start + offset[run + second])
+                r, s = np.uint64(start + offset[run + third]), np.uint64(start + offset[run + fourth])
+                for j in range(length):
+                    to[first + j] += (
+                        a * weights[p + j] + b * weights[q + j] + d * weights[r + j] + e * weights[s + j]
+                    )
+            else:
+                for j in range(length):
+                    to[first + j] += a * weights[p + j]
+        n += 4 if four else 1
+
+
+@_part
 def _refresh(u: Array, seen: Array, relays: Relays, c: int, apical: Array, passed: Array) -> None:
     """Set what hidden layers receive, from the outputs' control signal downwards, four rows at a time."""
     synapses, curves = relays.synapses[c], relays.curves[c if relays.curves.shape[0] > 1 else 0]
@@ -208,9 +248,13 @@ def _refresh(u: Array, seen: Array, relays: Relays, c: int, apical: Array, passe
             else:
                 j = relays.first[layer + 1] + i
                 passed[i] = _gate(seen[j], curves[j], relays.low[j], relays.scale[j]) * apical[j]
-        to, table = apical[first:], synapses[relays.weights[layer] :]
+        to, start, row = apical[first:], relays.weights[layer], relays.wires.rows[layer]
         for j in range(width):
             to[j] = 0
+        if row >= 0:
+            _spread(passed, above, synapses, start, row, relays.wires, to)
+            continue
+        table = synapses[start:]
         whole = above - above % 4
         for i in range(0, whole, 4):
             a, b, d, e = passed[i], passed[i + 1], passed[i + 2], passed[i + 3]
@@ -336,18 +380,39 @@ def _deliver(
 
 @_part
 def _deliver_runs(
-    index: Array, first: int, last: int, weights: Array, start: int, row: int, wires: Wires, synapse: Array
+    index: Array, first: int, last: int, weights: Array, start: int, row: int, wires: Runs, synapse: Array
 ) -> None:
     """Add the weights of the spikes ``index[first:last]`` along the runs of their synapses.
 
-    The connection's weights begin at `start`, its rows at `row`.
+    The connection's weights begin at `start`, its rows at `row`. Neurons with the same targets, as those of
+    one place of an image have, are added up to four at a time. Places are unsigned, so that no element is
+    asked whether it counts from the end.
     """
-    runs, target, offset = wires.runs, wires.target, wires.offset
-    for n in range(first, last):
-        for run in range(runs[row + index[n]], runs[row + index[n] + 1]):
-            p, to = weights[start + offset[run] :], synapse[target[run] :]
-            for j in range(offset[run + 1] - offset[run]):
-                to[j] += p[j]
+    runs, target, offset, alike = wires.runs, wires.target, wires.offset, wires.alike
+    n = first
+    while n < last:
+        own = row + index[n]
+        i, same = runs[own], alike[own]
+        four = n + 3 < last and alike[row + index[min(n + 3, last - 1)]] == same
+        two = n + 1 < last and alike[row + index[min(n + 1, last - 1)]] == same
+        second = runs[row + index[n + 1]] - i if two else 0
+        third = runs[row + index[n + 2]] - i if four else 0
+        fourth = runs[row + index[n + 3]] - i if four else 0
+        for run in range(i, runs[own + 1]):
+            to, p = np.uint64(target[run]), np.uint64(start + offset[run])
+            q = np.uint64(start + offset[run + second])
+            length = np.uint64(offset[run + 1] - offset[run])
+            if four:
+                r, s = np.uint64(start + offset[run + third]), np.uint64(start + offset[run + fourth])
+                for j in range(length):
+                    synapse[to + j] += weights[p + j] + weights[q + j] + weights[r + j] + weights[s + j]
+            elif two:
+                for j in range(length):
+                    synapse[to + j] += weights[p + j] + weights[q + j]
+            else:
+                for j in range(length):
+                    synapse[to + j] += weights[p + j]
+        n += 4 if four else (2 if two else 1)
 
 
 @_part
@@ -548,7 +613,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 _watch(index, starts, layers, relays, seen)
             for w in range(connections):
                 pre, wait, words = wires.pre[w], wires.wait[w], wires.words[w]
-                table, width, post, row = wires.weights[w], wires.width[w], wires.post[w], wires.rows[w]
+                table, width, post, row = wires.weights[w], wires.width[w], wires.post[w], wires.wired.rows[w]
                 if pre == 0 and not has_spikes:
                     continue
                 if pre > 0 and wait == 0:
@@ -556,7 +621,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                     if row < 0:
                         _deliver(index, begin, end, weights, table, width, synapse, post)
                     else:
-                        _deliver_runs(index, begin, end, weights, table, row, wires, synapse)
+                        _deliver_runs(index, begin, end, weights, table, row, wires.wired, synapse)
                     continue
                 slot = wires.ring[w] + (t % wait) * words if wait > 0 else 0
                 if pre > 0:
@@ -568,7 +633,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 if row < 0:
                     _deliver(late, 0, found, weights, table, width, synapse, post)
                 else:
-                    _deliver_runs(late, 0, found, weights, table, row, wires, synapse)
+                    _deliver_runs(late, 0, found, weights, table, row, wires.wired, synapse)
             for k in range(outputs):
                 trace[k] *= clock[0]
             _count(index, starts[layers - 1], starts[layers], clock[1], trace)

@@ -11,7 +11,7 @@ from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.simulators.compiled.arrays import Array, Relays
-from spiking.simulators.compiled.columns import Columns
+from spiking.simulators.compiled.columns import Columns, joined_runs
 from spiking.simulators.relay import gate_trace
 
 __all__ = ["relays"]
@@ -29,9 +29,22 @@ def relays(network: Network, hardware: Hardware, columns: Columns) -> Relays:
     if not isinstance(path, Layered) or relay is None:
         flat, integers = np.zeros(0, kind), np.zeros(0, np.int64)
         table, curves = np.zeros((0, 0), kind), np.zeros((0, 0, 0), kind)
-        return Relays(integers, integers, integers, table, table, curves, flat, flat, flat, flat, integers)
+        return Relays(
+            integers,
+            integers,
+            integers,
+            table,
+            table,
+            curves,
+            flat,
+            flat,
+            flat,
+            flat,
+            integers,
+            joined_runs((), ()),
+        )
     kept, added = gate_trace(network, path)
-    sizes = [weights.shape[1] * weights.shape[2] for weights in hardware.feedback]
+    sizes = [own.count for own in network.feedback_synapses]
     synapses = [
         np.asarray(weights.numpy(), kind).reshape(hardware.chips, -1) for weights in hardware.feedback
     ]
@@ -57,6 +70,7 @@ def relays(network: Network, hardware: Hardware, columns: Columns) -> Relays:
         added=np.asarray(added, kind),
         clock=np.asarray([kept], kind),
         every=_integers([path.refresh_steps(network.dt_ms)]),
+        wires=joined_runs(network.feedback_synapses, [0] * network.depth),
     )
 
 

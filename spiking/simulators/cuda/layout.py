@@ -62,7 +62,7 @@ class Layout:
         reaching = [sum(c.post <= layer for c in connections) for layer in range(self.network.depth + 1)]
         layer_of = [layer for layer, count in enumerate(self.words) for _ in range(count)]
         # a layer's feedback weights have as many rows as there are neurons above it, or outputs
-        relayed = [above * size for above, size in self.network.feedback_shapes]
+        relayed = [own.inputs * own.outputs for own in self.network.feedback_synapses]
         lists: dict[str, Sequence[int]] = {
             "layer_of": layer_of,
             "first": self.first,

@@ -125,8 +125,8 @@ def test_end_to_end_is_the_product_of_what_the_layers_relay():
     g = torch.Generator().manual_seed(0)
     network = layered(chain([4, 6, 5, 3], LIF()))
     weights = [torch.randn(2, *shape, generator=g, dtype=torch.float64) for shape in network.feedback_shapes]
-    found = network.feedback.end_to_end(weights)
+    found = network.end_to_end(weights)
     torch.testing.assert_close(found[0], weights[1] @ weights[0])
     assert found[1] is weights[1]
     assert found[2] is weights[2]
-    assert Direct().end_to_end(weights) == tuple(weights)
+    assert Direct().end_to_end((), weights) == tuple(weights)
