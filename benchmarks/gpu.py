@@ -31,11 +31,12 @@ from machine import machine
 from spiketrain.api.setup import UNNAMED
 from spiketrain.config import Experiment, find_config
 from spiketrain.config.experiment import named_mapping
-from spiketrain.config.reading import with_overrides
 from spiketrain.experiment import learn
 from spiketrain.gain import speed
 from spiketrain.parts import Parts, build
+from spiketrain.reading import with_overrides
 from spiketrain.tasks.base import TaskData
+from spiketrain.testing.problems import layered, pair, relayed
 from spiking.network import chain
 from spiking.neurons import ALIF, LIF
 from spiking.simulators.compiled import CompiledSimulator
@@ -160,9 +161,6 @@ def check(emulate: bool) -> int:
 
 def same_spikes(neuron: Any, emulate: bool) -> bool:
     """Compare every spike of two phases, with shadows, delays and layered feedback, in float64."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "conformance"))
-    from problems import layered, pair, relayed  # noqa: PLC0415 (the conformance suite's own problems)
-
     alike = True
     for made in (
         pair(chain([20, 40, 30, 5], neuron, delay_steps=[1, 3, 2]), 2, 4, 60),

@@ -15,12 +15,12 @@ import torch
 from machine import machine
 
 from rate_bridge.filters import window
-from spiking.fixed_point.simulator import LoihiSimulator
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, Phase, SpikeDrive
 from spiking.simulators.base import Simulator
+from spiking.simulators.fixed_point.simulator import LoihiSimulator
 from spiking.simulators.lava.simulator import LavaSimulator
 from spiking.simulators.snapshots import cut, initial_snapshot
 

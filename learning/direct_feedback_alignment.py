@@ -11,9 +11,24 @@ from torch import Tensor
 
 from learning.error_feedback import ErrorFeedback, random_matrices
 from learning.model import Model
+from learning.state import RuleState
 from rate_bridge.ranges import GAIN, check_ranges
 
 __all__ = ["DirectFeedbackAlignment"]
+
+
+@final
+@dataclass(frozen=True)
+class Direct(RuleState):
+    """Fixed random matrices from the output.
+
+    Args:
+        matrices: per hidden layer, by its place from 0, ``(chips, n_out, n)``.
+    """
+
+    matrices: Mapping[int, Tensor]
+
+    prefix: ClassVar[str] = "backward"
 
 
 @final
@@ -36,10 +51,10 @@ class DirectFeedbackAlignment(ErrorFeedback):
 
     def start(self, model: Model) -> None:
         network = model.network
-        sizes = [(network.outputs, hidden) for hidden in network.sizes[1:-1]]
-        model.memory |= random_matrices(model, sizes, self.scale)
+        sizes = {index: (network.outputs, hidden) for index, hidden in enumerate(network.sizes[1:-1])}
+        model.memory |= Direct(random_matrices(model, sizes, self.scale)).entries()
 
     def arriving(self, layer: int, errors: Mapping[int, Tensor], output: Tensor, model: Model) -> Tensor:
         if layer == model.network.depth:
             return torch.zeros_like(output)
-        return torch.matmul(output, model.memory[f"backward.{layer - 1}"].to(output))
+        return torch.matmul(output, Direct.of(model.memory).matrices[layer - 1].to(output))

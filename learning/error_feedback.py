@@ -135,19 +135,17 @@ class Carried(ErrorFeedback):
         """
 
 
-def random_matrices(model: Model, sizes: list[tuple[int, int]], scale: float) -> dict[str, Tensor]:
-    r"""Return fixed random feedback matrices for the rule's memory, the same on every chip.
+def random_matrices(model: Model, sizes: Mapping[int, tuple[int, int]], scale: float) -> dict[int, Tensor]:
+    r"""Return fixed random feedback matrices, the same on every chip.
 
     Args:
         model: whose stream they are drawn from.
-        sizes: rows and columns of the matrix of each hidden layer.
+        sizes: rows and columns of the matrix of each hidden layer, by its place from 0.
         scale: standard deviation times the root of the number of columns, as for initial weights.
     """
     matrices = {}
-    for index, (rows, columns) in enumerate(sizes):
+    for index, (rows, columns) in sizes.items():
         noise = model.seeds.child("backward", index).generator().standard_normal((rows, columns))
         matrix = torch.from_numpy(noise) * (scale / max(columns, 1) ** 0.5)
-        matrices[f"backward.{index}"] = (
-            matrix.to(model.device, model.dtype).expand(model.chips, -1, -1).clone()
-        )
+        matrices[index] = matrix.to(model.device, model.dtype).expand(model.chips, -1, -1).clone()
     return matrices

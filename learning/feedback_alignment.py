@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, final
 
@@ -10,9 +11,25 @@ from torch import Tensor
 
 from learning.error_feedback import Carried, random_matrices
 from learning.model import Model
+from learning.state import RuleState
 from rate_bridge.ranges import GAIN, check_ranges
 
 __all__ = ["FeedbackAlignment"]
+
+
+@final
+@dataclass(frozen=True)
+class Backward(RuleState):
+    """Fixed random weights on the way back.
+
+    Args:
+        weights: by the place of a connection between layers of neurons: ``(chips, n_post, n_pre)`` for one of
+            the chain that is all-to-all, else of the shape that is programmed.
+    """
+
+    weights: Mapping[int, Tensor]
+
+    prefix: ClassVar[str] = "backward"
 
 
 @final
@@ -37,19 +54,23 @@ class FeedbackAlignment(Carried):
 
     def start(self, model: Model) -> None:
         network = model.network
-        chain = [
-            (network.sizes[c.post], network.sizes[c.pre]) if synapses.dense else (0, 0)
-            for c, synapses in zip(network.connections[1 : network.depth], network.synapses[1:], strict=False)
-        ]
-        model.memory |= random_matrices(model, chain, self.scale)
-        for index, connection in enumerate(network.connections):
-            if connection.pre > 0 and not self._in_chain(index, model):
-                model.memory[f"backward.of.{index}"] = model.drawn(index, self.scale, "backward", "of", index)
+        behind = [index for index, connection in enumerate(network.connections) if connection.pre > 0]
+        chain = {
+            index - 1: (network.sizes[index + 1], network.sizes[index])
+            for index in behind
+            if self._in_chain(index, model)
+        }
+        found = {index + 1: matrix for index, matrix in random_matrices(model, chain, self.scale).items()}
+        for index in behind:
+            if index not in found:
+                found[index] = model.drawn(index, self.scale, "backward", "of", index)
+        model.memory |= Backward(found).entries()
 
     def back(self, index: int, behind: Tensor, model: Model) -> Tensor:
+        weights = Backward.of(model.memory).weights[index]
         if self._in_chain(index, model):
-            return torch.matmul(behind, model.memory[f"backward.{index - 1}"].to(behind))
-        return model.network.synapses[index].transposed(model.memory[f"backward.of.{index}"], behind)
+            return torch.matmul(behind, weights.to(behind))
+        return model.network.synapses[index].transposed(weights, behind)
 
     @staticmethod
     def _in_chain(index: int, model: Model) -> bool:

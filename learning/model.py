@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
+from learning.state import RuleState
 from learning.stimulus import Stimulus
 from rate_bridge.calibration import MeasuredTransfer
 from rate_bridge.seeds import SeedTree
@@ -32,6 +33,22 @@ class Truth:
 
     weights: tuple[Tensor, ...]
     transfers: tuple[Transfer, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Calibration(RuleState):
+    """The curves of the neurons as they were measured on the chips, per layer 1 to L.
+
+    Args:
+        currents: the levels, ``(points,)``.
+        rates: what they gave, ``(chips, n, points)``.
+    """
+
+    currents: tuple[Tensor, ...]
+    rates: tuple[Tensor, ...]
+
+    prefix: ClassVar[str] = "calibration"
 
 
 @final
@@ -170,16 +187,15 @@ class Model(nn.Module):
         if self.truth is not None:
             return self.truth.transfers[index]
         if self.calibrated:
-            return MeasuredTransfer(
-                self.memory[f"calibration.currents.{index}"], self.memory[f"calibration.rates.{index}"]
-            )
+            measured = Calibration.of(self.memory)
+            return MeasuredTransfer(measured.currents[index], measured.rates[index])
         network = self.network
         return network.layers[index].neuron.transfer(network.max_rate_hz, network.dt_ms)
 
     @property
     def calibrated(self) -> bool:
         """Whether the neurons' curves were measured on the chips."""
-        return "calibration.rates.0" in self.memory
+        return Calibration.known(self.memory)
 
     @property
     def has_own_curves(self) -> bool:
@@ -188,9 +204,8 @@ class Model(nn.Module):
 
     def calibrate(self, curves: Sequence[MeasuredTransfer]) -> None:
         """Use measured curves from now on; they are kept in the memory, so a checkpoint holds them."""
-        for index, curve in enumerate(curves):
-            self.memory[f"calibration.currents.{index}"] = curve.currents
-            self.memory[f"calibration.rates.{index}"] = curve.rates
+        currents, rates = (curve.currents for curve in curves), (curve.rates for curve in curves)
+        self.memory |= Calibration(tuple(currents), tuple(rates)).entries()
 
     def slope(self, index: int, rate: Tensor) -> Tensor:
         """Return the slope of layer ``index + 1`` where its curve gives `rate`, ``(chips, batch, n)``."""

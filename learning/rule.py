@@ -83,7 +83,7 @@ class Update:
     Args:
         connections: for every connection of the network, None to leave it as it is.
         feedback: the rule's new feedback weights, or None to keep them.
-        memory: entries to set in the model's memory.
+        memory: entries to set in the model's memory: `RuleState.entries` of what the rule remembers.
         residual: size of what is left to learn, ``(chips,)``: mean absolute value of the output error that is
             descended, :math:`|\partial L/\partial r_L|`; it falls as the rule succeeds, whatever its loss.
         measures: further numbers per chip worth recording, each ``(chips,)``.
@@ -181,11 +181,21 @@ class LearningRule(ABC):
         Args:
             network: what is trained.
             steps: of a presentation.
+
+        Returns:
+            a number of floating-point numbers, for the estimate of memory.
         """
         return 0
 
     def check(self, network: Network) -> None:  # noqa: B027 (most rules work on every network)
-        """Raise `UnsupportedError` where the rule cannot train `network`."""
+        """Look at a network before anything is built.
+
+        Args:
+            network: what is to be trained.
+
+        Raises:
+            UnsupportedError: the rule cannot train it.
+        """
 
     def trains_graphs(self, *, on_chip: bool) -> bool:
         """Return whether every connection is trained, whatever its kind and wherever it leads.
@@ -194,6 +204,9 @@ class LearningRule(ABC):
 
         Args:
             on_chip: whether the synapses change by themselves.
+
+        Returns:
+            true where every connection of any graph that `check` lets pass gets a change of its own.
         """
         return False
 
@@ -223,6 +236,9 @@ class LearningRule(ABC):
         Args:
             on_chip: whether the synapses are to change by themselves.
 
+        Returns:
+            names such as ``plasticity``; none where any machine will do.
+
         Raises:
             UnsupportedError: they cannot, with this rule.
         """
@@ -231,10 +247,21 @@ class LearningRule(ABC):
         return frozenset()
 
     def start(self, model: Model) -> None:  # noqa: B027 (most rules need no preparation)
-        """Set the model's feedback weights and memory before the first batch."""
+        """Prepare the model before the first batch.
+
+        Args:
+            model: what the rule knows; its feedback weights and its memory may be set, nothing else.
+        """
 
     def feedback_weights(self, model: Model) -> tuple[Tensor, ...]:
-        """Return the feedback weights to program before a presentation; by default as they are."""
+        """Return the feedback weights to program before a presentation; by default as they are.
+
+        Args:
+            model: what the rule knows, with the weights that are about to be programmed.
+
+        Returns:
+            per layer 1 to L, of `Network.feedback_shapes`, ``(chips, n_from, n)``; empty where none are used.
+        """
         return model.feedback
 
     @property
@@ -244,7 +271,11 @@ class LearningRule(ABC):
 
     @final
     def check_feedback(self, network: Network) -> None:
-        """Raise `UnsupportedError` where the network relays feedback that the rule does not give."""
+        """Raise `UnsupportedError` where the network relays feedback that the rule does not give.
+
+        Args:
+            network: what is to be trained.
+        """
         if network.feedback.relayed and not self.relays:
             allowed = f"direct: the rule {self.name} has no feedback that layers could relay"
             raise UnsupportedError("network.feedback.name", network.feedback.origin, allowed)
@@ -253,12 +284,23 @@ class LearningRule(ABC):
             raise UnsupportedError("network.feedback.name", network.feedback.origin, allowed)
 
     def relay(self, model: Model) -> Relay | None:
-        """Return what layered feedback needs beside its weights, after `feedback_weights`."""
+        """Return what layered feedback needs beside its weights.
+
+        Args:
+            model: what the rule knows, with the feedback that `feedback_weights` returned.
+
+        Returns:
+            gates and strengths of layers 1 to L - 1, or None where feedback is direct.
+        """
         return None
 
     @final
     def prepare(self, model: Model) -> None:
-        """Set the model's feedback to what is to be programmed before a presentation."""
+        """Set the model's feedback to what is to be programmed before a presentation.
+
+        Args:
+            model: what the rule knows.
+        """
         model.feedback = self.feedback_weights(model)
         model.relay = self.relay(model)
 
@@ -271,23 +313,58 @@ class LearningRule(ABC):
         """Change the model's feedback weights after a step of its forward weights, where `follows`.
 
         Args:
-            changes: what the step added to the weights of every connection.
-            model: after the step.
+            changes: what the step added to the weights, per connection, ``(chips, *parameters)``.
+            model: after the step; its feedback weights are set.
         """
         raise NotImplementedError
 
     def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        """Return the phases of a warm-up batch."""
+        """Return what must be shown of a warm-up batch.
+
+        Args:
+            batch: one of the first `warmup_batches`.
+            model: what the rule knows.
+
+        Returns:
+            phases, in the order in which they are shown.
+        """
         raise UnsupportedError("rule", self.name, "a rule with a warm-up")
 
     def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
-        """Return what a warm-up batch teaches."""
+        """Return what a warm-up batch teaches.
+
+        Args:
+            batch: as in `warmup`.
+            observation: recordings of its phases by their names.
+            model: what the rule knows; it is left as it is.
+
+        Returns:
+            new feedback weights and memory; no connection changes.
+        """
         raise UnsupportedError("rule", self.name, "a rule with a warm-up")
 
     @abstractmethod
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        """Return the phases that must be shown to learn from `batch`."""
+        """Return what must be shown to learn from a batch.
+
+        Args:
+            batch: samples, ``(batch, inputs)``, their targets, ``(batch, n_out)``, and their key.
+            model: what the rule knows; it is left as it is.
+
+        Returns:
+            phases, in the order in which they are shown; their names are keys of the observation.
+        """
 
     @abstractmethod
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
-        """Turn what was observed into an update."""
+        """Turn what was observed into an update.
+
+        Args:
+            batch: as in `presentation`.
+            observation: recordings of the presentation's phases by their names; rates are
+                ``(chips, batch, n)``.
+            model: what the rule knows, as it was programmed; it is left as it is.
+
+        Returns:
+            a change for every connection, or None for one to leave alone; see `Update`.
+        """

@@ -398,7 +398,7 @@ def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: 
     accuracy = score(said, parts.data.wanted(y, parts.experiment.bridge.target_rates))
     sample = look_at_a_sample(parts)
     parts.chips.program(parts.deployed())
-    return record.finish(
+    summary = record.finish(
         {
             "epochs": parts.epoch,
             "test_accuracy": accuracy.tolist(),
@@ -412,8 +412,12 @@ def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: 
         _truth(parts, record.store),
         sample,
         confusion(said, y, parts.data.classes).numpy() if parts.data.kind == "classification" else None,
-        report=report,
     )
+    if report and isinstance(record.store, Folder):
+        from spiketrain.report import write  # noqa: PLC0415 (matplotlib, only where it is needed)
+
+        write(record.store.path)
+    return summary
 
 
 def _truth(parts: Parts, store: Store) -> dict[str, torch.Tensor] | None:

@@ -32,8 +32,8 @@ from rate_bridge.errors import InputError, SimulationError
 from rate_bridge.seeds import SeedTree
 from spiketrain.config import Experiment
 from spiketrain.config.problems import input_error
-from spiketrain.config.reading import read
 from spiketrain.config.sections import Section, Seed
+from spiketrain.reading import read
 from spiketrain.record.files import tensor_bytes, write_bytes
 
 __all__ = ["hidden", "main", "start"]

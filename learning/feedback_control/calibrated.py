@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, final
 
 import torch
@@ -12,13 +12,42 @@ from torch import Tensor
 
 from learning.feedback_control.prediction import Prediction
 from learning.model import Model
+from learning.state import RuleState
 from learning.stimulus import Batch
 from rate_bridge.ranges import COUNT, SHARE, STEP, check_ranges
 from spiking.presentation import Observation, Phase, Recording
 
 __all__ = ["AffineShadow", "CalibratedShadow", "DendriticShadow"]
 
-FREE, SHOWN, MEASURED = "free", "prediction.shown", "prediction.measured"
+FREE = "free"
+
+
+@final
+@dataclass(frozen=True)
+class Compared(RuleState):
+    """What free presentations have taught about shadows: running means over samples, per layer 1 to L.
+
+    Args:
+        shown: batches so far.
+        measured: those that were shown without the controller too.
+        shadow: rates of the shadows, ``(chips, n)``.
+        neuron: rates of the neurons.
+        square: squares of the shadows' rates.
+        product: shadows' rates times neurons'.
+        before: rates of the layer before, ``(chips, n_pre)``; empty where they are of no use.
+        dendrite: the synapses beside the shadows, ``(chips, n_pre, n)``; empty where there are none.
+    """
+
+    shown: int = 0
+    measured: int = 0
+    shadow: tuple[Tensor, ...] = ()
+    neuron: tuple[Tensor, ...] = ()
+    square: tuple[Tensor, ...] = ()
+    product: tuple[Tensor, ...] = ()
+    before: tuple[Tensor, ...] = ()
+    dendrite: tuple[Tensor, ...] = ()
+
+    prefix: ClassVar[str] = "prediction"
 
 
 @dataclass(frozen=True)
@@ -43,61 +72,70 @@ class CalibratedShadow(Prediction):
         check_ranges(self, "rule.prediction")
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        shown = int(model.memory.get(SHOWN, torch.zeros(())))
+        shown = Compared.of(model.memory).shown
         return (model.stimulus.phase(FREE, batch, shadow=True),) if shown % self.every == 0 else ()
 
     def rates(self, observation: Observation, model: Model) -> tuple[Tensor, ...]:
-        seen = observation["controlled"]
-        return tuple(self.corrected(index, seen, model.memory) for index in range(len(seen.basal)))
+        seen, known = observation["controlled"], Compared.of(model.memory)
+        return tuple(self.corrected(index, seen, known) for index in range(len(seen.basal)))
 
     def learn(self, observation: Observation, model: Model) -> Mapping[str, Tensor]:
-        shown = model.memory.get(SHOWN, torch.zeros((), dtype=torch.int64))
-        memory: dict[str, Tensor] = {SHOWN: shown + 1}
+        known = Compared.of(model.memory)
+        known = replace(known, shown=known.shown + 1)
         if FREE in observation and observation[FREE].basal:
-            measured = model.memory.get(MEASURED, torch.zeros((), dtype=torch.int64)) + 1
-            memory[MEASURED] = measured
-            share = max(self.eta, 1.0 / int(measured))
-            free = observation[FREE]
-            for index in range(len(free.basal)):
-                memory |= self.compared(index, free, model.memory, share)
-        return memory
+            known = replace(known, measured=known.measured + 1)
+            known = self.compared(observation[FREE], known, max(self.eta, 1.0 / known.measured))
+        return known.entries()
 
     @abstractmethod
-    def corrected(self, index: int, seen: Recording, memory: Mapping[str, Tensor]) -> Tensor:
-        """Return the predicted rate of layer ``index + 1``, ``(chips, batch, n)``."""
+    def corrected(self, index: int, seen: Recording, known: Compared) -> Tensor:
+        """Return the predicted rate of layer ``index + 1``, ``(chips, batch, n)``.
+
+        Args:
+            index: of the layer, from 0.
+            seen: what was recorded under control.
+            known: what free presentations have taught.
+        """
 
     @abstractmethod
-    def compared(
-        self, index: int, free: Recording, memory: Mapping[str, Tensor], share: float
-    ) -> dict[str, Tensor]:
-        """Return the layer's new entries of the memory, where a measurement weighs `share`."""
+    def compared(self, free: Recording, known: Compared, share: float) -> Compared:
+        """Return what is known after a free presentation.
+
+        Args:
+            free: what was recorded in it.
+            known: what was known before.
+            share: how much it weighs.
+        """
 
 
-def _mixed(memory: Mapping[str, Tensor], name: str, value: Tensor, share: float) -> Tensor:
-    """Return the running mean called `name` with `value` in it."""
-    return memory[name].lerp(value, share) if name in memory else value
+def _mixed(known: tuple[Tensor, ...], values: Sequence[Tensor], share: float) -> tuple[Tensor, ...]:
+    """Return running means with new values in them, which they begin with."""
+    if not known:
+        return tuple(values)
+    return tuple(old.lerp(new, share) for old, new in zip(known, values, strict=True))
 
 
-def _regression(index: int, seen: Recording, memory: Mapping[str, Tensor]) -> Tensor:
+def _regression(index: int, seen: Recording, known: Compared) -> Tensor:
     """Return the neuron's rate by its regression on the shadow's; before any measurement, the shadow's."""
     shadow = seen.basal[index]
-    if f"shadow.{index}" not in memory:
+    if not known.shadow:
         return shadow
-    mean, own, square, product = (
-        memory[f"{name}.{index}"].unsqueeze(1) for name in ("shadow", "neuron", "square", "product")
-    )
+    moments = (known.shadow, known.neuron, known.square, known.product)
+    mean, own, square, product = (moment[index].unsqueeze(1) for moment in moments)
     variance = square - mean.square()
     slope = (product - mean * own) / variance.clamp(min=1e-4)
     return own + slope * (shadow - mean)
 
 
-def _moments(index: int, free: Recording, memory: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    shadow, own = free.basal[index], free.rates[index + 1]
-    moments = {"shadow": shadow, "neuron": own, "square": shadow.square(), "product": shadow * own}
-    return {
-        f"{name}.{index}": _mixed(memory, f"{name}.{index}", value.mean(1), share)
-        for name, value in moments.items()
-    }
+def _moments(free: Recording, known: Compared, share: float) -> Compared:
+    pairs = [*zip(free.basal, free.rates[1:], strict=True)]
+    return replace(
+        known,
+        shadow=_mixed(known.shadow, [shadow.mean(1) for shadow, _ in pairs], share),
+        neuron=_mixed(known.neuron, [own.mean(1) for _, own in pairs], share),
+        square=_mixed(known.square, [shadow.square().mean(1) for shadow, _ in pairs], share),
+        product=_mixed(known.product, [(shadow * own).mean(1) for shadow, own in pairs], share),
+    )
 
 
 @final
@@ -114,13 +152,11 @@ class AffineShadow(CalibratedShadow):
 
     origin: ClassVar[str] = "basal_affine"
 
-    def corrected(self, index: int, seen: Recording, memory: Mapping[str, Tensor]) -> Tensor:
-        return _regression(index, seen, memory)
+    def corrected(self, index: int, seen: Recording, known: Compared) -> Tensor:
+        return _regression(index, seen, known)
 
-    def compared(
-        self, index: int, free: Recording, memory: Mapping[str, Tensor], share: float
-    ) -> dict[str, Tensor]:
-        return _moments(index, free, memory, share)
+    def compared(self, free: Recording, known: Compared, share: float) -> Compared:
+        return _moments(free, known, share)
 
 
 @final
@@ -148,24 +184,26 @@ class DendriticShadow(CalibratedShadow):
 
     origin: ClassVar[str] = "basal_dendritic"
 
-    def corrected(self, index: int, seen: Recording, memory: Mapping[str, Tensor]) -> Tensor:
-        affine = _regression(index, seen, memory)
-        if f"dendrite.{index}" not in memory:
+    def corrected(self, index: int, seen: Recording, known: Compared) -> Tensor:
+        affine = _regression(index, seen, known)
+        if not known.dendrite:
             return affine
-        before = seen.rates[index] - memory[f"before.{index}"].unsqueeze(1)
-        return affine + torch.matmul(before, memory[f"dendrite.{index}"])
+        before = seen.rates[index] - known.before[index].unsqueeze(1)
+        return affine + torch.matmul(before, known.dendrite[index])
 
-    def compared(
-        self, index: int, free: Recording, memory: Mapping[str, Tensor], share: float
-    ) -> dict[str, Tensor]:
-        found = _moments(index, free, memory, share)
-        chips, samples, size = free.rates[index + 1].shape
-        before = free.rates[index].expand(chips, -1, -1)
-        found[f"before.{index}"] = _mixed(memory, f"before.{index}", before.mean(1), share)
-        error = free.rates[index + 1] - self.corrected(index, free, {**memory, **found})
-        centred = before - found[f"before.{index}"].unsqueeze(1)
+    def compared(self, free: Recording, known: Compared, share: float) -> Compared:
+        chips = free.rates[1].shape[0]
+        before = [rates.expand(chips, -1, -1) for rates in free.rates[:-1]]
+        means = _mixed(known.before, [rates.mean(1) for rates in before], share)
+        found = replace(_moments(free, known, share), before=means)
+        grown = (self._grown(index, free, rates, found) for index, rates in enumerate(before))
+        return replace(found, dendrite=tuple(grown))
+
+    def _grown(self, index: int, free: Recording, before: Tensor, found: Compared) -> Tensor:
+        """Return the plastic synapses beside a layer's shadows after a step."""
+        error = free.rates[index + 1] - self.corrected(index, free, found)
+        centred = before - found.before[index].unsqueeze(1)
         power = 1.0 + centred.square().sum(2).mean(1)
-        change = torch.matmul(centred.transpose(1, 2), error) / samples
-        old = memory.get(f"dendrite.{index}", centred.new_zeros(chips, centred.shape[2], size))
-        found[f"dendrite.{index}"] = old + self.step * change / power.view(-1, 1, 1)
-        return found
+        change = torch.matmul(centred.transpose(1, 2), error) / before.shape[1]
+        step = self.step * change / power.view(-1, 1, 1)
+        return found.dendrite[index] + step if found.dendrite else step

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, final
 
 import torch
@@ -18,6 +17,7 @@ from learning.feedback_control.feedback_weights import (
 )
 from learning.feedback_control.probing import Probe
 from learning.model import Model
+from learning.state import RuleState
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
 from rate_bridge.ranges import BATCHES, GAIN, SHARE
@@ -25,7 +25,23 @@ from spiking.presentation import Observation, Phase
 
 __all__ = ["IdentifiedFeedback"]
 
-COUNT, JACOBIAN = "feedback.count", "feedback.jacobian"
+
+@final
+@dataclass(frozen=True)
+class Responses(RuleState):
+    """What currents into a layer's neurons did to the output, per layer measured, running means.
+
+    Args:
+        shown: batches so far.
+        measured: those that were measured on.
+        jacobian: ``(chips, n_out, n_l)``.
+    """
+
+    shown: int
+    measured: int
+    jacobian: tuple[Tensor, ...]
+
+    prefix: ClassVar[str] = "feedback"
 
 
 @final
@@ -84,25 +100,25 @@ class IdentifiedFeedback(FeedbackWeights):
         responses = random_weights(model, self.scale)
         if self.loop_gain is not None:
             responses.append(identity(model))
-        model.memory |= {f"{JACOBIAN}.{i}": response for i, response in enumerate(responses)}
-        model.memory |= {COUNT: torch.zeros(2, dtype=torch.int64)}
+        model.memory |= Responses(0, 0, tuple(responses)).entries()
         return self.current(model)
 
     def current(self, model: Model) -> tuple[Tensor, ...]:
-        hidden = range(model.network.depth - 1)
-        own = (*(scaled(model.memory[f"{JACOBIAN}.{i}"], self.scale) for i in hidden), identity(model))
-        if self.loop_gain is None or not int(model.memory[COUNT][1]):
+        known = Responses.of(model.memory)
+        hidden = known.jacobian[: model.network.depth - 1]
+        own = (*(scaled(response, self.scale) for response in hidden), identity(model))
+        if self.loop_gain is None or not known.measured:
             return own
-        bounded = self._bound(own, model)
+        bounded = self._bound(own, known)
         return tuple(bounded * weights for weights in own)
 
-    def _bound(self, feedback: tuple[Tensor, ...], model: Model) -> Tensor:
+    def _bound(self, feedback: tuple[Tensor, ...], known: Responses) -> Tensor:
         """Return what the weights of every chip are multiplied by, ``(chips, 1, 1)``."""
         assert self.loop_gain is not None
         loop = torch.stack(
             [
-                torch.matmul(model.memory[f"{JACOBIAN}.{i}"], weights.transpose(1, 2))
-                for i, weights in enumerate(feedback)
+                torch.matmul(response, weights.transpose(1, 2))
+                for response, weights in zip(known.jacobian, feedback, strict=True)
             ]
         ).sum(0)
         largest: Tensor = torch.linalg.eigvals(loop).abs().amax(-1)
@@ -117,23 +133,23 @@ class IdentifiedFeedback(FeedbackWeights):
         return self.probe.phases(batch, model)
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        shown = int(model.memory[COUNT][0])
+        shown = Responses.of(model.memory).shown
         return self.warmup_phases(batch, model) if self.every and shown % self.every == 0 else ()
 
     def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
-        shown, measured = (int(n) for n in model.memory[COUNT])
+        known = Responses.of(model.memory)
+        known = replace(known, shown=known.shown + 1)
         if not self.probe.was_shown(observation):
-            return Estimate(memory={COUNT: torch.tensor([shown + 1, measured])})
-        keep = 1.0 - max(self.eta, 1.0 / (measured + 1))
-        memory: dict[str, Tensor] = {COUNT: torch.tensor([shown + 1, measured + 1])}
-        for name, found in self._jacobian(batch, observation, model).items():
-            memory[name] = found.lerp(model.memory[name], keep)
-        return Estimate(memory=memory)
+            return Estimate(memory=known.entries())
+        keep = 1.0 - max(self.eta, 1.0 / (known.measured + 1))
+        pairs = zip(self._jacobian(batch, observation, model), known.jacobian, strict=True)
+        jacobian = tuple(found.lerp(before, keep) for found, before in pairs)
+        return Estimate(memory=replace(known, measured=known.measured + 1, jacobian=jacobian).entries())
 
-    def _jacobian(self, batch: Batch, observation: Observation, model: Model) -> Mapping[str, Tensor]:
+    def _jacobian(self, batch: Batch, observation: Observation, model: Model) -> list[Tensor]:
         response = self.probe.answers(observation, model.network.depth - 1)[1].double()
         scale = 1.0 / (self.sigma**2 * response.shape[1])
-        return {
-            f"{JACOBIAN}.{index}": scale * torch.matmul(response.transpose(1, 2), noise.to(response.device))
-            for index, noise in enumerate(self.probe.currents(batch, model))
-        }
+        return [
+            scale * torch.matmul(response.transpose(1, 2), noise.to(response.device))
+            for noise in self.probe.currents(batch, model)
+        ]

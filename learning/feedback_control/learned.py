@@ -12,6 +12,7 @@ from learning.feedback_control.feedback_weights import Estimate
 from learning.feedback_control.gains import ControllerGains
 from learning.feedback_control.noise_learning import NoiseLearning
 from learning.model import Model
+from learning.state import RuleState
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
 from rate_bridge.ranges import BATCHES
@@ -19,7 +20,21 @@ from spiking.presentation import Observation, Phase
 
 __all__ = ["LearnedFeedback"]
 
-FREE, NOISY, COUNT = "feedback_free", "feedback_noisy", "feedback.count"
+FREE, NOISY = "feedback_free", "feedback_noisy"
+
+
+@final
+@dataclass(frozen=True)
+class Shown(RuleState):
+    """How often feedback was learnt.
+
+    Args:
+        shown: batches so far.
+    """
+
+    shown: int
+
+    prefix: ClassVar[str] = "feedback"
 
 
 @final
@@ -50,7 +65,7 @@ class LearnedFeedback(NoiseLearning):
             raise InputError("rule.feedback.every", 0, "1 or more, or a warmup", "nothing is ever learnt")
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
-        model.memory |= {COUNT: torch.zeros((), dtype=torch.int64)}
+        model.memory |= Shown(0).entries()
         return NoiseLearning.start(self, model)
 
     def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
@@ -62,12 +77,12 @@ class LearnedFeedback(NoiseLearning):
         )
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        shown = int(model.memory[COUNT])
+        shown = Shown.of(model.memory).shown
         return self.warmup_phases(batch, model) if self.every and shown % self.every == 0 else ()
 
     def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
         learned = NoiseLearning.estimate(self, batch, observation, model)
-        return replace(learned, memory={COUNT: model.memory[COUNT] + 1})
+        return replace(learned, memory=Shown(Shown.of(model.memory).shown + 1).entries())
 
     def correlations(self, batch: Batch, observation: Observation, model: Model) -> list[Tensor]:
         if NOISY not in observation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, final
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from learning.feedback_control.gates import WIDEST, Curve, Gate
 from learning.feedback_control.probing import Probe
 from learning.model import Model
+from learning.state import RuleState
 from learning.stimulus import Batch
 from rate_bridge import ranges
 from spiking.presentation import Observation, Phase
@@ -21,7 +22,23 @@ __all__ = ["Measured"]
 BINS = 17
 """Rates at which the slope is kept."""
 
-COUNT = "gate.count"
+
+@final
+@dataclass(frozen=True)
+class Answers(RuleState):
+    """What neurons answered, per layer 1 to L - 1, at the rates that are kept, ``(chips, BINS)`` each.
+
+    Args:
+        count: batches so far.
+        answers: weighted sums of answers.
+        weight: sums of their weights.
+    """
+
+    count: int
+    answers: tuple[Tensor, ...]
+    weight: tuple[Tensor, ...]
+
+    prefix: ClassVar[str] = "gate"
 
 
 @final
@@ -63,25 +80,27 @@ class Measured(Gate):
         return Probe("gate", self.sigma, outputs=False)
 
     def start(self, model: Model) -> None:
-        model.memory[COUNT] = torch.zeros(1, dtype=torch.int64)
-        for index in range(model.network.depth - 1):
-            zeros = torch.zeros(model.chips, BINS, dtype=torch.float64, device=model.device)
-            model.memory |= {f"gate.answers.{index}": zeros, f"gate.weight.{index}": zeros.clone()}
+        hidden = range(model.network.depth - 1)
+        zeros = torch.zeros(model.chips, BINS, dtype=torch.float64, device=model.device)
+        none = tuple(zeros.clone() for _ in hidden)
+        model.memory |= Answers(0, none, tuple(zeros.clone() for _ in hidden)).entries()
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        return self.probe.phases(batch, model) if int(model.memory[COUNT]) % self.every == 0 else ()
+        return self.probe.phases(batch, model) if Answers.of(model.memory).count % self.every == 0 else ()
 
     def learn(self, batch: Batch, observation: Observation, model: Model) -> Mapping[str, Tensor]:
-        memory: dict[str, Tensor] = {COUNT: model.memory[COUNT] + 1}
+        known = Answers.of(model.memory)
+        known = replace(known, count=known.count + 1)
         if not self.probe.was_shown(observation):
-            return memory
+            return known.entries()
+        answers, weight = [], []
         for index, currents in enumerate(self.probe.currents(batch, model)):
             mean, answer = self.probe.answers(observation, index)
             found = (answer * currents.to(answer)).double() / self.sigma**2
-            for name, value in zip(("answers", "weight"), _spread(mean.double(), found), strict=True):
-                key = f"gate.{name}.{index}"
-                memory[key] = model.memory[key] * (1.0 - self.eta) + value
-        return memory
+            sums, weights = _spread(mean.double(), found)
+            answers.append(known.answers[index] * (1.0 - self.eta) + sums)
+            weight.append(known.weight[index] * (1.0 - self.eta) + weights)
+        return replace(known, answers=tuple(answers), weight=tuple(weight)).entries()
 
     def values(self, index: int, rate: Tensor, model: Model) -> Tensor:
         curve = self._slopes(index, model)
@@ -98,7 +117,8 @@ class Measured(Gate):
 
         Where little was seen, the mean over all rates counts as one more answer; no slope is below 0.
         """
-        answers, weight = (model.memory[f"gate.{name}.{index}"] for name in ("answers", "weight"))
+        known = Answers.of(model.memory)
+        answers, weight = known.answers[index], known.weight[index]
         total = weight.sum(1, keepdim=True)
         mean = torch.where(total > 0, answers.sum(1, keepdim=True) / total.clamp(min=1e-12), 1.0)
         return ((answers + mean) / (weight + 1.0)).clamp(min=0.0)

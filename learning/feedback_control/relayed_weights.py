@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, final
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from learning.feedback_control.feedback_weights import Estimate, FeedbackWeights, identity, random_weights
 from learning.feedback_control.probing import Probe
 from learning.model import Model
+from learning.state import RuleState
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
 from rate_bridge.ranges import BATCHES, INNER, PROBE, SHARE
@@ -95,7 +96,25 @@ class KolenPollack(FeedbackWeights):
         return (*learned, model.feedback[-1])
 
 
-COUNT, ANSWER, OWN = "feedback.count", "feedback.answer", "feedback.own"
+@final
+@dataclass(frozen=True)
+class LayerAnswers(RuleState):
+    """What neurons answered to currents, running means.
+
+    Args:
+        shown: batches so far.
+        measured: those that were measured on.
+        own: answers of the neurons themselves, per layer 1 to L, ``(chips, n)``.
+        answer: answers of the layer above, per layer 1 to L - 1, ``(chips, n_above, n)``.
+    """
+
+    shown: int
+    measured: int
+    own: tuple[Tensor, ...]
+    answer: tuple[Tensor, ...]
+
+    prefix: ClassVar[str] = "feedback"
+
 
 LEAST = 0.25
 """Answers of a neuron to its own current count as at least about this part of its layer's mean."""
@@ -151,19 +170,20 @@ class IdentifiedLayers(FeedbackWeights):
         return self.warmup
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
-        model.memory[COUNT] = torch.zeros(2, dtype=torch.int64)
-        for index, layer in enumerate(model.network.layers):
-            ones = torch.ones(model.chips, layer.size, dtype=torch.float64, device=model.device)
-            model.memory[f"{OWN}.{index}"] = ones
-        for index, weights in enumerate(random_weights(model, None)):
-            model.memory[f"{ANSWER}.{index}"] = weights.clone()
+        own = tuple(
+            torch.ones(model.chips, layer.size, dtype=torch.float64, device=model.device)
+            for layer in model.network.layers
+        )
+        answer = tuple(weights.clone() for weights in random_weights(model, None))
+        model.memory |= LayerAnswers(0, 0, own, answer).entries()
         return self.current(model)
 
     def current(self, model: Model) -> tuple[Tensor, ...]:
-        own = [_inverse(model.memory[f"{OWN}.{i}"]) for i in range(model.network.depth)]
-        answers = [model.memory[f"{ANSWER}.{i}"] for i in range(model.network.depth - 1)]
+        known = LayerAnswers.of(model.memory)
+        own = [_inverse(answer) for answer in known.own]
         found = []
-        for i, (synapses, answer) in enumerate(zip(model.network.feedback_synapses, answers, strict=False)):
+        pairs = zip(model.network.feedback_synapses, known.answer, strict=False)
+        for i, (synapses, answer) in enumerate(pairs):
             above, below = own[i + 1].unsqueeze(2), own[i].unsqueeze(1)
             if not synapses.dense:
                 above, below = own[i + 1][:, synapses.wiring.pre], own[i][:, synapses.wiring.post]
@@ -174,28 +194,28 @@ class IdentifiedLayers(FeedbackWeights):
         return self.probe.phases(batch, model)
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        shown = int(model.memory[COUNT][0])
+        shown = LayerAnswers.of(model.memory).shown
         return self.probe.phases(batch, model) if self.every and shown % self.every == 0 else ()
 
     def estimate(self, batch: Batch, observation: Observation, model: Model) -> Estimate:
-        shown, measured = (int(n) for n in model.memory[COUNT])
+        known = LayerAnswers.of(model.memory)
+        known = replace(known, shown=known.shown + 1)
         if not self.probe.was_shown(observation):
-            return Estimate(memory={COUNT: torch.tensor([shown + 1, measured])})
-        keep = 1.0 - max(self.eta, 1.0 / (measured + 1))
-        memory: dict[str, Tensor] = {COUNT: torch.tensor([shown + 1, measured + 1])}
+            return Estimate(memory=known.entries())
+        keep = 1.0 - max(self.eta, 1.0 / (known.measured + 1))
+        own, answer = [], []
         currents = self.probe.currents(batch, model)
         answers = [self.probe.answers(observation, i)[1].double() for i in range(model.network.depth)]
         scale = 1.0 / (self.sigma**2 * batch.x.shape[0])
-        for index, (n, answer) in enumerate(zip(currents, answers, strict=True)):
-            given = n.to(answer)
-            memory[f"{OWN}.{index}"] = (answer * given).sum(1) * scale
+        for index, (n, now) in enumerate(zip(currents, answers, strict=True)):
+            given = n.to(now)
+            own.append(((now * given).sum(1) * scale).lerp(known.own[index], keep))
             if index + 1 < len(answers):
                 synapses = model.network.feedback_synapses[index]
-                memory[f"{ANSWER}.{index}"] = (
-                    synapses.correlate(answers[index + 1], given.expand_as(answer)) * scale
-                )
-        kept = {COUNT: memory.pop(COUNT)}
-        return Estimate(memory=kept | {k: v.lerp(model.memory[k], keep) for k, v in memory.items()})
+                above = synapses.correlate(answers[index + 1], given.expand_as(now)) * scale
+                answer.append(above.lerp(known.answer[index], keep))
+        known = replace(known, measured=known.measured + 1, own=tuple(own), answer=tuple(answer))
+        return Estimate(memory=known.entries())
 
 
 def _inverse(slope: Tensor) -> Tensor:

@@ -31,17 +31,20 @@ class Kind(NamedTuple):
         base: the abstract class.
         group: its group of entry points.
         name_key: the key of a config that names the part; None where the key above it does.
+        fields: whether it is a dataclass whose fields are its keys, and not a class whose arguments are.
     """
 
     base: type
     group: str
     name_key: str | None
+    fields: bool = True
 
 
 @cache
 def kinds() -> tuple[Kind, ...]:
-    """Return the kinds of parts that are dataclasses."""
+    """Return the kinds of parts that can be given as objects, or as classes of one's own."""
     from learning.feedback_control.feedback_weights import FeedbackWeights  # noqa: PLC0415 (when needed)
+    from learning.feedback_control.gates import Gate  # noqa: PLC0415
     from learning.feedback_control.prediction import Prediction  # noqa: PLC0415
     from learning.losses import Loss  # noqa: PLC0415
     from learning.optimizers import Optimizer  # noqa: PLC0415
@@ -51,7 +54,10 @@ def kinds() -> tuple[Kind, ...]:
     from rate_bridge.encodings import Encoding  # noqa: PLC0415
     from spiketrain.tasks.base import Task  # noqa: PLC0415
     from spiketrain.tracking.base import Tracker  # noqa: PLC0415
+    from spiking.connections import Pattern  # noqa: PLC0415
+    from spiking.feedback import FeedbackPath  # noqa: PLC0415
     from spiking.neurons.base import Neuron  # noqa: PLC0415
+    from spiking.simulators.base import Simulator  # noqa: PLC0415
 
     return (
         Kind(LearningRule, "rules", "name"),
@@ -64,6 +70,10 @@ def kinds() -> tuple[Kind, ...]:
         Kind(Loss, "losses", "name"),
         Kind(Prediction, "predictions", "name"),
         Kind(FeedbackWeights, "feedback", "name"),
+        Kind(Gate, "gates", "name"),
+        Kind(FeedbackPath, "feedback_paths", "name"),
+        Kind(Pattern, "connections", "kind"),
+        Kind(Simulator, "simulators", "name", fields=False),
         Kind(Imperfection, "imperfections", None),
     )
 
@@ -127,10 +137,11 @@ def register(part: Any = None, *, name: str | None = None) -> Any:
     its parts as entry points instead: other processes know them too.
 
     Args:
-        part: a concrete frozen dataclass that extends ``LearningRule``, ``Neuron``, ``Distribution``,
-            ``Task``, ``Encoding``, ``Optimizer`` or another of the abstract classes; its fields are its keys.
-        name: what a config says; by default the class's own ``name`` or ``model``, or else its name in
-            lower case with underscores.
+        part: a concrete frozen dataclass that extends ``LearningRule``, ``Neuron``, ``Pattern`` (a kind of
+            connection), ``Distribution``, ``Task``, ``Encoding``, ``Optimizer`` or another of the abstract
+            classes, its fields being its keys; or a class that extends ``Simulator``.
+        name: what a config says; by default the class's own ``name``, ``model`` or ``origin``, or else its
+            name in lower case with underscores.
 
     Returns:
         the class.
@@ -146,7 +157,7 @@ def register(part: Any = None, *, name: str | None = None) -> Any:
     if kind is None:
         bases = ", ".join(kind.base.__name__ for kind in kinds())
         raise InputError("part", part.__name__, f"a class that extends {bases}")
-    if not dataclasses.is_dataclass(part):
+    if kind.fields and not dataclasses.is_dataclass(part):
         raise InputError(
             "part", part.__name__, "a dataclass: its fields are its keys", "@dataclass(frozen=True)"
         )
@@ -159,7 +170,7 @@ def register(part: Any = None, *, name: str | None = None) -> Any:
 
 def _called(part: type, name: str | None) -> str:
     own = name
-    for attribute in ("name", "model"):
+    for attribute in ("name", "model", "origin"):
         said = vars(part).get(attribute)
         own = said if own is None and isinstance(said, str) else own
     own = own if own is not None else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", part.__name__).lower()

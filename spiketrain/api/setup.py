@@ -14,9 +14,9 @@ from spiketrain.api.objects import plain
 from spiketrain.commands.messages import show_messages
 from spiketrain.config import Experiment, dump_yaml, find_config
 from spiketrain.config.experiment import named_mapping
-from spiketrain.config.reading import assign
 from spiketrain.experiment import run, run_in_memory
 from spiketrain.hooks import BatchDone, EpochDone, Hooks
+from spiketrain.reading import assign
 from spiketrain.tasks.arrays import Given
 
 if TYPE_CHECKING:

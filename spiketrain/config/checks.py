@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from learning.optimizers import SGD
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError
+from spiketrain.arms.base import Arm
+from spiketrain.config.design import Design
 from spiketrain.config.effects import check_effects, refuse
 from spiketrain.config.places import check_places
 from spiketrain.config.placing import check_device, check_room
 from spiking.network import Network
 from spiking.simulators.base import Simulator
 
-if TYPE_CHECKING:
-    from spiketrain.arms.base import Arm
-    from spiketrain.config.experiment import Experiment
-
 __all__ = ["check", "check_data", "check_fit"]
 
 
-def check(experiment: Experiment) -> None:
+def check(experiment: Design) -> None:
     """Raise `InputError` for the first thing about `experiment` that cannot be or does nothing."""
     experiment.simulator.steps()
     experiment.simulator.steps(test=True)
@@ -51,7 +47,7 @@ def check(experiment: Experiment) -> None:
     _check_analysis(experiment, network, arm)
 
 
-def check_fit(experiment: Experiment, inputs: int, outputs: int) -> None:
+def check_fit(experiment: Design, inputs: int, outputs: int) -> None:
     """Raise `InputError` where the network's ends do not fit a task of `inputs` and `outputs`."""
     sizes, name = experiment.build_network().sizes, experiment.task.name
     key, given = experiment.network.source
@@ -70,13 +66,13 @@ def check_data(wanted: str | None, found: str | None) -> None:
         raise InputError("task.sha256", wanted, allowed, "" if found is None else fix)
 
 
-def _check_targets(experiment: Experiment) -> None:
+def _check_targets(experiment: Design) -> None:
     low, high = experiment.bridge.target_rates
     if low >= high:
         raise InputError("bridge.target_rates", [low, high], "two rates, the lower one first")
 
 
-def _check_together(experiment: Experiment, rule: LearningRule, simulator: Simulator) -> None:
+def _check_together(experiment: Design, rule: LearningRule, simulator: Simulator) -> None:
     """Refuse what would fail at the first batch: an input or an update that the next part cannot take."""
     clock = experiment.clock
     encoding, optimizer = experiment.build_encoding(), experiment.build_optimizer()
@@ -93,7 +89,7 @@ def _check_together(experiment: Experiment, rule: LearningRule, simulator: Simul
         raise InputError("training.optimizer.name", optimizer.name, allowed)
 
 
-def _check_analysis(experiment: Experiment, network: Network, arm: Arm) -> None:
+def _check_analysis(experiment: Design, network: Network, arm: Arm) -> None:
     experiment.build_tracker()
     if not experiment.analysis.measures:
         return
@@ -107,7 +103,7 @@ def _check_analysis(experiment: Experiment, network: Network, arm: Arm) -> None:
         raise InputError("analysis.measures", True, f"false: {arm.name} trains one model for all chips")
 
 
-def _check_memory(experiment: Experiment) -> None:
+def _check_memory(experiment: Design) -> None:
     check_room(experiment.simulator.device, experiment.estimate_memory_bytes())
     needed, limit = experiment.estimate_memory_bytes() / 1e9, experiment.limits.memory_gb
     if needed > limit:
@@ -120,7 +116,7 @@ def _check_memory(experiment: Experiment) -> None:
 
 
 def _check_plasticity(
-    experiment: Experiment, spec: MismatchSpec, rule: LearningRule, simulator: Simulator
+    experiment: Design, spec: MismatchSpec, rule: LearningRule, simulator: Simulator
 ) -> None:
     training = experiment.training
     on_chip = training.plasticity == "on_chip"

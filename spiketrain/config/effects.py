@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError
+from spiketrain.config.design import Design
 from spiking.network import Network
 from spiking.neurons.base import Neuron
 from spiking.simulators.base import Simulator
-
-if TYPE_CHECKING:
-    from spiketrain.config.experiment import Experiment
 
 __all__ = ["check_effects", "check_part", "refuse"]
 
@@ -23,7 +21,7 @@ CONTROLLED = ("feedback", "kp", "ki", "readout_gain", "readout_offset")
 
 
 def check_effects(
-    experiment: Experiment, task: Any, spec: MismatchSpec, rule: LearningRule, simulator: Simulator
+    experiment: Design, task: Any, spec: MismatchSpec, rule: LearningRule, simulator: Simulator
 ) -> None:
     """Raise `InputError` for the first option that was changed and does nothing.
 
@@ -76,7 +74,7 @@ def _value_and_default(part: Any, steps: list[str]) -> tuple[Any, Any]:
     return getattr(part, field.name), default
 
 
-def _check_network(experiment: Experiment, simulator: Simulator) -> None:
+def _check_network(experiment: Design, simulator: Simulator) -> None:
     """Refuse times of neurons and connections that come to nothing."""
     dt_ms = experiment.simulator.dt_ms
     for key, (_, part) in experiment.network.parts().items():
@@ -117,7 +115,7 @@ def _check_arrival(network: Network, steps: int, direct: bool, prefix: str) -> N
         raise InputError("network.delay_ms", given, allowed)
 
 
-def _check_training(experiment: Experiment, task: Any) -> None:
+def _check_training(experiment: Design, task: Any) -> None:
     training = experiment.training
     if training.hidden_scale != 1.0 and experiment.build_network().depth == 1:
         refuse("training.hidden_scale", training.hidden_scale, 1.0, "there is no hidden layer")

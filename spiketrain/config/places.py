@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from chips.wire.links import Address
 from rate_bridge.errors import InputError, UnsupportedError
+from spiketrain.config.design import Design
 from spiketrain.config.effects import refuse
-
-if TYPE_CHECKING:
-    from spiketrain.config.experiment import Experiment
 
 __all__ = ["check_places"]
 
 
-def check_places(experiment: Experiment) -> None:
+def check_places(experiment: Design) -> None:
     """Raise `InputError` for what cannot be or does nothing where the chips are."""
     part = experiment.chips
     if part.isolated and part.at is not None:
@@ -42,7 +38,7 @@ def check_places(experiment: Experiment) -> None:
     _check_requests(experiment)
 
 
-def _check_seed(experiment: Experiment) -> None:
+def _check_seed(experiment: Design) -> None:
     part, seed = experiment.chips, experiment.mismatch.seed
     if seed is None and not part.elsewhere:
         fix = "Chips that are simulated here are drawn from it (chips.isolated has them drawn elsewhere)."
@@ -53,7 +49,7 @@ def _check_seed(experiment: Experiment) -> None:
         raise InputError("mismatch.seed", seed, allowed, f"mismatch.seed=null; {place}.")
 
 
-def _check_requests(experiment: Experiment) -> None:
+def _check_requests(experiment: Design) -> None:
     rule, allowed = experiment.build_rule(), experiment.observed
     if more := sorted(rule.requests - allowed):
         given = list(experiment.chips.observe or ())

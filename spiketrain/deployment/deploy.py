@@ -24,8 +24,8 @@ from spiketrain.experiment import learn, named
 from spiketrain.parts import Parts
 from spiketrain.record.files import is_leftover, remove_leftovers, write_json, write_tensors
 from spiketrain.record.provenance import provenance
-from spiking.fixed_point import quantise
 from spiking.simulators.blocks import Block
+from spiking.simulators.fixed_point import quantise
 
 __all__ = ["TARGETS", "deploy"]
 

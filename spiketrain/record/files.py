@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rate_bridge.errors import DamagedError, InputError
 from rate_bridge.files import checksum, read_regular
-from spiketrain.config.reading import MAX_NODES, dump_yaml, parse
+from spiketrain.reading import MAX_NODES, dump_yaml, parse
 from spiking import tensor_files
 
 __all__ = [
@@ -150,7 +150,7 @@ def write_yaml(path: Path, content: object) -> None:
 
 
 def read_yaml(path: Path, *, nodes: int = MAX_NODES, size: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
-    """Read a mapping in YAML; see `spiketrain.config.reading.parse`.
+    """Read a mapping in YAML; see `spiketrain.reading.parse`.
 
     Args:
         path: where it is.

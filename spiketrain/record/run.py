@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +29,9 @@ from spiketrain.record.lock import LOCK, FolderLock
 from spiketrain.record.metrics import EpochMeans, MetricsTable
 from spiketrain.record.provenance import provenance
 from spiketrain.record.resuming import refuse_difference, refuse_epoch, refuse_lost
+from spiketrain.record.samples import Samples
 from spiketrain.record.store import Folder, Memory, Store
 from spiking.presentation import Observation
-
-if TYPE_CHECKING:  # the report brings matplotlib, which training does not need
-    from spiketrain.record.samples import Samples
 
 __all__ = [
     "CHECKPOINT",
@@ -286,10 +284,8 @@ class RunRecord:
         truth: Mapping[str, Tensor] | None,
         samples: Samples | None = None,
         confusion: NDArray[np.int64] | None = None,
-        *,
-        report: bool = True,
     ) -> dict[str, Any]:
-        """Write what a finished run leaves: weights, truth, sample recordings, summary and report.
+        """Write what a finished run leaves: weights, truth, sample recordings and summary.
 
         Args:
             summary: the fields of ``summary.json`` that are known only now; the means and the minimum
@@ -300,7 +296,6 @@ class RunRecord:
             samples: recordings of one sample, for the figures.
             confusion: test samples by chip, label and answer, ``(chips, classes, classes)``, where there
                 are classes.
-            report: write ``report.html`` and ``figures/`` too.
 
         Returns:
             the content of ``summary.json``.
@@ -320,10 +315,6 @@ class RunRecord:
             | provenance()
         )
         self.store.write("summary.json", json_bytes(content))
-        if report and isinstance(self.store, Folder):
-            from spiketrain.report import write  # noqa: PLC0415 (matplotlib, only where it is needed)
-
-            write(self.store.path)
         return content
 
 

@@ -12,7 +12,7 @@ from typing import Any, final
 from rate_bridge.errors import InputError, nearest
 from rate_bridge.texts import check_text
 from spiketrain.config.placing import placed
-from spiketrain.config.reading import assign
+from spiketrain.reading import assign
 from spiketrain.studies.compare import expanded
 from spiketrain.studies.naming import Names
 from spiketrain.studies.parts import AnalysisPart, Entry, GridAxis

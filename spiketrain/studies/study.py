@@ -15,8 +15,8 @@ from rate_bridge.texts import check_texts
 from spiketrain.config.finding import find_config
 from spiketrain.config.network import anchored
 from spiketrain.config.problems import input_error
-from spiketrain.config.reading import parse, read, with_overrides
 from spiketrain.config.sections import Section, Seed
+from spiketrain.reading import parse, read, with_overrides
 from spiketrain.record.files import read_yaml
 from spiketrain.studies.parts import AnalysisPart, ComparePart, Entry, GridAxis, IdentifyPart, TunePart
 

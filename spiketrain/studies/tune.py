@@ -14,7 +14,7 @@ from rate_bridge.errors import DamagedError, InputError, nearest
 from rate_bridge.files import open_regular
 from rate_bridge.seeds import SeedTree
 from spiketrain.config import Experiment, dump_yaml
-from spiketrain.config.reading import assign
+from spiketrain.reading import assign
 from spiketrain.record.files import write_text
 from spiketrain.record.tables import read_rows, table_text
 from spiketrain.report.drawing import Drawing

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, final
+from typing import Protocol, final
 
 import torch
 from torch import Tensor
@@ -13,11 +13,9 @@ from torch import Tensor
 from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value, window
 from rate_bridge.transfer import Transfer
+from spiking.programs.to_torch import Step
 
-if TYPE_CHECKING:
-    from spiking.neurons.base import Neuron
-
-__all__ = ["MeasuredCurve", "measured_curve"]
+__all__ = ["MeasuredCurve", "Stepped", "measured_curve"]
 
 LENGTH_MS = 2000.0
 """How long a level is shown; its second half counts."""
@@ -39,6 +37,29 @@ LEAST = 0.005
 
 TAIL = 10
 """Widths by which a smoothed curve begins below the current from where it rises."""
+
+
+class Stepped(Protocol):
+    """What has a step that can be run: a neuron; see :class:`spiking.neurons.base.Neuron`."""
+
+    @property
+    def nominal(self) -> Mapping[str, float]:
+        """The design's values by field."""
+
+    @property
+    def emits_spikes(self) -> bool:
+        """Whether it emits spikes, and not an activity."""
+
+    def constants(self, values: Mapping[str, Tensor], dt_ms: float) -> dict[str, Tensor]:
+        """Return the discrete constants of a step."""
+
+    def initial_state(self, values: Mapping[str, Tensor], uniform: Tensor) -> dict[str, Tensor]:
+        """Turn uniform random numbers into a state."""
+
+    def stepper(self, constants: Container[str]) -> Step:
+        """Return the step."""
+
+    def __hash__(self) -> int: ...
 
 
 @final
@@ -85,7 +106,7 @@ class MeasuredCurve(Transfer):
 
 
 @lru_cache(maxsize=64)
-def measured_curve(neuron: Neuron, max_rate_hz: float, dt_ms: float) -> MeasuredCurve:
+def measured_curve(neuron: Stepped, max_rate_hz: float, dt_ms: float) -> MeasuredCurve:
     r"""Return the mean rate of a neuron under constant currents, after a second of them.
 
     Where the neuron spikes, the curve is smoothed,
@@ -124,7 +145,7 @@ def _denser(begin: float, end: float) -> Tensor:
     return begin + (end - begin) * torch.linspace(0.0, 1.0, POINTS + 1, dtype=torch.float64).square()
 
 
-def _run(neuron: Neuron, levels: Tensor, max_rate_hz: float, dt_ms: float) -> Tensor:
+def _run(neuron: Stepped, levels: Tensor, max_rate_hz: float, dt_ms: float) -> Tensor:
     """Return the mean rate at every level."""
     values = {
         field: torch.full((1, 1), value, dtype=torch.float64) for field, value in neuron.nominal.items()

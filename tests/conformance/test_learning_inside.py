@@ -8,7 +8,12 @@ from functools import cache
 
 import pytest
 import torch
-from problems import (
+
+from rate_bridge.errors import UnsupportedError
+from rate_bridge.filters import window
+from rate_bridge.plugins import available, load
+from spiketrain.testing.agreement import agree, close
+from spiketrain.testing.problems import (
     EVERYTHING,
     Problem,
     layered,
@@ -19,10 +24,6 @@ from problems import (
     random_target,
     relayed,
 )
-
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.filters import window
-from rate_bridge.plugins import available, load
 from spiking.network import bidirectional, chain
 from spiking.neurons import LIF, Rate
 from spiking.presentation import Controller, Phase, Plasticity
@@ -99,18 +100,10 @@ def test_the_same_weights_are_learnt(name, case):
         given = made.run(machine)["controlled"]
     except UnsupportedError as error:
         pytest.skip(str(error))
-    for index, layer in enumerate(made.network.layers):
-        if layer.neuron.emits_spikes:
-            assert torch.equal(given.traces["spikes"][index], expected.traces["spikes"][index])
+    agree(made.network, given, expected)
     for mine, theirs in zip(given.changes, expected.changes, strict=True):
-        torch.testing.assert_close(mine.weight, theirs.weight, rtol=0, atol=1e-13)
-        torch.testing.assert_close(mine.bias, theirs.bias, rtol=0, atol=1e-13)
-    pairs = zip((*given.rates, *given.basal), (*expected.rates, *expected.basal), strict=True)
-    for mine, theirs in pairs:
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
-    torch.testing.assert_close(given.control, expected.control, rtol=0, atol=1e-12)
-    for ours, theirs in zip(given.apical, expected.apical, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+        close(mine.weight, theirs.weight, "weights", 1e-13)
+        close(mine.bias, theirs.bias, "biases", 1e-13)
 
 
 @pytest.mark.parametrize("case", ["spikes", "constant currents", "rates"])

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-import torch
-from problems import EVERYTHING, Problem, pair
 
 from rate_bridge.errors import UnsupportedError
+from spiketrain.testing.agreement import agree
+from spiketrain.testing.problems import Problem, pair
 from spiking.network import Network, bidirectional, chain
 from spiking.neurons import Rate
 from spiking.neurons.activations import ACTIVATIONS
@@ -35,15 +35,7 @@ NETWORKS = {"plain": plain, "deviating": deviating, "both ways": both_ways}
 def compare(problem: Problem, machine: Brian2Simulator) -> None:
     expected = problem.run(TorchSimulator())
     for name, recording in problem.run(machine).items():
-        other = expected[name]
-        pairs = [*zip(recording.rates, other.rates, strict=True), (recording.readout, other.readout)]
-        pairs += list(zip(recording.basal, other.basal, strict=True))
-        pairs += [] if other.control is None else [(recording.control, other.control)]
-        for trace in EVERYTHING & set(other.traces):
-            pairs += list(zip(recording.traces[trace], other.traces[trace], strict=True))
-        for mine, reference in pairs:
-            assert bool(reference.isfinite().all())
-            torch.testing.assert_close(mine, reference, atol=1e-10, rtol=1e-10)
+        agree(problem.network, recording, expected[name], within=1e-10, relative=1e-10)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -12,8 +12,8 @@ from spiketrain.config import load_experiment
 from spiketrain.deployment.deploy import deploy
 from spiketrain.experiment import run
 from spiketrain.record.files import read_tensors
-from spiking.fixed_point.ranges import check
 from spiking.nir import read
+from spiking.simulators.fixed_point.ranges import check
 
 SMALL = (
     "simulator.name=torch",

@@ -7,9 +7,9 @@ import torch
 from lava_problems import header, random_program, uniform
 
 import spiking.simulators.lava
-from spiking.fixed_point import emulate
 from spiking.network import Connection, Network, chain
 from spiking.neurons import LIF
+from spiking.simulators.fixed_point import emulate
 from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.data import integers
 

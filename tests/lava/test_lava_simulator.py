@@ -8,11 +8,11 @@ import torch
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
 from spiking.feedback import Layered
-from spiking.fixed_point.simulator import LoihiSimulator
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF, Rate
 from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, SpikeDrive
+from spiking.simulators.fixed_point.simulator import LoihiSimulator
 from spiking.simulators.lava.simulator import LavaSimulator
 from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator

@@ -9,16 +9,16 @@ from lava_problems import header, random_rate_program
 from test_lava_simulator import compare, hardware_of, phases_of, run
 
 from rate_bridge.errors import UnsupportedError
-from spiking.fixed_point import emulate
-from spiking.fixed_point.simulator import LoihiSimulator
+from spiketrain.testing.problems import layered, pair, relayed
 from spiking.network import Connection, Network, bidirectional, chain
 from spiking.neurons import LIF, Rate
 from spiking.presentation import CurrentDrive
+from spiking.simulators.fixed_point import emulate
+from spiking.simulators.fixed_point.simulator import LoihiSimulator
 from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.data import integers
 from spiking.simulators.lava.simulator import LavaSimulator
 from spiking.simulators.torch import TorchSimulator
-from tests.conformance.problems import layered, pair, relayed
 
 HIDDEN = Rate("tanh", tau_ms=5.0, gain=1.1, offset=0.1, saturation=0.9, shape=1.2, bias=0.1)
 

@@ -5,7 +5,7 @@ import torch
 
 from learning.backprop import Backprop
 from learning.direct_feedback_alignment import DirectFeedbackAlignment
-from learning.feedback_alignment import FeedbackAlignment
+from learning.feedback_alignment import Backward, FeedbackAlignment
 from learning.losses import CrossEntropy, Squared
 from learning.model import Model
 from learning.sign_symmetry import SignSymmetry
@@ -86,9 +86,10 @@ def test_alignments_become_backprop_when_given_its_matrices():
     exact = learn(Backprop(), model, population, batch)
     rule = FeedbackAlignment()
     rule.start(model)
-    for index, weight in enumerate(model.chain_weights[1:]):
-        assert model.memory[f"backward.{index}"].shape == weight.transpose(1, 2).shape
-        model.memory[f"backward.{index}"] = weight.transpose(1, 2)
+    drawn = Backward.of(model.memory).weights
+    own = {index: w.transpose(1, 2) for index, w in enumerate(model.chain_weights[1:], start=1)}
+    assert {i: w.shape for i, w in own.items()} == {i: w.shape for i, w in drawn.items()}
+    model.memory |= Backward(own).entries()
     observation = population.present(rule.presentation(batch, model), *batch.key)
     for mine, other in zip(
         rule.update(batch, observation, model).connections, exact.connections, strict=True

@@ -7,7 +7,7 @@ import torch
 
 from learning.backprop import Backprop
 from learning.direct_feedback_alignment import DirectFeedbackAlignment
-from learning.feedback_alignment import FeedbackAlignment
+from learning.feedback_alignment import Backward, FeedbackAlignment
 from learning.feedback_control.closed_form import ClosedFormDFC
 from learning.feedback_control.controlled import ControlledRule
 from learning.feedback_control.dfc import ControllerGains, DeepFeedbackControl
@@ -168,11 +168,12 @@ def test_alignments_become_backprop_when_given_its_weights(graph):
     exact = learn(Backprop(), model, chips, batch)
     rule = FeedbackAlignment()
     rule.start(model)
-    for index, connection in enumerate(network.connections):
-        if f"backward.of.{index}" in model.memory:
-            model.memory[f"backward.of.{index}"] = model.forward_weights[index].data.clone()
-        elif connection.pre > 0:
-            model.memory[f"backward.{index - 1}"] = model.forward_weights[index].data.transpose(1, 2)
+    weights = {
+        index: weight.data.transpose(1, 2) if rule._in_chain(index, model) else weight.data.clone()
+        for index, weight in enumerate(model.forward_weights)
+        if network.connections[index].pre > 0
+    }
+    model.memory |= Backward(weights).entries()
     observation = chips.present(rule.presentation(batch, model), *batch.key)
     mine = rule.update(batch, observation, model)
     for a, b in zip(mine.connections, exact.connections, strict=True):

@@ -22,9 +22,9 @@ from rate_bridge.plugins import available
 from spiketrain.cli import app
 from spiketrain.commands.guard import Terminated
 from spiketrain.config import Experiment
-from spiketrain.config.reading import parse
 from spiketrain.doctor import examine
 from spiketrain.outcome import show
+from spiketrain.reading import parse
 
 CONFIG = """\
 # A small experiment.

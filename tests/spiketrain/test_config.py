@@ -24,7 +24,7 @@ from spiketrain.config import (
 )
 from spiketrain.config.memory import estimate_bytes
 from spiketrain.config.problems import prefixed
-from spiketrain.config.reading import parse, with_overrides
+from spiketrain.reading import parse, with_overrides
 
 DATA: dict[str, Any] = {
     "name": "small",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rate_bridge.errors import InputError
 from spiketrain.config.finding import find_config, shipped
-from spiketrain.config.reading import dump_yaml, parse, read, with_overrides
+from spiketrain.reading import dump_yaml, parse, read, with_overrides
 
 NUMBERS = [
     ("1e-3", 0.001),

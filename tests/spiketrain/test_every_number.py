@@ -19,11 +19,11 @@ from rate_bridge import ranges
 from rate_bridge.errors import InputError
 from rate_bridge.plugins import available, load
 from spiketrain.config import Experiment, building
-from spiketrain.config.reading import assign, with_overrides
 from spiketrain.config.schema import PLACES
 from spiketrain.evaluation import evaluate
 from spiketrain.experiment import learn
 from spiketrain.parts import build
+from spiketrain.reading import assign, with_overrides
 
 SMALL: dict[str, Any] = {
     "name": "small",

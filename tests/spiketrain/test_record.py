@@ -316,7 +316,7 @@ def test_means_are_over_samples_and_in_hz(tmp_path: Path) -> None:
 def test_the_summary_has_its_fields_in_order_and_no_nan(tmp_path: Path) -> None:
     result = RESULT | {"test_accuracy": torch.tensor([0.9, float("nan")]), "diverged_chips": {"1": "NaN"}}
     with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
-        record.finish(result, state(1), {"neuron.1.threshold": torch.ones(2, 3)}, report=False)
+        record.finish(result, state(1), {"neuron.1.threshold": torch.ones(2, 3)})
     summary = read_json(tmp_path / "summary.json")
     assert tuple(summary) == SUMMARY
     assert summary["test_accuracy"] == [0.9, None] or summary["test_accuracy"][1] is None
@@ -328,7 +328,7 @@ def test_the_summary_has_its_fields_in_order_and_no_nan(tmp_path: Path) -> None:
 
 def test_mean_and_minimum_are_of_the_chips(tmp_path: Path) -> None:
     with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
-        summary = record.finish(RESULT, state(1), {}, report=False)
+        summary = record.finish(RESULT, state(1), {})
     assert summary["test_accuracy_mean"] == pytest.approx(0.8)
     assert summary["test_accuracy_min"] == 0.7
     assert summary["diverged_chips"] == {}

@@ -144,6 +144,7 @@ def finished(
             Samples.of(observation, target(), network.dt_ms, network.max_rate_hz, inputs=shown),
             answers(chips),
         )
+    write(directory)
     return directory
 
 

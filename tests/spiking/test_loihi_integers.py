@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from rate_bridge.errors import InputError
 from rate_bridge.filters import window
-from spiking.fixed_point import RANGES, emulate, quantise
-from spiking.fixed_point.ranges import check
-from spiking.fixed_point.registers import bias_register, decay_register, weight_register
-from spiking.fixed_point.simulator import LoihiSimulator
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, SpikeDrive
 from spiking.simulators.blocks import stack
+from spiking.simulators.fixed_point import RANGES, emulate, quantise
+from spiking.simulators.fixed_point.ranges import check
+from spiking.simulators.fixed_point.registers import bias_register, decay_register, weight_register
+from spiking.simulators.fixed_point.simulator import LoihiSimulator
 from spiking.simulators.lava.runtime.loihi import decayed, wrapped
 from spiking.simulators.lava.runtime.neurons import FIXED
 from spiking.simulators.snapshots import initial_snapshot

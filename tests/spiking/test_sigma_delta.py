@@ -7,15 +7,15 @@ import torch
 
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
-from spiking.fixed_point import quantise
-from spiking.fixed_point.quantise import check_network
-from spiking.fixed_point.simulator import LoihiSimulator
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF, Rate
 from spiking.neurons.activations import ACTIVATIONS
 from spiking.presentation import Controller, CurrentDrive, Phase
 from spiking.simulators.blocks import stack
+from spiking.simulators.fixed_point import quantise
+from spiking.simulators.fixed_point.quantise import check_network
+from spiking.simulators.fixed_point.simulator import LoihiSimulator
 from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, Protocol, final
 
 import brian2
 import numpy as np
 from numpy.typing import NDArray
 
 from rate_bridge.errors import UnsupportedError
-
-if TYPE_CHECKING:
-    from spiking.simulators.brian2.plain import PlainModel
+from spiking.simulators.brian2.model import Model
+from spiking.simulators.brian2.shape import Shape
 
 __all__ = ["PlainSynapses"]
 
 Array = NDArray[Any]
+
+
+class Running(Protocol):
+    """What synapses must know of the model that they belong to."""
+
+    shape: Shape
+    chips: int
+    batch: int
+    steps: int
+    dt: Any
+    data: dict[str, Array]
+    model: Model
+
+    @property
+    def step(self) -> int:
+        """The step that is being computed."""
+
+    def gates(self, layer: int) -> Array:
+        """Return how much of what a layer receives it passes on, ``(chips, batch, n)``."""
 
 
 @final
@@ -30,7 +48,7 @@ class PlainSynapses:
         plain: the model that they belong to.
     """
 
-    def __init__(self, plain: PlainModel) -> None:
+    def __init__(self, plain: Running) -> None:
         self.plain, self.shape = plain, plain.shape
         self.samples = plain.chips * plain.batch
         self.objects: list[Any] = []

@@ -1,11 +1,17 @@
-"""Kernels for neurons that are equations: the loop of `lif` with their statements in place of LIF's own."""
+"""Kernels: the loop, its parts and a neuron's step, written into one module.
+
+They are compiled as one text because numba's cache on disk looks at the time stamp of the file of the
+outermost function only.
+"""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from importlib.util import module_from_spec, spec_from_file_location
@@ -23,24 +29,28 @@ REAL = "real"
 
 MARK = "# ---"
 
+PIECES = ("parts", "feeding", "lif", "loop")
+"""The files that a kernel is made of, in the order in which they call each other."""
+
 STEP = """
 @njit(forceinline=True, error_model="numpy")
-def _advance_held(own, synapse, drive, extra, constants, flags):
+def advance_held(own, synapse, drive, extra, constants, flags):
     for j in range(own.shape[1]):
         current_ = synapse[j] + drive[j] + extra[j]
         {body}
         flags[j] = spikes_ and constants[0, j] > 0
-
-
 """
 
 
 @cache
-def kernel(program: Program) -> ModuleType:
+def kernel(program: Program | None) -> ModuleType:
     """Return the module of a kernel, with ``STATES``, ``CONSTANTS``, ``simulate`` and ``ready``.
 
     It is written to the user's cache folder, where numba keeps what it compiles beside it, under a name
-    that follows from the loop, the program, the version of numba and its own name, which numba writes down.
+    that follows from its text, the version of numba and its own name, which numba writes down.
+
+    Args:
+        program: of a neuron that spikes; None for LIF's step, by hand.
 
     Raises:
         InputError: the cache folder cannot be made.
@@ -60,27 +70,52 @@ def kernel(program: Program) -> ModuleType:
     return module
 
 
-def source(program: Program) -> str:
-    """Return the text of the module for a neuron that spikes; every constant has its row."""
+def source(program: Program | None) -> str:
+    """Return the text of a module: the loop, its parts, and a step.
+
+    Args:
+        program: of a neuron that spikes, every constant of which has its row; None for LIF's, by hand.
+    """
+    pieces = {name: _text(name) for name in PIECES}
+    if program is not None:
+        pieces["lif"] = _with_step(pieces["lif"], program)
+    return "\n\n".join(("import math", *_joined(list(pieces.values()))))
+
+
+def _with_step(text: str, program: Program) -> str:
+    """Put a program's step between the marks where LIF's stands."""
     constants = (REAL, *(name for name in program.reads if name != HOLD), HOLD)
-    names = f"STATES = {program.states!r}\nCONSTANTS = {constants!r}\nFREE = -1\n"
+    names = f"STATES = {program.states!r}\nCONSTANTS = {constants!r}\nFREE = -1"
     step = STEP.format(body="\n        ".join(body(program, constants)))
-    before, _, rest = _template().partition(f"{MARK} the neuron:")
+    before, _, rest = text.partition(f"{MARK} the neuron:")
     _, _, between = rest.partition(f"\n{MARK}\n")
     between, _, rest = between.partition(f"{MARK} the neuron's step\n")
     _, _, after = rest.partition(f"\n{MARK}\n")
-    return (
-        before.replace("import numpy as np\n", "import math\n\nimport numpy as np\n", 1)
-        + names
-        + between
-        + step
-        + after
+    return f"{before}{names}\n{between}{step}\n{after}"
+
+
+def _joined(texts: list[str]) -> Iterator[str]:
+    """Yield the statements of all pieces without what they say of each other, imports first and once."""
+    nodes = [(text, node) for text in texts for node in ast.parse(text).body]
+    imports = dict.fromkeys(
+        ast.unparse(node)
+        for _, node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom) and not _of_a_piece(node)
     )
+    yield "\n".join(line for line in imports if "__future__" not in line)
+    for text, node in nodes:
+        if not isinstance(node, ast.Import | ast.ImportFrom | ast.Expr):
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+            yield "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+
+
+def _of_a_piece(node: ast.Import | ast.ImportFrom) -> bool:
+    return isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2] in PIECES
 
 
 @cache
-def _template() -> str:
-    return Path(__file__).with_name("lif.py").read_text("utf-8")
+def _text(piece: str) -> str:
+    return Path(__file__).with_name(f"{piece}.py").read_text("utf-8")
 
 
 def _folder() -> Path:

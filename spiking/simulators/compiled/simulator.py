@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from typing import Annotated, Any, ClassVar, NamedTuple, final
 
 import torch
@@ -30,13 +29,10 @@ from spiking.simulators.compiled.packing import Packed, Packer
 from spiking.simulators.compiled.unpacking import unpack
 from spiking.simulators.recordings import Outcome
 
-__all__ = ["KERNELS", "CompiledSimulator"]
+__all__ = ["CompiledSimulator"]
 
-KERNELS: dict[type[Neuron], str] = {LIF: f"{__package__}.lif"}
-"""Neuron model to the module of its kernel: ``STATES``, ``CONSTANTS``, ``simulate`` and ``ready``.
-
-Every other model's is made of its equations.
-"""
+BY_HAND: frozenset[type[Neuron]] = frozenset({LIF})
+"""Models whose step is written by hand, in the file `lif`; every other model's is made of its equations."""
 
 SILENCE_S = 3.0
 """How long the loop may take to be read from the disk before somebody is told that it is being compiled."""
@@ -151,6 +147,5 @@ def _check(network: Network) -> None:
 
 def _kernel(network: Network) -> _Kernel:
     neuron = network.layers[0].neuron
-    by_hand = KERNELS.get(type(neuron))
-    module: Any = import_module(by_hand) if by_hand else kernel(neuron.program((HOLD,)))
+    module: Any = kernel(None if type(neuron) in BY_HAND else neuron.program((HOLD,)))
     return _Kernel(module.STATES, module.CONSTANTS, module.simulate, module.ready)

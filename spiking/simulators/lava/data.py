@@ -21,11 +21,11 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
-from spiking.sigma_delta import messages, sent_before
 from spiking.simulators.blocks import Block
 from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
 from spiking.simulators.recordings import Outcome
 from spiking.simulators.relay import gate_trace
+from spiking.simulators.sigma_delta import messages, sent_before
 
 __all__ = ["arrays", "header", "integers", "outcome"]
 

@@ -10,20 +10,20 @@ import torch
 
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.ranges import FACTOR, PATIENCE_S, check_values, of
-from spiking.fixed_point import quantise
-from spiking.fixed_point.quantise import check_input, check_network, check_neurons
-from spiking.fixed_point.simulator import NO_RELAY, read_outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
-from spiking.sigma_delta import check_messages
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
+from spiking.simulators.fixed_point import quantise
+from spiking.simulators.fixed_point.quantise import check_input, check_network, check_neurons
+from spiking.simulators.fixed_point.simulator import NO_RELAY, read_outcome
 from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.data import arrays, header, integers, outcome
 from spiking.simulators.lava.environment import find
 from spiking.simulators.lava.probe import probe
 from spiking.simulators.recordings import Outcome
+from spiking.simulators.sigma_delta import check_messages
 
 __all__ = ["LavaSimulator"]
 
@@ -40,7 +40,7 @@ class LavaSimulator(Simulator):
     Args:
         device: ``cpu``.
         dtype: float64.
-        arithmetic: ``float``, or ``fixed`` for Loihi's integers, bit for bit those of `spiking.fixed_point`.
+        arithmetic: ``float``, or ``fixed`` for Loihi's integers, bit for bit those of ``loihi``.
         timeout_s: longest time in which no process may finish a step.
         environment: folder of Lava's environment; the one that ``spiketrain lava install`` makes if None.
         message_threshold: for rate networks: the largest change of an activity that is not sent. By default

@@ -24,7 +24,7 @@ from spiking.simulators.cuda.source import source
 from spiking.simulators.torch import TorchSimulator
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "conformance"))
-from problems import Problem, layered, pair, relayed
+from spiketrain.testing.problems import Problem, layered, pair, relayed
 
 NEURON = LIF(bias=0.8, refractory_ms=1.0)
 

@@ -6,6 +6,7 @@ import torch
 
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
+from spiketrain.testing.problems import layered, pair, random_hardware, random_relay, random_start, relayed
 from spiking.feedback import Direct, Layered
 from spiking.network import chain
 from spiking.neurons import LIF
@@ -14,7 +15,6 @@ from spiking.simulators.compiled.simulator import CompiledSimulator
 from spiking.simulators.relay import gate
 from spiking.simulators.steady import SteadySimulator
 from spiking.simulators.torch import TorchSimulator
-from tests.conformance.problems import layered, pair, random_hardware, random_relay, random_start, relayed
 
 
 def test_a_gate_is_the_interpolation_of_its_points():

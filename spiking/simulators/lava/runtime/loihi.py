@@ -1,6 +1,6 @@
 """Loihi's integer arithmetic on int64 arrays.
 
-Written independently of ``spiking.fixed_point``, which it is compared with bit for bit.
+Written independently of ``spiking.simulators.fixed_point``, which it is compared with bit for bit.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class ControllerFloat(_ControllerModel):
 @requires(CPU)
 @tag("fixed_pt")
 class ControllerFixed(_ControllerModel):
-    """Integers: rates with 16 binary digits, the integral with 24; see ``spiking.fixed_point.control``."""
+    """Integers: rates with 16 binary digits, the integral with 24; see the simulator ``loihi``."""
 
     spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spiking.fixed_point.report import Rounding
+from spiking.simulators.fixed_point.report import Rounding
 
 __all__ = ["INTEGRAL_BITS", "PAYLOAD_BITS", "RATE_BITS", "LayerScale", "Program"]
 

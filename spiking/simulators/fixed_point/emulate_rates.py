@@ -21,10 +21,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from spiking.fixed_point.arithmetic import UNITY, decayed_, folded, saturated_, shifted
-from spiking.fixed_point.control import Control
-from spiking.fixed_point.synapse import Synapse
 from spiking.network import Network
+from spiking.simulators.fixed_point.arithmetic import UNITY, decayed_, folded, saturated_, shifted
+from spiking.simulators.fixed_point.control import Control
+from spiking.simulators.fixed_point.synapse import Synapse
 
 __all__ = ["emulate_rates"]
 
@@ -37,7 +37,7 @@ def emulate_rates(
     closed: bool,
     record: frozenset[str],
 ) -> dict[str, Tensor]:
-    """Do what `spiking.fixed_point.emulate` does, for rate networks; arguments are the same."""
+    """Do what `spiking.simulators.fixed_point.emulate` does, for rate networks; arguments are the same."""
     with torch.no_grad():
         run = _Run(network, arrays, direct, closed, record)
         for t in range(run.steps):

@@ -1,4 +1,4 @@
-"""Random problems for the conformance suite: mismatched chips, drives, phases, initial states."""
+"""Random problems: mismatched chips, what they are shown, the states they begin in."""
 
 from __future__ import annotations
 
@@ -13,64 +13,25 @@ from rate_bridge.filters import window
 from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.neurons import ALIF, IF, LI, QIF, CubaLIF, Equations
-from spiking.presentation import Controller, CurrentDrive, Phase, Relay, Snapshot, SpikeDrive
+from spiking.presentation import Controller, CurrentDrive, Phase, Recording, Relay, Snapshot, SpikeDrive
 from spiking.simulators.base import Simulator
 from spiking.simulators.snapshots import initial_snapshot
 
+__all__ = [
+    "EVERYTHING",
+    "Problem",
+    "layered",
+    "pair",
+    "random_currents",
+    "random_hardware",
+    "random_relay",
+    "random_spikes",
+    "random_start",
+    "random_target",
+    "relayed",
+]
+
 EVERYTHING = frozenset({"spikes", "voltage", "current", "readout", "control"})
-
-
-ADAPTIVE = Equations(
-    equations="""
-        drive = current - w : 1   # as in docs/guide.md
-        dv/dt = (drive - v) / tau_m : 1
-        dw/dt = -w / tau_w : 1
-    """,
-    threshold="v > theta",
-    reset="v = 0; w += jump",
-    refractory="hold",
-    start="v = uniform * theta",
-    values={
-        "tau_m": "20 ms",
-        "tau_w": "100 ms",
-        "theta": 1.0,
-        "jump": 0.1,
-        "hold": "2 ms",
-        "tau_syn": "5 ms",
-    },
-    bias=1.0,
-)
-"""A neuron as a config may say it."""
-
-STEEP = Equations(
-    equations="dv/dt = (current - v + sharpness * exp((v - turn) / sharpness)) / tau_m",
-    threshold="v > peak and not v < theta",
-    reset="v = where(v > 2 * peak, 0.1, 0)",
-    values={"tau_m": "20 ms", "sharpness": 0.2, "turn": 1.0, "peak": 3.0, "theta": 1.0},
-    bias=1.2,
-)
-"""An exponential integrate-and-fire neuron."""
-
-SMOOTH = Equations(
-    equations="dv/dt = (current - v) / tau - k * v * z; dz/dt = (maximum(v, 0) - z) / tau",
-    emission="tanh(v)**2 + clip(z, 0, 1) * abs(v) - minimum(v, 0)",
-    values={"tau": "8 ms", "k": "20 Hz"},
-)
-"""A neuron with two states, that does not spike."""
-
-NEURONS = {
-    "alif": ALIF(bias=1.0),
-    "alif, held": ALIF(bias=1.5, refractory_ms=3.0, reset=-0.2, jump=0.3),
-    "if": IF(bias=0.4),
-    "cuba_lif": CubaLIF(bias=1.0),
-    "qif": QIF(bias=0.8),
-    "li": LI(tau_m_ms=8.0, bias=0.2),
-    "equations": ADAPTIVE,
-    "equations, exponential": STEEP,
-    "equations, smooth": SMOOTH,
-}
-"""Neurons beyond LIF and Rate, which have suites of their own."""
 
 
 @dataclass
@@ -82,7 +43,8 @@ class Problem:
     phases: Sequence[Phase]
     starts: Mapping[str, Snapshot] = field(default_factory=dict)
 
-    def run(self, simulator: Simulator):
+    def run(self, simulator: Simulator) -> dict[str, Recording]:
+        """Return what a machine makes of it."""
         return simulator.run(self.network, self.hardware, self.phases, self.starts)
 
 
@@ -143,6 +105,7 @@ def layered(network: Network, **options: float) -> Network:
 
 
 def random_start(network: Network, hardware: Hardware, batch: int, seed: int, *, shadow: bool) -> Snapshot:
+    """Return random initial states, the same for all phases that are given them."""
     g = torch.Generator().manual_seed(seed)
     uniform = [
         torch.rand(hardware.chips, batch, layer.size, generator=g, dtype=torch.float64)
@@ -152,6 +115,7 @@ def random_start(network: Network, hardware: Hardware, batch: int, seed: int, *,
 
 
 def random_spikes(network: Network, batch: int, steps: int, seed: int) -> SpikeDrive:
+    """Return spikes of inputs that have rates of their own."""
     g = torch.Generator().manual_seed(seed)
     rates = 0.2 * torch.rand(batch, 1, network.inputs, generator=g)
     return SpikeDrive(torch.rand(batch, steps, network.inputs, generator=g) < rates * network.dt_ms)
@@ -165,6 +129,7 @@ def random_currents(network: Network, batch: int, steps: int, seed: int) -> Curr
 
 
 def random_target(network: Network, batch: int, seed: int) -> Tensor:
+    """Return what a controller is to reach."""
     g = torch.Generator().manual_seed(seed)
     return torch.rand(batch, network.outputs, generator=g, dtype=torch.float64)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from spiking.fixed_point.arithmetic import UNITY
-from spiking.fixed_point.ranges import RANGES
+from spiking.simulators.fixed_point.arithmetic import UNITY
+from spiking.simulators.fixed_point.ranges import RANGES
 
 __all__ = ["bias_register", "decay_register", "weight_register"]
 

@@ -22,12 +22,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from spiking.fixed_point.arithmetic import LIMIT, UNITY, decayed_, saturated_, shifted, wrapped_
-from spiking.fixed_point.control import Control
-from spiking.fixed_point.emulate_rates import emulate_rates
-from spiking.fixed_point.fused import run_free
-from spiking.fixed_point.synapse import Synapse
 from spiking.network import Network
+from spiking.simulators.fixed_point.arithmetic import LIMIT, UNITY, decayed_, saturated_, shifted, wrapped_
+from spiking.simulators.fixed_point.control import Control
+from spiking.simulators.fixed_point.emulate_rates import emulate_rates
+from spiking.simulators.fixed_point.fused import run_free
+from spiking.simulators.fixed_point.synapse import Synapse
 
 __all__ = ["emulate"]
 
@@ -44,7 +44,7 @@ def emulate(
 
     Args:
         network: for its connections.
-        arrays: whole numbers in float64 tensors; see `spiking.fixed_point.program.Program`.
+        arrays: whole numbers in float64 tensors; see `spiking.simulators.fixed_point.program.Program`.
         direct: whether the input acts at once, through the first connection, as graded spikes.
         closed: whether the controller is connected.
         record: names from `spiking.presentation.TRACES`.

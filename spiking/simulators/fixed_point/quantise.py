@@ -9,8 +9,14 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import steps
-from spiking.fixed_point.arithmetic import LIMIT, UNITY
-from spiking.fixed_point.program import (
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import Neuron, Values
+from spiking.presentation import CurrentDrive, SpikeDrive
+from spiking.simulators.blocks import Block
+from spiking.simulators.bound import bound_controller, readout_trace
+from spiking.simulators.fixed_point.arithmetic import LIMIT, UNITY
+from spiking.simulators.fixed_point.program import (
     INTEGRAL_BITS,
     PAYLOAD_BITS,
     RATE_BITS,
@@ -18,16 +24,10 @@ from spiking.fixed_point.program import (
     Program,
     whole,
 )
-from spiking.fixed_point.ranges import RANGES, check
-from spiking.fixed_point.rate_registers import RateRegisters
-from spiking.fixed_point.registers import bias_register, decay_register, weight_register
-from spiking.fixed_point.report import Rounding, compare
-from spiking.hardware import Hardware
-from spiking.network import Network
-from spiking.neurons.base import Neuron, Values
-from spiking.presentation import CurrentDrive, SpikeDrive
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, readout_trace
+from spiking.simulators.fixed_point.ranges import RANGES, check
+from spiking.simulators.fixed_point.rate_registers import RateRegisters
+from spiking.simulators.fixed_point.registers import bias_register, decay_register, weight_register
+from spiking.simulators.fixed_point.report import Rounding, compare
 
 __all__ = ["MODELS", "check_input", "check_network", "check_neurons", "quantise"]
 

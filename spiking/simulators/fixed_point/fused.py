@@ -17,8 +17,8 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spiking.fixed_point.arithmetic import LIMIT, UNITY
 from spiking.network import Network
+from spiking.simulators.fixed_point.arithmetic import LIMIT, UNITY
 
 __all__ = ["run_free"]
 

@@ -7,7 +7,7 @@ from typing import final
 
 from torch import Tensor
 
-from spiking.fixed_point.arithmetic import UNITY, decayed_, saturated_, shifted
+from spiking.simulators.fixed_point.arithmetic import UNITY, decayed_, saturated_, shifted
 
 __all__ = ["Control"]
 
@@ -17,7 +17,7 @@ class Control:
     """A controller under way; see `spiking.presentation.Controller`.
 
     Args:
-        arrays: see `spiking.fixed_point.program.Program`.
+        arrays: see `spiking.simulators.fixed_point.program.Program`.
     """
 
     def __init__(self, arrays: Mapping[str, Tensor]) -> None:

@@ -10,17 +10,17 @@ from torch import Tensor
 
 from rate_bridge.errors import UnsupportedError
 from rate_bridge.ranges import FACTOR, check_values, of
-from spiking.fixed_point.emulate import emulate
-from spiking.fixed_point.program import INTEGRAL_BITS, LayerScale, Program, rate
-from spiking.fixed_point.quantise import check_input, check_network, check_neurons, quantise
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
-from spiking.sigma_delta import check_messages, messages
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
+from spiking.simulators.fixed_point.emulate import emulate
+from spiking.simulators.fixed_point.program import INTEGRAL_BITS, LayerScale, Program, rate
+from spiking.simulators.fixed_point.quantise import check_input, check_network, check_neurons, quantise
 from spiking.simulators.recordings import Outcome
+from spiking.simulators.sigma_delta import check_messages, messages
 
 __all__ = ["NO_RELAY", "LoihiSimulator", "read_outcome"]
 

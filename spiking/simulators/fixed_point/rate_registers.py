@@ -19,18 +19,18 @@ import torch
 from torch import Tensor
 
 from rate_bridge.errors import InputError
-from spiking.fixed_point.arithmetic import LIMIT, UNITY
-from spiking.fixed_point.program import PAYLOAD_BITS, LayerScale, whole
-from spiking.fixed_point.ranges import RANGES, check
-from spiking.fixed_point.registers import bias_register, decay_register, weight_register
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.activations import activation
 from spiking.neurons.base import Values
 from spiking.neurons.rate import Rate, RateTransfer
 from spiking.presentation import CurrentDrive
-from spiking.sigma_delta import sent_before
 from spiking.simulators.blocks import Block
+from spiking.simulators.fixed_point.arithmetic import LIMIT, UNITY
+from spiking.simulators.fixed_point.program import PAYLOAD_BITS, LayerScale, whole
+from spiking.simulators.fixed_point.ranges import RANGES, check
+from spiking.simulators.fixed_point.registers import bias_register, decay_register, weight_register
+from spiking.simulators.sigma_delta import sent_before
 
 __all__ = ["RateRegisters"]
 

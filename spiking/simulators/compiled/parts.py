@@ -1,0 +1,195 @@
+# ruff: noqa: PLR0917 (compiled functions take arrays, and by position)
+"""The small parts of the fused loop: sums, spikes found and counted, and what they deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from spiking.simulators.compiled.arrays import Runs
+
+__all__ = [
+    "Array",
+    "add_row",
+    "add_scaled",
+    "add_up",
+    "apply",
+    "clear",
+    "copy",
+    "count",
+    "deliver",
+    "deliver_runs",
+    "empty",
+    "fade",
+    "hold_back",
+    "part",
+    "search",
+    "store",
+]
+
+Array = NDArray[Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def part(function: Function) -> Function:
+    """Compile a part of the loop; it takes over the caller's treatment of floating point."""
+    return cast(Function, njit(function, forceinline=True))
+
+
+@part
+def copy(source: Array, to: Array) -> None:
+    """Write all of an array over another."""
+    for j in range(to.shape[0]):
+        to[j] = source[j]
+
+
+@part
+def clear(array: Array) -> None:
+    """Set an array to 0."""
+    for j in range(array.shape[0]):
+        array[j] = 0
+
+
+@part
+def add_scaled(values: Array, weight: float, sums: Array) -> None:
+    """Add `weight` times `values` to `sums`."""
+    for j in range(sums.shape[0]):
+        sums[j] += weight * values[j]
+
+
+@part
+def add_row(x: float, weights: Array, row: int, to: Array) -> None:
+    """Add x times a row of `weights` to `to`."""
+    values = weights[row]
+    for j in range(values.shape[0]):
+        to[j] += x * values[j]
+
+
+@part
+def apply(values: Array, t: int, weights: Array, drive: Array) -> None:
+    """Add ``values[t] @ weights`` to `drive`, leaving out the zeros."""
+    for i in range(values.shape[1]):
+        if values[t, i] != 0:
+            add_row(values[t, i], weights, i, drive)
+
+
+@part
+def fade(array: Array, factors: Array) -> None:
+    """Multiply every number by its factor."""
+    for j in range(array.shape[0]):
+        array[j] *= factors[j]
+
+
+@part
+def search(words: Array, first: int, number: int, index: Array, count: int) -> int:
+    """Append the places of the set bytes of `number` words from `first` on to `index`."""
+    for place in range(number):
+        word = words[first + place]
+        if word != 0:
+            for k in range(8):
+                index[count] = 8 * place + k
+                count += int((word >> np.uint64(8 * k)) & np.uint64(1))
+    return count
+
+
+@part
+def add_up(emitted: Array, tally: Array) -> None:
+    """Count what is emitted, eight neurons in a word; a byte holds 255 steps."""
+    for place in range(tally.shape[0]):
+        tally[place] += emitted[place]
+
+
+@part
+def empty(tally: Array, weight: float, sums: Array) -> None:
+    """Add what was counted in steps of one `weight` to `sums` and begin anew."""
+    for j in range(sums.shape[0]):
+        sums[j] += weight * tally[j]
+        tally[j] = 0
+
+
+@part
+def count(index: Array, first: Any, last: Any, weight: float, sums: Array) -> None:
+    """Add `weight` for every spike ``index[first:last]``."""
+    for n in range(first, last):
+        sums[index[n]] += weight
+
+
+@part
+def deliver(
+    index: Array, first: int, last: int, weights: Array, start: int, width: int, synapse: Array, post: int
+) -> None:
+    """Add the weights of the spikes ``index[first:last]`` to the `width` columns from `post` on.
+
+    The table of weights begins at `start`; four rows are added at a time.
+    """
+    to = synapse[post:]
+    whole = last - (last - first) % 4
+    for n in range(first, whole, 4):
+        p = weights[start + index[n] * width :]
+        q = weights[start + index[n + 1] * width :]
+        r = weights[start + index[n + 2] * width :]
+        s = weights[start + index[n + 3] * width :]
+        for j in range(width):
+            to[j] += p[j] + q[j] + r[j] + s[j]
+    for n in range(whole, last):
+        p = weights[start + index[n] * width :]
+        for j in range(width):
+            to[j] += p[j]
+
+
+@part
+def deliver_runs(
+    index: Array, first: int, last: int, weights: Array, start: int, row: int, wires: Runs, synapse: Array
+) -> None:
+    """Add the weights of the spikes ``index[first:last]`` along the runs of their synapses.
+
+    The connection's weights begin at `start`, its rows at `row`. Neurons with the same targets, as those of
+    one place of an image have, are added up to four at a time. Places are unsigned, so that no element is
+    asked whether it counts from the end.
+    """
+    runs, target, offset, alike = wires.runs, wires.target, wires.offset, wires.alike
+    n = first
+    while n < last:
+        own = row + index[n]
+        i, same = runs[own], alike[own]
+        four = n + 3 < last and alike[row + index[min(n + 3, last - 1)]] == same
+        two = n + 1 < last and alike[row + index[min(n + 1, last - 1)]] == same
+        second = runs[row + index[n + 1]] - i if two else 0
+        third = runs[row + index[n + 2]] - i if four else 0
+        fourth = runs[row + index[n + 3]] - i if four else 0
+        for run in range(i, runs[own + 1]):
+            to, p = np.uint64(target[run]), np.uint64(start + offset[run])
+            q = np.uint64(start + offset[run + second])
+            length = np.uint64(offset[run + 1] - offset[run])
+            if four:
+                r, s = np.uint64(start + offset[run + third]), np.uint64(start + offset[run + fourth])
+                for j in range(length):
+                    synapse[to + j] += weights[p + j] + weights[q + j] + weights[r + j] + weights[s + j]
+            elif two:
+                for j in range(length):
+                    synapse[to + j] += weights[p + j] + weights[q + j]
+            else:
+                for j in range(length):
+                    synapse[to + j] += weights[p + j]
+        n += 4 if four else (2 if two else 1)
+
+
+@part
+def hold_back(ring: Array, slot: int, source: Array, first: int, number: int, index: Array) -> int:
+    """Swap what `slot` of the ring has kept for what is emitted now; list the former in `index`."""
+    count = search(ring, slot, number, index, 0)
+    for place in range(number):
+        ring[slot + place] = source[first + place]
+    return count
+
+
+@part
+def store(rows: Array, c: int, b: int, t: int, values: Array) -> None:
+    """Keep the values of a step, where they are recorded."""
+    if rows.shape[0] > 0:
+        for j in range(rows.shape[3]):
+            rows[c, b, t, j] = values[j]
