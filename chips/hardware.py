@@ -15,6 +15,7 @@ from torch import Tensor
 from chips.base import Chips
 from chips.card import Card
 from rate_bridge.errors import InputError
+from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Recording, SpikeDrive, Weights
 from spiking.shapes import check_phases, check_weights
@@ -106,7 +107,8 @@ class HardwareChips(Chips):
         rates = [torch.einsum("t,cbtn->cbn", weights, layer.double()) for layer in layers]
         inputs = torch.einsum("t,btn->bn", weights, phase.drive.spikes.double()).unsqueeze(0)
         traces = {"spikes": tuple(layers)} if "spikes" in phase.record else {}
-        return Recording((inputs, *rates), (), None, self._trace(layers[-1]), traces=traces)
+        seen = Recording((inputs, *rates), (), None, self._trace(layers[-1]), traces=traces)
+        return named_recording(network, seen)
 
     def _checked(self, layers: Sequence[Any], steps: int) -> list[Spikes]:
         """Return what a subclass gave, if it is what it should be."""

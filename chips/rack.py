@@ -14,6 +14,7 @@ from torch import Tensor
 from chips.base import Chips
 from chips.wire.remote import SilentError
 from rate_bridge.errors import InputError
+from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.presentation import Change, Observation, Phase, Recording, Weights
 
@@ -120,7 +121,8 @@ class ChipRack(Chips):
             _nothing(heard, place.chips.chips) if one is None else one
             for place, one in zip(self._places, seen, strict=True)
         ]
-        return {name: _joined([part[name] for part in parts]) for name in heard}
+        joined = {name: _joined([part[name] for part in parts]) for name in heard}
+        return {name: named_recording(self._network, recording) for name, recording in joined.items()}
 
     def advance(self, milliseconds: float) -> None:
         self._all(lambda chips, _: chips.advance(milliseconds))

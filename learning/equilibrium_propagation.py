@@ -13,6 +13,7 @@ from learning.rule import Dense, LearningRule, Outer, Update
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.ranges import GAIN, check_ranges
+from spiking.named import Named
 from spiking.network import Network
 from spiking.presentation import Controller, Observation, Phase
 
@@ -116,7 +117,7 @@ class EquilibriumPropagation(LearningRule):
         for index in range(model.network.depth, len(model.network.connections)):
             changes.append(self._transposed(changes, backward.get(index)))
         residual = (batch.target.to(high[-1]) - observation[FREE].rates[-1]).abs().mean(dim=(1, 2))
-        return Update(tuple(changes), residual=residual)
+        return Update(Named(model.network.connection_names, changes), residual=residual)
 
     @staticmethod
     def _backward(network: Network) -> dict[int, int]:

@@ -15,6 +15,7 @@ from rate_bridge.calibration import MeasuredTransfer
 from rate_bridge.seeds import SeedTree
 from rate_bridge.transfer import Transfer
 from spiking.connections import Synapses
+from spiking.naming import named_weights
 from spiking.network import Network
 from spiking.presentation import Relay, Weights
 
@@ -220,12 +221,13 @@ class Model(nn.Module):
 
     def weights(self) -> Weights:
         """Return what is to be programmed: copies, so that later steps do not change them."""
-        return Weights(
+        own = Weights(
             forward=tuple(w.detach().clone() for w in self.forward_weights),
             bias=tuple(b.detach().clone() for b in self.bias),
             feedback=tuple(q.clone() for q in self.feedback),
             relay=self.relay,
         )
+        return named_weights(self.network, own)
 
 
 def _nominal_bias(neuron: object) -> float:

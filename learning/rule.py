@@ -12,8 +12,9 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.errors import UnsupportedError
 from spiking.connections import Synapses
+from spiking.named import Named, by_name
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Relay
 
@@ -81,7 +82,8 @@ class Update:
     r"""What a rule wants to change, as directions of descent of its loss (before the step size).
 
     Args:
-        connections: for every connection of the network, None to leave it as it is.
+        connections: by the names of the network's connections, None to leave one as it is; or one after the
+            other, in the network's order.
         feedback: the rule's new feedback weights, or None to keep them.
         memory: entries to set in the model's memory: `RuleState.entries` of what the rule remembers.
         residual: size of what is left to learn, ``(chips,)``: mean absolute value of the output error that is
@@ -89,23 +91,20 @@ class Update:
         measures: further numbers per chip worth recording, each ``(chips,)``.
     """
 
-    connections: tuple[Outer | Dense | None, ...]
+    connections: Mapping[str, Outer | Dense | None] | tuple[Outer | Dense | None, ...]
     feedback: tuple[Tensor, ...] | None = None
     memory: Mapping[str, Tensor] = field(default_factory=dict)
     residual: Tensor | None = None
     measures: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def of(self, network: Network) -> tuple[Outer | Dense | None, ...]:
-        """Return what is wanted of every connection.
+    def of(self, network: Network) -> Named[Outer | Dense | None]:
+        """Return what is wanted of every connection, by name and in the network's order.
 
         Raises:
-            InputError: the update does not speak of all connections of `network`.
+            InputError: the update does not speak of all connections of `network`, or of others.
         """
-        if len(self.connections) != len(network.connections):
-            names = ", ".join(network.connection_names)
-            given = f"{len(self.connections)} changes"
-            raise InputError("update.connections", given, f"one for each of {names}, None for no change")
-        return self.connections
+        names, none = network.connection_names, ", None for no change"
+        return by_name("update.connections", names, self.connections, none)
 
 
 def local(
@@ -114,7 +113,7 @@ def local(
     errors: Sequence[Tensor],
     *,
     only: Collection[int] | None = None,
-) -> tuple[Outer | None, ...]:
+) -> Named[Outer | None]:
     """Return what is before every connection times the error behind it, each where it stands.
 
     Args:
@@ -133,7 +132,7 @@ def local(
         own = (None if synapses.dense else synapses, connection.pattern.trained, post not in taught)
         found.append(Outer(before[connection.pre], errors[post - 1], *own))
         taught.add(post)
-    return tuple(found)
+    return Named(network.connection_names, found)
 
 
 class LearningRule(ABC):

@@ -31,6 +31,7 @@ from spiketrain.divergence import not_finite
 from spiketrain.evaluation import answers, confusion, evaluate, look_at_a_sample, measure, score
 from spiketrain.hooks import BatchDone, EpochDone, Hooks
 from spiketrain.losing import lost_cards
+from spiketrain.naming import named, of_network, with_names
 from spiketrain.observing import Masked, asked, seen
 from spiketrain.parts import Parts, build
 from spiketrain.record import (
@@ -48,7 +49,7 @@ from spiketrain.record.resuming import check_shapes
 from spiketrain.record.run import CHECKPOINT, INITIAL, TRUTH, Checkpoint
 from spiketrain.tasks.arrays import Given
 from spiketrain.tracking import NO_LOG, Log, Started
-from spiking.presentation import Observation, Weights
+from spiking.presentation import Observation
 
 __all__ = [
     "RunResult",
@@ -387,7 +388,8 @@ def _restore(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
     for chip in unnamed:
         raise DamagedError(f"{place}: model", f"weights of chip {chip} that are not finite", "finite weights")
     if INITIAL in store:
-        found, _ = tensors_of(store.read(INITIAL), store.place(INITIAL))
+        stored, _ = tensors_of(store.read(INITIAL), store.place(INITIAL))
+        found = with_names(stored, of_network(parts.model.network))
         wanted = {name: value for name, value in named(weights).items() if not name.startswith("feedback.")}
         check_shapes(store.place(INITIAL), found, wanted)
 
@@ -452,13 +454,3 @@ def array(value: torch.Tensor | float, chips: int) -> NDArray[np.float64]:
     """Return a number per chip, ``(chips,)``, as an array of its own."""
     values = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     return np.array(np.broadcast_to(values.astype(np.float64), (chips,)))
-
-
-def named(weights: Weights) -> dict[str, torch.Tensor]:
-    """Return weights by name: ``forward.1`` …, ``bias.1`` …, ``feedback.1`` …."""
-    groups = {"forward": weights.forward, "bias": weights.bias, "feedback": weights.feedback}
-    return {
-        f"{group}.{index}": value
-        for group, values in groups.items()
-        for index, value in enumerate(values, start=1)
-    }

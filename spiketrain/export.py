@@ -125,7 +125,7 @@ def _nominal(
             for p in layer.neuron.parameters
         }
         own = spec.neurons[index] if spec.neurons else {}
-        layers.append({**values, **own, "bias": weights[f"bias.{index + 1}"][chip]})
+        layers.append({**values, **own, "bias": weights[f"bias.{network.names[index + 1]}"][chip]})
     return tuple(layers)
 
 

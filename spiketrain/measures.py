@@ -191,7 +191,8 @@ def update_measures(state: TrueState, target: Tensor, update: Update) -> dict[st
         "angle_to_mn": _solved(minimum, wanted),
         "angle_to_gn": _solved(gauss, wanted),
     }
-    proposed = [change.weight().double() for change in update.connections if change is not None]
+    changes = update.connections.values() if isinstance(update.connections, Mapping) else update.connections
+    proposed = [change.weight().double() for change in changes if change is not None]
     return {name: _weight_angle(state, signal, proposed) for name, signal in signals.items()}
 
 

@@ -26,6 +26,7 @@ from spiketrain.divergence import Watch, not_finite
 from spiketrain.housing import housed
 from spiketrain.losing import keep_order
 from spiketrain.tasks.base import TaskData
+from spiking.naming import named_weights
 from spiking.presentation import Weights
 
 __all__ = ["Parts", "build"]
@@ -97,7 +98,8 @@ class Parts:
 
     def deployed(self) -> Weights:
         """Return the averaged weights as they are written to the tested chips."""
-        return self.arm.deployed(self.average.weights(), self.chips.chips)
+        weights = self.arm.deployed(self.average.weights(), self.chips.chips)
+        return named_weights(self.model.network, weights)
 
     def diverged(self) -> dict[str, str]:
         """Return the chips that are lost and why; a model that all chips share loses them all."""

@@ -131,20 +131,20 @@ class Network:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of layers 0 to L."""
-        return (
-            "input",
-            *(layer.name or f"layer {index}" for index, layer in enumerate(self.layers, start=1)),
-        )
+        """Names of layers 0 to L: their own, or input, hidden (numbered where there are several), output."""
+        numbers = [""] if self.depth == 2 else [f" {index}" for index in range(1, self.depth)]
+        places = (*(f"hidden{number}" for number in numbers), "output")
+        return ("input", *(layer.name or place for layer, place in zip(self.layers, places, strict=True)))
 
     @property
     def connection_names(self) -> tuple[str, ...]:
-        """Names of the connections."""
-        ends = [(self.names[c.pre], self.names[c.post]) for c in self.connections]
-        counted = [ends[: index + 1].count(pair) for index, pair in enumerate(ends)]
+        """Names of the connections: their own, or ``input->hidden``, ``input->hidden #2`` and so on."""
+        names = self.names
+        own = [c.name or f"{names[c.pre]}->{names[c.post]}" for c in self.connections]
+        counted = [own[: index + 1].count(name) for index, name in enumerate(own)]
         return tuple(
-            c.name or f"{pre} to {post}" + (f" ({number})" if number > 1 else "")
-            for c, (pre, post), number in zip(self.connections, ends, counted, strict=True)
+            f"{name} #{number}" if number > 1 and not c.name else name
+            for c, name, number in zip(self.connections, own, counted, strict=True)
         )
 
     @cached_property

@@ -68,7 +68,8 @@ def pack(value: object, arrays: Arrays) -> Any:
     if isinstance(value, Mapping):
         return {"map": [[pack(key, arrays), pack(inner, arrays)] for key, inner in value.items()]}
     if isinstance(value, tuple | list):
-        return {type(value).__name__: [pack(inner, arrays) for inner in value]}
+        kind = "tuple" if isinstance(value, tuple) else "list"  # names are those of the network, known there
+        return {kind: [pack(inner, arrays) for inner in value]}
     return {"set": sorted(map(str, value))} if isinstance(value, frozenset) else _kind(value, arrays)
 
 

@@ -17,6 +17,7 @@ from chips.wire.frames import FrameError
 from chips.wire.greeting import greet
 from chips.wire.links import Link, LostError
 from rate_bridge.errors import InputError, SimulationError, UnsupportedError
+from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Weights
 
@@ -212,7 +213,7 @@ class RemoteChips(Chips):
     def present(self, phases: Sequence[Phase], *presentation: str | int) -> Observation:
         self._card.check_phases(phases)
         seen: Observation = self._ask("present", (tuple(phases), tuple(presentation)))
-        return seen
+        return {name: named_recording(self._network, recording) for name, recording in seen.items()}
 
     def advance(self, milliseconds: float) -> None:
         self._ask("advance", milliseconds)

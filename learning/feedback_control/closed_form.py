@@ -15,6 +15,7 @@ from learning.feedback_control.with_feedback import RuleWithFeedback
 from learning.model import Model
 from learning.rule import Outer, Update
 from learning.stimulus import Batch
+from spiking.named import Named
 from spiking.network import Network
 from spiking.presentation import Observation, Phase
 
@@ -63,9 +64,12 @@ class ClosedFormDFC(RuleWithFeedback):
         wanted = batch.target.to(rates[-1]) - rates[-1]
         response = jacobian(model.chain_weights, slopes)
         control = solve_control(response, model.feedback, self.controller.alpha, wanted)
-        connections = tuple(
-            Outer(pre, self._error(model, index, rates[index + 1], torch.matmul(control, q.to(control))))
-            for index, (pre, q) in enumerate(zip(rates[:-1], model.feedback, strict=True))
+        connections = Named(
+            model.network.connection_names,
+            (
+                Outer(pre, self._error(model, index, rates[index + 1], torch.matmul(control, q.to(control))))
+                for index, (pre, q) in enumerate(zip(rates[:-1], model.feedback, strict=True))
+            ),
         )
         learned = self.feedback.estimate(batch, observation, model)
         return Update(

@@ -18,6 +18,7 @@ from learning.model import Model
 from learning.rule import Dense, Outer, Update, local
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
+from spiking.named import Named
 from spiking.network import Network
 from spiking.presentation import Controller, Observation, Phase, Relay
 
@@ -155,9 +156,10 @@ class ControlledRule(RuleWithFeedback):
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
         controlled = observation["controlled"]
         predicted = self.prediction.rates(observation, model)
-        connections: tuple[Outer | Dense | None, ...]
+        connections: Named[Outer | Dense | None]
         if controlled.changes:
-            connections = tuple(Dense(change.weight, change.bias) for change in controlled.changes)
+            changed = (Dense(change.weight, change.bias) for change in controlled.changes)
+            connections = Named(model.network.connection_names, changed)
         else:
             presynaptic = controlled.rates
             if self.presynaptic == "predicted":

@@ -44,5 +44,5 @@ class RuleWithFeedback(LearningRule):
 
     def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
         learned = self.feedback.estimate(batch, observation, model)
-        nothing = (None,) * len(model.network.connections)
+        nothing = dict.fromkeys(model.network.connection_names)
         return Update(nothing, learned.feedback, learned.memory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +23,9 @@ from spiketrain.config import Experiment
 from spiketrain.config.experiment import named_mapping
 from spiketrain.evaluation import answers, confusion, look_at_a_sample, score
 from spiketrain.experiment import restored
-from spiketrain.naming import connection_names, layer_names
+from spiketrain.naming import layer_names, stored_names, with_names
 from spiketrain.parts import Parts
+from spiketrain.reading import parse
 from spiketrain.record import Folder, Store, save_files
 from spiketrain.record.files import json_of, tensors_of
 from spiketrain.record.metrics import METRICS, checked_metrics
@@ -112,23 +113,23 @@ class Run:
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers, the input's first."""
-        return layer_names(len(self.summary["layers"]) - 1)
+        config = parse(self._store.read("config.yaml").decode(), self._store.place("config.yaml"))
+        return layer_names(len(self.summary["layers"]) - 1, config.get("network"))
 
     @cached_property
     def weights(self) -> Mapping[str, Array]:
         """What is programmed at the end: ``weights["input->hidden"]`` is ``(chips, n_pre, n_post)``."""
-        names = connection_names(self._parts.model.network)
-        return dict(zip(names, self._programmed("forward"), strict=True))
+        return self._programmed("forward", self._parts.model.network.connection_names)
 
     @cached_property
     def biases(self) -> Mapping[str, Array]:
         """The programmed biases by layer, ``(chips, n)``."""
-        return dict(zip(self.layers[1:], self._programmed("bias"), strict=True))
+        return self._programmed("bias", self.layers[1:])
 
     @cached_property
     def feedback(self) -> Mapping[str, Array]:
         """The controller's weights by layer, ``(chips, n_out, n)``; empty where there is no controller."""
-        return dict(zip(self.layers[1:], self._programmed("feedback"), strict=False))
+        return self._programmed("feedback", self.layers[1:])
 
     def outputs(self, x: ArrayLike) -> Array:
         """Return the rates of the output neurons, ``(chips, samples, outputs)``; 1 is the maximal rate.
@@ -278,10 +279,12 @@ class Run:
             self._live = restored(experiment, self._store, self._data_dir)
         return self._live
 
-    def _programmed(self, group: str) -> list[Array]:
-        tensors = tensors_of(self._store.read(WEIGHTS), self._store.place(WEIGHTS))[0]
-        count = sum(name.startswith(f"{group}.") for name in tensors)
-        return [np.asarray(tensors[f"{group}.{index}"].numpy()) for index in range(1, count + 1)]
+    def _programmed(self, group: str, names: Sequence[str]) -> dict[str, Array]:
+        """Return what was programmed, by the names of connections or populations."""
+        stored = tensors_of(self._store.read(WEIGHTS), self._store.place(WEIGHTS))[0]
+        tensors = with_names(stored, stored_names(names, names))
+        places = {name: f"{group}.{name}" for name in names}
+        return {n: np.asarray(tensors[key].numpy()) for n, key in places.items() if key in tensors}
 
     def _samples(self, x: Any, y: Any) -> tuple[Any, Any]:
         data, sizes = self._parts.data, self._parts.model.network.sizes

@@ -16,7 +16,6 @@ from learning.stimulus import Batch
 from rate_bridge.errors import InputError
 from spiketrain.api import arguments
 from spiketrain.api.activity import PER_LAYER, PER_RUN, Activity, LayerActivity
-from spiketrain.naming import layer_names
 from spiketrain.parts import Parts
 from spiking.network import Network
 from spiking.presentation import Phase, Recording, SpikeDrive
@@ -88,7 +87,7 @@ def _phases(parts: Parts, batch: Batch, name: str) -> tuple[Phase, ...]:
 def _named(
     network: Network, phase: Phase, seen: Recording, traces: frozenset[str], chips: NDArray[np.int64]
 ) -> Activity:
-    names = layer_names(network.depth)
+    names = network.names
     layers = {names[0]: _input(network, phase, seen, traces, len(chips))}
     for index, name in enumerate(names[1:]):
         kept = {trace: _array(seen.traces[trace][index]) for trace in PER_LAYER if trace in seen.traces}

@@ -20,7 +20,8 @@ from spiketrain.deployment.cost import cost
 from spiketrain.deployment.page import write_page
 from spiketrain.deployment.source import Source, read_run, without_feedback
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import learn, named
+from spiketrain.experiment import learn
+from spiketrain.naming import named
 from spiketrain.parts import Parts
 from spiketrain.record.files import is_leftover, remove_leftovers, write_json, write_tensors
 from spiketrain.record.provenance import provenance

@@ -14,6 +14,7 @@ from rate_bridge.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.config.network import anchored
 from spiketrain.config.sections import SimulatorPart
+from spiketrain.naming import of_network, with_names
 from spiketrain.parts import Parts, build
 from spiketrain.record.files import read_json, read_tensors, read_yaml
 from spiketrain.record.resuming import check_shapes
@@ -81,9 +82,10 @@ class Source:
         parts = build(self.experiment(simulator, **options), self.data_dir)
         part = slice(self.first, self.first + self.chips)
         with torch.no_grad():
+            names = of_network(parts.model.network)
             for group, values in (("forward", parts.model.forward_weights), ("bias", parts.model.bias)):
-                for index, value in enumerate(values, start=1):
-                    value.copy_(self.weights[f"{group}.{index}"][part])
+                for name, value in zip(names[group], values, strict=True):
+                    value.copy_(self.weights[name][part])
         parts.rule.prepare(parts.model)
         parts.average.update()
         parts.epoch = self.config["training"]["epochs"]
@@ -125,8 +127,7 @@ def read_run(directory: Path, chips: str | None, data_dir: Path | None) -> Sourc
     summary = _summary(directory / "summary.json", total)
     first, count = _selected(chips, total)
     source = Source(directory, config, summary, weights, first, count, data_dir)
-    _check_weights(directory / "weights.safetensors", source, total)
-    return source
+    return _checked(directory / "weights.safetensors", source, total)
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -150,17 +151,23 @@ def _summary(path: Path, chips: int) -> dict[str, Any]:
     return summary
 
 
-def _check_weights(path: Path, source: Source, chips: int) -> None:
-    """Raise `DamagedError` where the stored weights are not those of the run's network."""
+def _checked(path: Path, source: Source, chips: int) -> Source:
+    """Return a source whose weights have the names of today, as they are for the run's network.
+
+    Raises:
+        DamagedError: they are those of another.
+    """
     try:
         network = source.experiment("torch").build_network()
     except InputError as error:
         raise DamagedError(
             f"{path.parent / 'config.yaml'}: {error.key}", error.given, error.allowed
         ) from None
-    wanted = {
-        **{f"forward.{i}": synapses.parameters for i, synapses in enumerate(network.synapses, start=1)},
-        **{f"bias.{i}": (layer.size,) for i, layer in enumerate(network.layers, start=1)},
+    names = of_network(network)
+    source = replace(source, weights=with_names(source.weights, names))
+    wanted: dict[str, tuple[int, ...]] = {
+        **dict(zip(names["forward"], (own.parameters for own in network.synapses), strict=True)),
+        **dict(zip(names["bias"], ((layer.size,) for layer in network.layers), strict=True)),
     }
     empty = torch.zeros(1, dtype=torch.float64)
     check_shapes(path, source.weights, {name: empty.expand(chips, *shape) for name, shape in wanted.items()})
@@ -169,6 +176,7 @@ def _check_weights(path: Path, source: Source, chips: int) -> None:
         finite = all(bool(source.weights[name][chip].isfinite().all()) for name in wanted)
         if not finite and str(chip) not in lost:
             raise DamagedError(str(path), f"weights of chip {chip} that are not finite", "finite weights")
+    return source
 
 
 def _selected(chips: str | None, total: int) -> tuple[int, int]:

@@ -115,7 +115,7 @@ class Drawing:
         return (self.svg() if kind == "svg" else table_text(self.data)).encode()
 
     def save(self, folder: Path, svg: str) -> None:
-        """Write SVG and CSV into `folder`: pictures of points take longest to draw, and `write` makes them."""
+        """Write SVG and CSV into `folder`: pictures of points take long to draw, and `write` makes them."""
         write_text(folder / f"{self.name}.svg", svg)
         write_text(folder / f"{self.name}.csv", table_text(self.data))
 

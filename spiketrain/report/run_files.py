@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
@@ -11,7 +12,8 @@ import pandas as pd
 from torch import Tensor
 
 from rate_bridge.errors import InputError
-from spiketrain.naming import layer_names
+from spiketrain.naming import connection_names, layer_names, stored_names, with_names
+from spiketrain.reading import parse
 from spiketrain.record.files import json_of, tensors_of
 from spiketrain.record.run import CONFUSION, INITIAL, WEIGHTS
 from spiketrain.record.samples import Samples
@@ -28,6 +30,8 @@ class RunFiles:
     Args:
         config: the text of ``config.yaml``.
         summary: ``summary.json``.
+        layers: names of layers 0 to L.
+        connections: names of the connections; of a chain, those that lead from layer to layer.
         metrics: ``metrics.csv``.
         weights: what is programmed at the end, by name.
         initial: what was programmed before training, by name; empty where it was not kept.
@@ -37,6 +41,8 @@ class RunFiles:
 
     config: str
     summary: dict[str, Any]
+    layers: tuple[str, ...]
+    connections: tuple[str, ...]
     metrics: pd.DataFrame
     weights: dict[str, Tensor]
     initial: dict[str, Tensor]
@@ -52,12 +58,21 @@ class RunFiles:
         """
         store = Folder(place) if isinstance(place, Path) else place
         try:
+            config = store.read("config.yaml").decode()
+            summary = json_of(store.read("summary.json"), store.place("summary.json"))
+            section = parse(config, store.place("config.yaml")).get("network")
+            depth = len(summary["layers"]) - 1
+            layers = layer_names(depth, section)
+            connections = connection_names(depth, section)
+            names = stored_names(connections, layers[1:])
             return cls(
-                config=store.read("config.yaml").decode(),
-                summary=json_of(store.read("summary.json"), store.place("summary.json")),
+                config=config,
+                summary=summary,
+                layers=layers,
+                connections=connections,
                 metrics=pd.read_csv(io.BytesIO(store.read("metrics.csv"))),
-                weights=_tensors(store, WEIGHTS),
-                initial=_tensors(store, INITIAL) if INITIAL in store else {},
+                weights=_tensors(store, WEIGHTS, names),
+                initial=_tensors(store, INITIAL, names) if INITIAL in store else {},
                 samples=Samples.load(store),
                 confusion=pd.read_csv(io.BytesIO(store.read(CONFUSION))) if CONFUSION in store else None,
             )
@@ -69,11 +84,6 @@ class RunFiles:
     def chips(self) -> list[int]:
         """Indices of the chips."""
         return list(range(int(self.summary["chips"])))
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of layers 0 to L."""
-        return layer_names(len(self.summary["layers"]) - 1)
 
     @property
     def chance(self) -> float | None:
@@ -100,5 +110,5 @@ class RunFiles:
         return [str(name) for name in self.metrics if self.metrics[name].notna().any()]
 
 
-def _tensors(store: Store, name: str) -> dict[str, Tensor]:
-    return tensors_of(store.read(name), store.place(name))[0]
+def _tensors(store: Store, name: str, names: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
+    return with_names(tensors_of(store.read(name), store.place(name))[0], names)

@@ -20,8 +20,7 @@ BINS = 60
 def weights(run: RunFiles) -> Drawing | Omitted:
     """Histograms of the programmed forward weights: initial, and final per chip."""
     title = "Programmed weights"
-    chain = range(1, len(run.layers))
-    names = [f"forward.{index}" for index in chain if f"forward.{index}" in run.weights]
+    names = [f"forward.{name}" for name in run.connections if f"forward.{name}" in run.weights]
     if not names:
         return Omitted(title, "No forward weights were stored.")
     figure, axes = blank(1, len(names), 3.2)
@@ -52,15 +51,14 @@ def _connection(ax: Axes, run: RunFiles, name: str) -> pd.DataFrame:
     if initial is not None:
         counts = _draw(ax, initial[0], edges, color=INK, linewidth=1.8, label="initial")
         tables.append(counts.assign(chip=0, state="initial"))
-    ax.set_title(_called(run, name).replace("->", " → "))
+    ax.set_title(_called(name).replace("->", " → "))
     ax.set_xlabel("weight")
     ax.set_yscale("log")
-    return pd.concat(tables).assign(connection=_called(run, name))
+    return pd.concat(tables).assign(connection=_called(name))
 
 
-def _called(run: RunFiles, name: str) -> str:
-    layer = int(name.removeprefix("forward."))
-    return f"{run.layers[layer - 1]}->{run.layers[layer]}"
+def _called(name: str) -> str:
+    return name.removeprefix("forward.")
 
 
 def _draw(
@@ -79,6 +77,6 @@ def _edges(parts: Tensor | list[Tensor]) -> NDArray[np.float64]:
 def _spread(run: RunFiles, name: str) -> str:
     after = float(run.weights[name].std(correction=0))
     if name not in run.initial:
-        return f"{_called(run, name)} {after:.3g} after training"
+        return f"{_called(name)} {after:.3g} after training"
     before = float(run.initial[name].std(correction=0))
-    return f"{_called(run, name)} {before:.3g} before, {after:.3g} after"
+    return f"{_called(name)} {before:.3g} before, {after:.3g} after"

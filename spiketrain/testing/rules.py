@@ -151,9 +151,9 @@ def _taught(rule: LearningRule, network: Network, seed: int = 1) -> _Lesson:
     return _Lesson(rule, model, chips, batch, _observe(rule, model, chips, batch))
 
 
-def _numbers(update: Update) -> list[Tensor]:
+def _numbers(update: Update, network: Network) -> list[Tensor]:
     """Return everything an update says."""
-    changes = [change for change in update.connections if change is not None]
+    changes = [change for change in update.of(network) if change is not None]
     found = [t for change in changes for t in (change.weight(), change.bias()) if t is not None]
     found += [*(update.feedback or ()), *update.memory.values(), *update.measures.values()]
     return [*found, *([] if update.residual is None else [update.residual])]
@@ -168,7 +168,10 @@ def _changes(lesson: _Lesson) -> None:
     changes = update.of(network)
     wanted = [change.weight() for change in changes if change is not None]
     require(any(bool((change != 0).any()) for change in wanted), "nothing is to change")
-    require(all(bool(value.isfinite().all()) for value in _numbers(update)), "numbers that are not finite")
+    require(
+        all(bool(value.isfinite().all()) for value in _numbers(update, network)),
+        "numbers that are not finite",
+    )
     pairs = zip(changes, lesson.model.forward_weights, network.connection_names, strict=True)
     for change, weight, name in pairs:
         if change is not None and change.weight().shape != weight.shape:
@@ -198,9 +201,10 @@ def _as_a_whole(rule: LearningRule, network: Network) -> None:
 
 def _pure(lesson: _Lesson) -> None:
     before = [parameter.clone() for parameter in lesson.model.parameters()]
-    first = _numbers(lesson.update)
+    network = lesson.model.network
+    first = _numbers(lesson.update, network)
     torch.rand(7)  # a rule that draws from a global generator is found out
-    second = _numbers(lesson.update)
+    second = _numbers(lesson.update, network)
     require(_same(first, second), "two updates from the same batch, observation and model differ")
     require(_same(before, list(lesson.model.parameters())), "an update changes the model itself")
 
@@ -214,7 +218,7 @@ def _twins(lesson: _Lesson) -> None:
     for seed in (1, 2):
         twin = _taught(rule, lesson.model.network, seed)
         seen.append(twin.observation)
-        updates.append(_numbers(rule.update(batch, lesson.observation, twin.model)))
+        updates.append(_numbers(rule.update(batch, lesson.observation, twin.model), twin.model.network))
     require(_same(*updates), "an update that depends on the chip, not on what was observed of it")
     pairs = [(seen[0][phase].rates[-1], seen[1][phase].rates[-1]) for phase in seen[0]]
     require(any(not torch.equal(a, b) for a, b in pairs), "two different chips do the same: nothing is shown")

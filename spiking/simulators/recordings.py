@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.presentation import (
     TRACES,
@@ -80,7 +81,7 @@ def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, pa
     if phase.controller is None:
         traces.pop("control", None)
     inputs = input_rates(network, phase.drive, phase.window).to(outcome.sums[0])
-    return Recording(
+    seen = Recording(
         rates=(inputs.unsqueeze(0), *rates(outcome.sums)),
         basal=rates(outcome.basal) if phase.shadow else (),
         control=control,
@@ -90,6 +91,7 @@ def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, pa
         traces=traces,
         apical=apical,
     )
+    return named_recording(network, seen)
 
 
 def input_rates(network: Network, drive: Drive, window: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ def test_fine_tuning_trains_on_the_target(environment, trained, tmp_path, monkey
     assert summary["fine_tuned_epochs"] == 1
     before, _ = read_tensors(trained / "weights.safetensors")
     after, _ = read_tensors(folder / "weights.safetensors")
-    assert not torch.equal(before["forward.1"][:1], after["forward.1"])
+    assert not torch.equal(before["forward.input->hidden"][:1], after["forward.input->hidden"])
     assert summary["test_accuracy"][0] > summary["test_accuracy_not_tuned"][0] - 0.05
     assert summary["emulator_equals_lava"]
 
@@ -145,7 +145,7 @@ def test_the_chips_of_a_run_are_exported(trained, tmp_path, effective):
     chip = read(tmp_path / "chip-1.nir")
     source = "truth.safetensors" if effective else "weights.safetensors"
     stored, _ = read_tensors(trained / source)
-    assert torch.equal(chip.weights[0], stored["weight.1" if effective else "forward.1"][1])
+    assert torch.equal(chip.weights[0], stored["weight.1" if effective else "forward.input->hidden"][1])
     assert chip.content == ("effective" if effective else "programmed")
     spread = float(chip.neurons[0]["threshold"].std())
     assert (spread > 0.05) == effective

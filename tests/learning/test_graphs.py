@@ -258,7 +258,7 @@ def test_an_update_must_speak_of_every_connection():
     short = Update((Outer(rates, rates),))
     for optimizer in (SGD(), CentredNLMS()):
         stepper = optimizer.bind(model, (1.0,) * len(network.connections))
-        with pytest.raises(InputError, match=r"update\.connections.*layer 3 to layer 1"):
+        with pytest.raises(InputError, match=r"update\.connections.*output->hidden 1"):
             stepper.apply(short, 0.1)
     nothing = Update((None,) * len(network.connections))
     assert nothing.of(network) == nothing.connections

@@ -64,7 +64,7 @@ def test_one_model_knows_nothing_of_the_reported_chips(arm, tmp_path):
     summaries, weights = zip(*[train(tmp_path / str(seed), arm, seed=seed) for seed in (1, 2)], strict=True)
     assert same(*weights)
     assert summaries[0]["test_accuracy"] != summaries[1]["test_accuracy"]
-    first = weights[0]["forward.1"]
+    first = weights[0]["forward.input->hidden"]
     assert torch.equal(first[0], first[1])
 
 

@@ -167,7 +167,7 @@ def test_it_trains_all_that_can_be_and_is_stored(name, changes, tmp_path):
     begun, ended = (
         load_file(tmp_path / "run" / f"{name}.safetensors") for name in ("initial_weights", "weights")
     )
-    for index, connection in enumerate(network.connections, start=1):
-        moved = bool((begun[f"forward.{index}"] != ended[f"forward.{index}"]).any())
+    for connection in network.connections:
+        moved = bool((begun[f"forward.{connection.name}"] != ended[f"forward.{connection.name}"]).any())
         assert moved == connection.pattern.trained, (name, connection.name)
     assert (tmp_path / "run" / "report.html").exists()

@@ -223,8 +223,10 @@ RESUMED: dict[str, tuple[Callable[[Path], Any], str]] = {
         "initial_weights.safetensors",
     ),
     "initial weights: of another network": (
-        tensors("initial_weights.safetensors", lambda t: t.update({"forward.1": torch.ones(2, 3, 3)})),
-        "initial_weights.safetensors: forward.1",
+        tensors(
+            "initial_weights.safetensors", lambda t: t.update({"forward.input->hidden": torch.ones(2, 3, 3)})
+        ),
+        "initial_weights.safetensors: forward.input->hidden",
     ),
     "lock: a pipe": (lambda folder: ((folder / ".lock").unlink(), os.mkfifo(folder / ".lock")), ".lock"),
     "lock: a link": (
@@ -249,19 +251,22 @@ EXPORTED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "weights: empty": (text("weights.safetensors", ""), "weights.safetensors"),
     "weights: one missing": (
-        tensors("weights.safetensors", lambda t: t.pop("forward.2")),
-        "weights.safetensors: forward.2: got 'nothing'",
+        tensors("weights.safetensors", lambda t: t.pop("forward.hidden->output")),
+        "weights.safetensors: forward.hidden->output: got 'nothing'",
     ),
     "weights: of another shape": (
-        tensors("weights.safetensors", lambda t: t.update({"forward.2": torch.ones(2, 6, 4).double()})),
-        "weights.safetensors: forward.2",
+        tensors(
+            "weights.safetensors",
+            lambda t: t.update({"forward.hidden->output": torch.ones(2, 6, 4).double()}),
+        ),
+        "weights.safetensors: forward.hidden->output",
     ),
     "weights: of another type": (
-        tensors("weights.safetensors", lambda t: t.update({"bias.1": t["bias.1"].int()})),
-        "weights.safetensors: bias.1: got 'torch.int32",
+        tensors("weights.safetensors", lambda t: t.update({"bias.hidden": t["bias.hidden"].int()})),
+        "weights.safetensors: bias.hidden: got 'torch.int32",
     ),
     "weights: NaN of a chip that is not named": (
-        tensors("weights.safetensors", lambda t: t["forward.1"][1].fill_(torch.nan)),
+        tensors("weights.safetensors", lambda t: t["forward.input->hidden"][1].fill_(torch.nan)),
         "weights of chip 1 that are not finite",
     ),
     "more chips than weights": (

@@ -108,9 +108,9 @@ def test_training_begins_with_the_files_weights_and_the_run_keeps_the_file(expor
     assert result.summary["layers"] == [4, 12, 3]
     weights, _ = read_tensors(exported / "run" / "weights.safetensors")
     first, _ = read_tensors(tmp_path / "run" / "initial_weights.safetensors")
-    assert torch.equal(first["forward.2"], weights["forward.2"][:1])
+    assert torch.equal(first["forward.hidden->output"], weights["forward.hidden->output"][:1])
     last, _ = read_tensors(tmp_path / "run" / "weights.safetensors")
-    assert not torch.equal(last["forward.2"], first["forward.2"])
+    assert not torch.equal(last["forward.hidden->output"], first["forward.hidden->output"])
 
     path.unlink()  # from here on the run's own copy does
     with pytest.raises(InputError, match=r"network\.nir: .*a readable NIR file"):
