@@ -29,7 +29,7 @@ VIOLATIONS = {
     "chips/card.py": "from mismatch.chip import ChipPopulation",
     "spiketrain/cli.py": "import mismatch.oracle",
     "spiketrain/config/design.py": "import spiketrain.config.checks",
-    "spiking/connections/dense.py": "import spiking.connections.sparse",
+    "spiking/connections/dense.py": "import spiking.connections.recurrent",
     "spiketrain/record/run.py": "from spiketrain.report import write",
 }
 """Where somebody might break a contract, and how."""
