@@ -225,7 +225,7 @@ class LearningRule(ABC):
             fix = "network.bidirectional: true makes connections that lead back."
             raise UnsupportedError("network.connections", ", ".join(others), allowed, fix)
         if not network.dense:
-            kinds = sorted({c.pattern.origin for c in network.connections} - {"dense"})
+            kinds = sorted({c.pattern.origin for c in network.connections} - {"dense"}) or ["several inputs"]
             allowed = f"dense: the rule {self.name}, as it is set, knows no others"
             raise UnsupportedError("network.connections", ", ".join(kinds), allowed)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from mismatch.spec import MismatchSpec
 from rate_bridge.errors import InputError, UnsupportedError, nearest
 from spiketrain.deployment.source import read_run
+from spiketrain.naming import of_network
 from spiketrain.record.files import read_tensors, remove_leftovers, write_bytes
 from spiketrain.record.resuming import check_shapes
 from spiking import nir
@@ -60,7 +61,7 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False, reader: str 
         allowed = "no deviation: NIR's connections have one delay"
         raise UnsupportedError("mismatch.delay", spec.deviations["delay"], allowed)
     if not network.dense:
-        kinds = sorted({c.pattern.origin for c in network.connections} - {"dense"})
+        kinds = sorted({c.pattern.origin for c in network.connections} - {"dense"}) or ["several inputs"]
         allowed = "dense: the connections of other kinds are not written to NIR files"
         raise UnsupportedError("network.connections", ", ".join(kinds), allowed)
     truth = _truth(run / "truth.safetensors", network, source.chips) if effective else {}
@@ -68,11 +69,13 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False, reader: str 
     remove_leftovers(folder)
     paths, chips = [], []
     for chip in range(source.chips):
-        name = "weight" if effective else "forward"
         given = truth if effective else source.weights
+        true = [f"weight.{number}" for number in range(1, 1 + len(network.connections))]
         stored = nir.Stored(
             network=network,
-            weights=tuple(given[f"{name}.{i}"][chip] for i in range(1, 1 + len(network.connections))),
+            weights=tuple(
+                given[name][chip] for name in (true if effective else of_network(network)["forward"])
+            ),
             neurons=_true(network, truth, chip)
             if effective
             else _nominal(network, spec, source.weights, chip),

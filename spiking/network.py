@@ -13,10 +13,11 @@ from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value
 from spiking.connections import Dense, Pattern, Synapses
 from spiking.connections.base import Axes
+from spiking.connections.part import PartSynapses
 from spiking.feedback import Direct, FeedbackPath
 from spiking.neurons.base import Neuron
 
-__all__ = ["Clock", "Connection", "Layer", "Network", "bidirectional", "chain"]
+__all__ = ["Clock", "Connection", "Layer", "Network", "Source", "bidirectional", "chain"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,32 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Source:
+    """One input of several: a stretch of layer 0.
+
+    Args:
+        name: how connections, configs and files call it.
+        size: number of inputs.
+        shape: its axes, as of a `Layer`; empty for a row.
+    """
+
+    name: str
+    size: int
+    shape: Axes = ()
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InputError("network.input", "", "a name for every input")
+        if self.shape and math.prod(self.shape) != self.size:
+            raise InputError("shape", list(self.shape), f"a shape of {self.size} inputs")
+
+    @property
+    def axes(self) -> Axes:
+        """The axes of the input."""
+        return self.shape or (self.size,)
+
+
+@dataclass(frozen=True)
 class Connection:
     """Synapses from one layer to another.
 
@@ -57,6 +84,7 @@ class Connection:
         delay_steps: steps from a spike to the membrane that sees it, 1 or more.
         pattern: which synapses there are; all-to-all by default.
         name: how configs and files call it; empty for its ends.
+        source: which input it comes from, where `pre` is 0 and there are several.
     """
 
     pre: int
@@ -64,6 +92,7 @@ class Connection:
     delay_steps: int = 1
     pattern: Pattern = field(default_factory=Dense)
     name: str = ""
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.delay_steps < 1:
@@ -89,7 +118,8 @@ class Clock:
 class Network:
     """Layers, the connections between them, and the clock they run on.
 
-    Layer 0 is the input (`inputs` values, no neurons); ``layers[l - 1]`` is layer l.
+    Layer 0 is the input (`inputs` values, no neurons), of one or several sources one after the other;
+    ``layers[l - 1]`` is layer l.
 
     Args:
         inputs: number of inputs.
@@ -99,7 +129,8 @@ class Network:
         max_rate_hz: the rate that counts as 1.
         readout_tau_ms: time constant of the trace of the last layer's spikes that the controller sees.
         feedback: how the controller's signal reaches the layers.
-        input_shape: axes of the input; empty for a row.
+        input_shape: axes of the input; empty for a row, or where there are several.
+        sources: several inputs, in their order in layer 0; empty for one.
     """
 
     inputs: int
@@ -110,6 +141,7 @@ class Network:
     readout_tau_ms: float = 40.0
     feedback: FeedbackPath = field(default_factory=Direct)
     input_shape: Axes = ()
+    sources: tuple[Source, ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("dt_ms", "max_rate_hz"):
@@ -125,9 +157,23 @@ class Network:
             raise InputError("network.connections", self.connections, f"ends from 0 to {depth}, no end at 0")
         if self.input_shape and math.prod(self.input_shape) != self.inputs:
             raise InputError("shape", list(self.input_shape), f"a shape of {self.inputs} inputs")
-        for kind, names in (("populations", self.names), ("connections", self.connection_names)):
+        self._check_sources()
+        populations = (*self.names, *(source.name for source in self.sources))
+        for kind, names in (("populations", populations), ("connections", self.connection_names)):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise InputError(f"network.{kind}", twice, "a name of its own for every one")
+
+    def _check_sources(self) -> None:
+        """Raise `InputError` where connections do not come from the inputs that there are."""
+        if self.sources and (self.input_shape or sum(source.size for source in self.sources) != self.inputs):
+            sizes = [source.size for source in self.sources]
+            raise InputError("network.input", sizes, f"{self.inputs} inputs in all, each with its own shape")
+        known = [source.name for source in self.sources]
+        for connection in self.connections:
+            wanted = known if connection.pre == 0 and known else [""]
+            if connection.source not in wanted:
+                allowed = f"one from {', '.join(wanted)}" if wanted[0] else "none but from several inputs"
+                raise InputError("network.connections.source", connection.source, allowed)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -140,7 +186,7 @@ class Network:
     def connection_names(self) -> tuple[str, ...]:
         """Names of the connections: their own, or ``input->hidden``, ``input->hidden #2`` and so on."""
         names = self.names
-        own = [c.name or f"{names[c.pre]}->{names[c.post]}" for c in self.connections]
+        own = [c.name or f"{c.source or names[c.pre]}->{names[c.post]}" for c in self.connections]
         counted = [own[: index + 1].count(name) for index, name in enumerate(own)]
         return tuple(
             f"{name} #{number}" if number > 1 and not c.name else name
@@ -154,15 +200,25 @@ class Network:
         Raises:
             InputError: two populations cannot be joined as a connection says.
         """
-        axes = (self.input_shape or (self.inputs,), *(layer.axes for layer in self.layers))
+        axes = ((), *(layer.axes for layer in self.layers))
         found = []
         for connection, name in zip(self.connections, self.connection_names, strict=True):
             try:
-                found.append(_between(connection.pattern, axes[connection.pre], axes[connection.post]))
+                before, stretch = self._before(connection)
+                found.append(_between(connection.pattern, before, axes[connection.post], stretch))
             except InputError as error:
                 key = f"network.connections.{name}.{error.key.removeprefix('network.connections.')}"
                 raise type(error)(key, error.given, error.allowed, error.fix) from None
         return tuple(found)
+
+    def _before(self, connection: Connection) -> tuple[Axes, tuple[int, int] | None]:
+        """Return the axes before a connection; of one input of several, its first and how many are in all."""
+        if connection.pre > 0:
+            return self.layers[connection.pre - 1].axes, None
+        if not connection.source:
+            return self.input_shape or (self.inputs,), None
+        place = [source.name for source in self.sources].index(connection.source)
+        return self.sources[place].axes, (sum(s.size for s in self.sources[:place]), self.inputs)
 
     @property
     def feedforward(self) -> bool:
@@ -171,8 +227,9 @@ class Network:
 
     @property
     def dense(self) -> bool:
-        """Whether all populations are joined all-to-all."""
-        return all(isinstance(connection.pattern, Dense) for connection in self.connections)
+        """Whether all populations are joined all-to-all, and the input as a whole."""
+        whole = len(self.sources) < 2
+        return whole and all(isinstance(connection.pattern, Dense) for connection in self.connections)
 
     @property
     def depth(self) -> int:
@@ -219,8 +276,12 @@ class Network:
 
 
 @lru_cache(maxsize=64)
-def _between(pattern: Pattern, pre: Axes, post: Axes) -> Synapses:
-    return pattern.between(pre, post)
+def _between(pattern: Pattern, pre: Axes, post: Axes, stretch: tuple[int, int] | None) -> Synapses:
+    """Return the synapses of a connection, from all neurons or a stretch: its first, and how many in all."""
+    own = pattern.between(pre, post)
+    if stretch is None or own.inputs == stretch[1]:
+        return own
+    return PartSynapses(own, *stretch)
 
 
 def chain(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -17,7 +16,7 @@ from spiketrain.config.problems import prefixed
 from spiketrain.config.sections import Duration, Section, Size, Spread, whole_steps
 from spiking.connections import Pattern
 from spiking.connections.base import Axes
-from spiking.network import Clock, Connection, Layer, Network
+from spiking.network import Clock, Connection, Layer, Network, Source
 from spiking.neurons.base import Neuron
 from spiking.presentation import Weights
 
@@ -58,7 +57,7 @@ class ConnectionPart(Section):
     """Synapses from one population to another; other keys are the kind's own.
 
     Args:
-        pre: the population before, or ``input``.
+        pre: the population before, or ``input``, or the name of one input of several.
         post: the population behind.
         kind: which synapses there are.
         delay_ms: from a spike to the membrane that sees it; null is one step.
@@ -87,14 +86,15 @@ class GraphPart(Section):
     population to itself.
 
     Args:
-        input: axes of the input, [n], [height, width] or [height, width, channels].
+        input: axes of the input, [n], [height, width] or [height, width, channels]; or several inputs by
+            name, with the axes of each, one after the other in a sample.
         populations: by name.
         connections: by name.
         neuron: ``model`` and its nominal parameter values, of all populations.
         feedback: how a controller's signal reaches the populations: a name, or ``name`` and its keys.
     """
 
-    input: Shape
+    input: Shape | Annotated[dict[Name, Shape], Field(min_length=1, max_length=100)]
     populations: Annotated[dict[Name, PopulationPart], Field(min_length=1, max_length=100)]
     connections: Annotated[dict[Name, ConnectionPart], Field(min_length=1, max_length=1000)]
     neuron: dict[str, Any]
@@ -113,7 +113,7 @@ class GraphPart(Section):
             Layer(math.prod(axes[name]), neurons[name][1], axes[name] if len(axes[name]) > 1 else (), name)
             for name in self.populations
         ]
-        places = {name: index for index, name in enumerate([INPUT, *self.populations])}
+        places = {**dict.fromkeys(self._inputs, 0), **{n: i for i, n in enumerate(self.populations, start=1)}}
         patterns = self._patterns()
         connections = [
             Connection(
@@ -122,21 +122,29 @@ class GraphPart(Section):
                 self._steps(name, part, clock),
                 patterns[name][1],
                 name,
+                part.pre if isinstance(self.input, dict) and part.pre in self.input else "",
             )
             for name, part in self._ordered()
         ]
+        several = isinstance(self.input, dict)
         network = Network(
-            math.prod(self.input),
+            sum(map(math.prod, self._inputs.values())),
             tuple(layers),
             tuple(connections),
             clock.dt_ms,
             clock.max_rate_hz,
             clock.readout_tau_ms,
             feedback_part(self.feedback)[1],
-            self.input if len(self.input) > 1 else (),
+            self.input if isinstance(self.input, tuple) and len(self.input) > 1 else (),
+            tuple(_source(name, shape) for name, shape in self._inputs.items()) if several else (),
         )
         assert network.synapses  # that all of them fit
         return network
+
+    @property
+    def _inputs(self) -> dict[str, Axes]:
+        """The axes of every input, by what connections call it."""
+        return dict(self.input) if isinstance(self.input, dict) else {INPUT: self.input}
 
     def _steps(self, name: str, part: ConnectionPart, clock: Clock) -> int:
         if part.delay_ms is None:
@@ -147,19 +155,21 @@ class GraphPart(Section):
         """Return the connections by name, those from each population to the next first."""
         self._check_names()
         left, chain = dict(self.connections), []
-        for pre, post in pairwise([INPUT, *self.populations]):
-            found = next((n for n, part in left.items() if (part.pre, part.post) == (pre, post)), None)
+        groups = [list(self._inputs), *([name] for name in self.populations)]
+        for before, post in zip(groups, self.populations, strict=False):
+            found = next((n for n, part in left.items() if part.pre in before and part.post == post), None)
             if found is None:
+                pre = " or ".join(before)
                 allowed = f"a connection from {pre} to {post}: each population is joined to the next"
                 raise InputError("network.connections", list(self.connections), allowed)
             chain.append((found, left.pop(found)))
         return [*chain, *left.items()]
 
     def _check_names(self) -> None:
-        if INPUT in self.populations:
-            raise InputError("network.populations", INPUT, "another name: it is the network's input")
+        if taken := [name for name in (INPUT, *self._inputs) if name in self.populations]:
+            raise InputError("network.populations", taken[0], "another name: it is the network's input")
         for name, part in self.connections.items():
-            known = {"pre": [INPUT, *self.populations], "post": [*self.populations]}
+            known = {"pre": [*self._inputs, *self.populations], "post": [*self.populations]}
             for key, names in known.items():
                 given = getattr(part, key)
                 if given not in names:
@@ -168,7 +178,7 @@ class GraphPart(Section):
 
     def _axes(self) -> dict[str, Axes]:
         """Return the axes of the input and of every population: as given, or as the connection to it says."""
-        found: dict[str, Axes] = {INPUT: self.input}
+        found: dict[str, Axes] = self._inputs
         patterns = self._patterns()
         chain = self._ordered()[: len(self.populations)]
         for name, part in self.populations.items():
@@ -242,6 +252,10 @@ class GraphPart(Section):
     def copies(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return the keys that are different in the folder of a run, and the files they refer to there."""
         return {}, {}
+
+
+def _source(name: str, shape: Axes) -> Source:
+    return Source(name, math.prod(shape), shape if len(shape) > 1 else ())
 
 
 def _neuron(key: str, options: Mapping[str, Any]) -> Neuron:

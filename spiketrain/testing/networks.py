@@ -23,7 +23,7 @@ from spiketrain.testing.problems import (
     relayed,
 )
 from spiking.connections import AveragePool2d, Conv2d, OneToOne, Recurrent, Sparse
-from spiking.network import Connection, Layer, Network, chain
+from spiking.network import Connection, Layer, Network, Source, chain
 from spiking.neurons import ALIF, LIF
 from spiking.neurons.base import Neuron
 from spiking.neurons.rate import Rate
@@ -79,6 +79,21 @@ SKIPS = (Connection(0, 3, 3, Conv2d(channels=4, kernel=3, stride=3)), Connection
 """Further connections from the input."""
 
 
+def two_inputs() -> Network:
+    """An image through a convolution and past a layer, and a row of values to both layers behind it."""
+    layers = (Layer(3 * 3 * 2, REFRACTORY, (3, 3, 2)), Layer(12, REFRACTORY), Layer(4, REFRACTORY))
+    connections = (
+        Connection(0, 1, 1, Conv2d(channels=2, kernel=3), source="image"),
+        Connection(1, 2),
+        Connection(2, 3, 2),
+        Connection(0, 1, 1, source="row"),
+        Connection(0, 2, 1, source="row"),
+        Connection(0, 3, 1, source="image"),
+    )
+    sources = (Source("image", 25, (5, 5)), Source("row", 6))
+    return Network(31, layers, connections, sources=sources)
+
+
 def injected() -> Problem:
     """Free phases with injected currents, one of them different on every chip; no shadows."""
     network, batch, steps = chain([64, 100, 10], NEURON), 5, 80
@@ -131,6 +146,9 @@ CASES: Mapping[str, Callable[[], Problem]] = {
     "convolutions, constant currents": lambda: pair(images(), 2, 3, 60, currents=0),
     "convolutions, currents in time, skips": lambda: pair(images(*SKIPS), 2, 3, 60, currents=1),
     "convolutions, skips": lambda: pair(images(*SKIPS), 2, 3, 80),
+    "two inputs": lambda: pair(two_inputs(), 2, 3, 60),
+    "two inputs, currents in time": lambda: pair(two_inputs(), 2, 3, 60, currents=1),
+    "two inputs, constant currents": lambda: pair(two_inputs(), 2, 3, 60, currents=0),
     "layered feedback": lambda: relayed(
         pair(layered(chain([30, 40, 25, 20, 5], NEURON), refresh_ms=10.0), 2, 4, 100)
     ),

@@ -65,7 +65,7 @@ class Simulator(ABC):
 
     def check(self, network: Network) -> None:
         """Raise `UnsupportedError` where this machine cannot express `network`."""
-        skips = [c for c in network.connections if c.pre == 0 and c.post > 1]
+        skips = [c for c in network.connections if c.pre == 0][1:]
         if skips and "input_skips" not in self.abilities:
             names = [network.names[c.post] for c in skips]
             allowed = f"one connection from the input, in {self.name}"

@@ -30,7 +30,7 @@ from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.seeds import SeedTree
 from spiking.connections import AveragePool2d, Conv2d, Dense, OneToOne, Recurrent
 from spiking.feedback import Layered
-from spiking.network import Connection, Layer, Network
+from spiking.network import Connection, Layer, Network, Source
 from spiking.neurons import Rate
 from spiking.simulators.steady import SteadySimulator
 
@@ -70,7 +70,20 @@ def loops(neuron: Rate, outputs: int = 3) -> Network:
     return Network(5, layers, connections)
 
 
-GRAPHS = {"images": images, "loops": loops}
+def inputs(neuron: Rate, outputs: int = 3) -> Network:
+    """An image and a row of values, which reaches both layers; the image skips to the output too."""
+    layers = (Layer(2 * 2 * 2, neuron, (2, 2, 2)), Layer(outputs, neuron))
+    connections = (
+        Connection(0, 1, 1, Conv2d(channels=2, kernel=3), source="image"),
+        Connection(1, 2),
+        Connection(0, 1, source="row"),
+        Connection(0, 2, source="row"),
+        Connection(0, 2, source="image"),
+    )
+    return Network(21, layers, connections, sources=(Source("image", 16, (4, 4)), Source("row", 5)))
+
+
+GRAPHS = {"images": images, "loops": loops, "inputs": inputs}
 
 
 def model_of(network: Network) -> Model:

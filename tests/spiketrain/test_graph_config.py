@@ -119,6 +119,48 @@ def test_what_cannot_be_is_refused_by_its_key(changes, words):
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+INPUTS = [
+    ("network.input", {"image": [6, 8], "row": [16]}),
+    (f"{C}.first.pre", "image"),
+    (f"{C}.pool.size", 2),
+    (f"{C}.beside", {"pre": "row", "post": "hidden"}),
+]
+
+
+def test_several_inputs_have_names():
+    network = Experiment.from_mapping(config(*INPUTS)).build_network()
+    assert network.inputs == 64
+    assert [source.axes for source in network.sources] == [(6, 8), (16,)]
+    found = dict(zip(network.connection_names, network.synapses, strict=True))
+    assert found["beside"].parameters == (16, 12)
+    assert (found["beside"].inputs, found["beside"].count) == (64, 16 * 12)
+    assert int(found["beside"].wiring.pre.min()) == 48
+    assert int(found["first"].wiring.pre.max()) == 47
+    again = Experiment.from_mapping(Experiment.from_mapping(config(*INPUTS)).resolved())
+    assert again.build_network() == network
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([(f"{C}.beside.pre", "rows")], [f"{C}.beside.pre", "did you mean 'row'"]),
+        ([(f"{C}.beside.pre", "input")], [f"{C}.beside.pre", "image, row"]),
+        ([("network.input", {"image": [6, 8], "row": [15]})], [P, "64 first"]),
+        ([("network.input", {"image": [6, 8], "hidden": [16]})], [P, "another name"]),
+        ([("network.input", {})], ["network.input"]),
+        ([(f"{C}.first.pre", "hidden")], ["from image or row to maps"]),
+        (
+            [("simulator.name", "cuda"), ("simulator.emulate", True)],
+            ["one connection from the input, in cuda"],
+        ),
+    ],
+)
+def test_several_inputs_that_cannot_be_are_refused(changes, words):
+    with pytest.raises(InputError) as error:
+        Experiment.from_mapping(config(*INPUTS, *changes))
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
 def test_shared_numbers_deviate_once_only_where_some_are_shared():
     chain = config(
         ("network", {"layers": [64, 10], "neuron": {"model": "lif"}}), ("mismatch.weight.per", "parameter")

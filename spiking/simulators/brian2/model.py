@@ -142,7 +142,7 @@ def build_model(shape: Shape, samples: int, dt_ms: float) -> Model:
 
 
 def _population(shape: Shape, index: int, population: Population, samples: int, clock: Any) -> Any:
-    driven = shape.drive == "currents" and 0 in population.layers
+    driven = index in shape.driven
     parameters, terms = [], ["synapse", "bias"]
     if driven:
         parameters.append("external : 1")

@@ -94,21 +94,23 @@ class _Glue:
         return arguments, self._variable(population, variable)
 
     def drive(self) -> Iterator[str]:
-        """A current that drives the first layer, in its own step; set once where it is constant."""
+        """Currents that act in their own step; set once where they are constant."""
         if self.shape.drive != "currents":
             return
-        population = next(i for i, p in enumerate(self.shape.populations) if 0 in p.layers)
-        size = self.model.samples * self.shape.populations[population].size
-        arguments, external = self._target(1, "external")
         source = f"exchange::block().section<double>({self.number['values']})"
         yield "const bool constant = exchange::block().drive_steps == 1;"
         yield "if (step == 0 || !constant) {"
-        yield f"    std::fill({external}, {external} + {size}, 0.0);"
+        for population in self.shape.driven:
+            size = self.model.samples * self.shape.populations[population].size
+            external = self._variable(population, "external")
+            yield f"    std::fill({external}, {external} + {size}, 0.0);"
         yield f"    const exchange::Values<{self.shape.inputs}> values{{{source}, constant ? 0 : step}};"
-        yield (
-            f"    exchange::deliver<{self.shape.inputs}, {arguments}>"
-            f"(values, {self.number['weights0']}, {external});"
-        )
+        for index, post in self.shape.currents:
+            arguments, external = self._target(post, "external")
+            yield (
+                f"    exchange::deliver<{self.shape.inputs}, {arguments}>"
+                f"(values, {self.number[f'weights{index}']}, {external});"
+            )
         yield "}"
 
     def feedback(self) -> Iterator[str]:

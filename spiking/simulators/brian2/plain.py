@@ -131,8 +131,12 @@ class PlainModel:
     def _drive(self) -> None:
         values = self.data["values"]
         now = values[:, self.step if values.shape[1] > 1 else 0]
-        population, columns = self._columns(1)
-        self._view(f"population{population}.external")[..., columns] = np.matmul(now, self.data["weights0"])
+        for population in self.shape.driven:
+            self._view(f"population{population}.external")[:] = 0.0
+        for index, post in self.shape.currents:
+            population, columns = self._columns(post)
+            external = self._view(f"population{population}.external")
+            external[..., columns] += np.matmul(now, self.data[f"weights{index}"])
 
     def _feed_back(self) -> None:
         control = self._view("controller.control")

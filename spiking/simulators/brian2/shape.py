@@ -103,6 +103,18 @@ class Shape:
         return sum(len(population.layers) for population in self.populations)
 
     @property
+    def currents(self) -> list[tuple[int, int]]:
+        """Connections that carry currents of the input, and the layers that they reach."""
+        if self.drive != "currents":
+            return []
+        return [(index, post) for index, (pre, post, _) in enumerate(self.connections) if pre == 0]
+
+    @property
+    def driven(self) -> list[int]:
+        """The populations that they reach."""
+        return sorted({self.place(post)[0] for _, post in self.currents})
+
+    @property
     def relays(self) -> range:
         """Layers that pass on what they receive: 1 to L - 1 where feedback is layered."""
         return range(1, self.depth if self.gate_points else 1)
