@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from spiking.hardware import Hardware
-from spiking.network import Connection, Network
+from spiking.network import Network
 from spiking.neurons.base import Neuron, State, Values
 from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
 from spiking.programs.to_torch import Step
@@ -24,6 +24,7 @@ from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
 from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
 from spiking.simulators.delays import DelayLine
+from spiking.simulators.lines import InputLine, Line, NeuronLine, StillLine
 from spiking.simulators.membrane_noise import Tremble
 from spiking.simulators.plasticity import Traces, difference, in_batches
 from spiking.simulators.rate_loop import RateLoop
@@ -31,9 +32,6 @@ from spiking.simulators.recordings import Outcome
 from spiking.simulators.relay import RelayLoop
 
 __all__ = ["TorchSimulator"]
-
-CHUNK_ELEMENTS = 16_000_000
-"""Elements of the precomputed input current that are held at once."""
 
 
 @final
@@ -104,6 +102,7 @@ class _Run:
         self.sums = torch.zeros_like(self.synapse)
         self.basal = torch.zeros_like(self.synapse) if block.shadow else None
         self.emitted = torch.zeros_like(self.synapse)
+        self.lines = [self._line(index, hardware) for index in range(len(network.connections))]
         self.shadow_emitted = torch.zeros_like(self.synapse)
         self.traces: dict[str, list[Tensor]] = {name: [] for name in block.record}
 
@@ -162,11 +161,6 @@ class _Run:
             factor = None if not hardware.synapses else hardware.synapses[len(self.plastic)]
             unit = torch.ones_like(gain) if direct else gain
             self.plastic.append(self.to(unit if factor is None else unit * factor))
-        self.history = [list(self.to(h).unbind(2)) for h in block.start.history]
-        self.lines = [
-            DelayLine(steps, self.to(history))
-            for steps, history in zip(hardware.delays, block.start.history, strict=False)
-        ]
         self.direct: dict[int, Tensor] = {}
         self.external: dict[int, Tensor] = {}
         if isinstance(block.drive, CurrentDrive):
@@ -175,7 +169,21 @@ class _Run:
             for index, connection in enumerate(network.connections):
                 if drives(connection, block):
                     self._drive(index, self.to(hardware.weights[index]))
-        self.chunks: dict[int, tuple[int, Tensor]] = {}
+
+    def _line(self, index: int, hardware: Hardware) -> Line:
+        """Return what carries emissions along a connection."""
+        connection, start = self.network.connections[index], self.to(self.block.start.history[index])
+        if drives(connection, self.block):
+            return StillLine(start)
+        delays = DelayLine(hardware.delays[index], start) if hardware.delays else None
+        if connection.pre > 0:
+            return NeuronLine(self.emitted[..., self.columns[connection.pre - 1]], start, delays)
+        assert isinstance(self.block.drive, SpikeDrive)
+        spikes, changing = (
+            self.block.drive.spikes,
+            self.learning is not None and self.learning.plasticity.steps,
+        )
+        return InputLine(spikes, start, delays, chips=self.chips, to=self.to, changing=bool(changing))
 
     def _drive(self, index: int, weight: Tensor) -> None:
         """Let input currents reach a layer through `weight`; constant ones are multiplied once."""
@@ -277,51 +285,10 @@ class _Run:
 
     def _deliver(self, t: int) -> None:
         """Add what arrives now to the synaptic currents; the membranes see it in the next step."""
-        for index, connection in enumerate(self.network.connections):
-            column = self.columns[connection.post - 1]
-            if connection.pre == 0:
-                if index not in self.direct:
-                    self.synapse[..., column] += self._input(t, index, connection)
-                continue
-            arriving = self.emitted[..., self.columns[connection.pre - 1]]
-            if self.lines:
-                arriving = self.lines[index].push(arriving)
-            elif connection.delay_steps > 1:
-                self.history[index].append(arriving.clone())
-                arriving = self.history[index].pop(0)
-            self.synapse[..., column] += torch.matmul(arriving, self.weights[index])
-
-    def _input(self, t: int, index: int, connection: Connection) -> Tensor:
-        """Return the input spikes' contribution of step t, from a chunk multiplied at once."""
-        if self.lines:
-            return self._delayed_input(t, index)
-        first, chunk = self.chunks.get(index, (0, torch.empty(0, 0)))
-        if t >= first + chunk.shape[1]:
-            assert isinstance(self.block.drive, SpikeDrive)
-            per_step = self.chips * self.batch * self.network.sizes[connection.post]
-            length = max(1, min(self.block.steps - t, CHUNK_ELEMENTS // per_step))
-            if self.learning is not None and self.learning.plasticity.steps:
-                length = 1  # the weights will not be the same in the next step
-            spikes = self._delayed(index, self.block.drive.spikes, t, length, connection.delay_steps - 1)
-            flat = self.to(spikes.transpose(0, 1).reshape(-1, spikes.shape[-1]))
-            product = torch.matmul(flat, self.weights[index])
-            first, chunk = t, product.view(self.chips, length, self.batch, -1)
-            self.chunks[index] = first, chunk
-        return chunk[:, t - first]
-
-    def _delayed_input(self, t: int, index: int) -> Tensor:
-        """Return the contribution of what arrives in step t, each chip having delays of its own."""
-        assert isinstance(self.block.drive, SpikeDrive)
-        emitted = self.to(self.block.drive.spikes[:, t])
-        return torch.matmul(self.lines[index].push(emitted), self.weights[index])
-
-    def _delayed(self, index: int, spikes: Tensor, t: int, length: int, delay: int) -> Tensor:
-        part = spikes[:, max(0, t - delay) : max(0, t + length - delay)]
-        missing = length - part.shape[1]
-        if missing == 0:
-            return part
-        earlier = self.block.start.history[index][0, :, t : t + missing].to(part)
-        return torch.cat([earlier, part], dim=1)
+        for index, (connection, line) in enumerate(zip(self.network.connections, self.lines, strict=True)):
+            if index not in self.direct:
+                column = self.columns[connection.post - 1]
+                self.synapse[..., column] += line.current(t, self.weights[index])
 
     def _count(self, t: int, signal: Tensor | None) -> None:
         if not self.counted[t]:
@@ -391,25 +358,8 @@ class _Run:
             neurons=tuple(neurons),
             shadows=tuple(shadows),
             synapse=self._split(self.synapse),
-            history=self._final_history(),
+            history=tuple(line.history() for line in self.lines),
             trace=self.trace,
             integral=self.integral,
             gates=() if self.relay is None else tuple(self.relay.traces),
         )
-
-    def _final_history(self) -> tuple[Tensor, ...]:
-        if self.lines:
-            return tuple(line.history() for line in self.lines)
-        histories = []
-        for index, connection in enumerate(self.network.connections):
-            under_way = connection.delay_steps - 1
-            if connection.pre == 0 and isinstance(self.block.drive, SpikeDrive) and under_way:
-                earlier = self.block.start.history[index][0].to(self.dtype)
-                seen = torch.cat([earlier, self.to(self.block.drive.spikes)], dim=1)
-                histories.append(seen[:, -under_way:].unsqueeze(0).expand(self.chips, -1, -1, -1))
-            elif self.history[index]:
-                histories.append(torch.stack(self.history[index], dim=2))
-            else:
-                shape = (self.chips, self.batch, 0, self.network.sizes[connection.pre])
-                histories.append(torch.zeros(shape, dtype=self.dtype, device=self.device))
-        return tuple(histories)

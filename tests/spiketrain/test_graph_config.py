@@ -51,7 +51,7 @@ def config(*changes):
         if value is None:
             del place[last]
         else:
-            place[last] = value
+            place[last] = copy.deepcopy(value)
     return data
 
 
