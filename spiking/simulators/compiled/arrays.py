@@ -79,8 +79,8 @@ class Chips(NamedTuple):
         input_weights: currents per unit of input, ``(chips, inputs, columns)`` up to the last column that any
             input reaches, for values in every step.
         feedback: ``(chips, rows, columns)``, the rows a multiple of `ROWS`, those beyond n_out zero.
-        readout: gain, offset and the factors of kp and ki, ``(chips, 4, n_out)``, or empty.
-        clock: decay and increment of the read-out trace and the time step, the same for all chips.
+        readout: gain and offset of what the controller sees, ``(chips, 2, n_out)``, or empty.
+        clock: decay and increment of the read-out trace, the same for all chips.
     """
 
     constants: Array
@@ -134,7 +134,7 @@ class Samples(NamedTuple):
         spikes: input spikes, eight in a word, ``(batch, steps * words)``, or empty.
         values: inputs of every step, ``(batch, steps, inputs)``, or empty.
         controlled: whether the loop is closed, ``(batch,)``.
-        gains: kp, ki per ms and leak per step, ``(batch, 3)``.
+        gains: kp, ki and leak of a step on the chips, ``(chips, batch, 3, n_out)``.
         target: ``(chips or 1, batch, n_out)``.
     """
 

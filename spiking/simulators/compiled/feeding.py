@@ -20,14 +20,13 @@ def control(
     integral: Array,
     readout: Array,
     gains: Array,
-    dt: float,
     u: Array,
 ) -> None:
     """Advance the controller, which sees ``readout[0] * trace + readout[1]``."""
     for k in range(trace.shape[0]):
         error = target[k] - (readout[0, k] * trace[k] + readout[1, k])
-        integral[k] += gains[1] * readout[3, k] * dt * error - gains[2] * integral[k]
-        u[k] = gains[0] * readout[2, k] * error + integral[k]
+        integral[k] += gains[1, k] * error - gains[2, k] * integral[k]
+        u[k] = gains[0, k] * error + integral[k]
 
 
 @part

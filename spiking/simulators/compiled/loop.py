@@ -92,7 +92,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     for item in range(first, start.synapse.shape[0] * batch, stride):
         c, b = item // batch, item % batch
         is_controlled = samples.controlled[b]
-        window, gains = samples.window[b], samples.gains[b]
+        window, gains = samples.window[b], samples.gains[c, b]
         target = samples.target[c if samples.target.shape[0] > 1 else 0, b]
         current = start.drive[c, b if start.drive.shape[1] > 1 else 0]
         constants, decay = chips.constants[c], chips.synapse_decay[c]
@@ -127,7 +127,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 copy(current, drive)
                 apply(values, t, input_weights, drive)
             if is_controlled:
-                control(target, trace, integral, readout, gains, clock[2], u)
+                control(target, trace, integral, readout, gains, u)
                 if relayed:
                     if t % every == 0:
                         add_scaled(apical, received_weight, received)

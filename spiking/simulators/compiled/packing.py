@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, final
 
 import numpy as np
@@ -15,7 +16,13 @@ from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, SpikeDrive
 from spiking.simulators.blocks import Block
-from spiking.simulators.bound import drives, readout_trace, synaptic_gain
+from spiking.simulators.bound import (
+    BoundController,
+    bound_controller,
+    drives,
+    readout_trace,
+    synaptic_gain,
+)
 from spiking.simulators.compiled.arrays import (
     ROWS,
     Array,
@@ -169,29 +176,38 @@ class Packer:
         return padded
 
     def _readout(self) -> Array:
-        if self.block.target is None:
-            return self._none(3)
-        rows = [self.hardware.readout[name].numpy() for name in ("gain", "offset", "kp", "ki")]
-        return np.stack(rows, axis=1).astype(self.columns.kind)
+        loop = self._loop
+        return self._none(3) if loop is None else self._array(torch.cat([loop.gain, loop.offset], dim=1))
+
+    @cached_property
+    def _loop(self) -> BoundController | None:
+        """The controller on the chips, in the type that is computed with."""
+        dtype = torch.float64 if self.columns.kind is np.float64 else torch.float32
+        return bound_controller(self.network, self.hardware, self.block, lambda tensor: tensor.to(dtype))
+
+    def _gains(self) -> Array:
+        loop = self._loop
+        if loop is None:
+            return np.zeros((self.hardware.chips, self.block.batch, 3, 0), self.columns.kind)
+        rows = (loop.kp, loop.ki, loop.leak.expand_as(loop.ki))
+        return self._array(torch.stack(rows, dim=2))
 
     def _clock(self) -> Array:
-        return np.asarray([*readout_trace(self.network), self.network.dt_ms], self.columns.kind)
+        return np.asarray(readout_trace(self.network), self.columns.kind)
 
     def _samples(self) -> Samples:
-        block, dt_ms = self.block, self.network.dt_ms
+        block, closed = self.block, self.block.target is not None
         spikes, values = np.zeros((0, 0), np.uint64), self._none(3)
         if isinstance(block.drive, SpikeDrive):
             spikes = as_bytes(block.drive.spikes).view(np.uint64).reshape(block.batch, -1)
         elif block.drive.values.ndim == 3:
             values = self._array(block.drive.values)
-        closed = block.target is not None
-        gains = [block.kp.numpy(), block.ki_per_ms.numpy(), block.leak_per_ms.numpy() * dt_ms]
         return Samples(
             window=self._array(block.window),
             spikes=spikes,
             values=values,
             controlled=block.controlled.numpy() > 0 if closed else np.zeros(block.batch, np.bool_),
-            gains=np.stack(gains, axis=1).astype(self.columns.kind),
+            gains=self._gains(),
             target=np.zeros((1, block.batch, 0), self.columns.kind)
             if block.target is None
             else self._array(block.target),

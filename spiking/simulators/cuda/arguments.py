@@ -18,7 +18,7 @@ COUNTS = (
 )
 """Whole numbers."""
 
-NUMBERS = ("trace_keep", "trace_gain", "gate_keep", "dt")
+NUMBERS = ("trace_keep", "trace_gain", "gate_keep")
 """Numbers of the type that is computed with."""
 
 TABLES = (

@@ -16,7 +16,7 @@ from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, SpikeDrive
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.blocks import Block
-from spiking.simulators.bound import drives, readout_trace, synaptic_gain
+from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
 from spiking.simulators.cuda.constants import Laid
 from spiking.simulators.cuda.layout import pack_bits
 from spiking.simulators.cuda.source import Shape
@@ -42,6 +42,7 @@ class Packing:
         self.network, self.hardware, self.block, self.laid = network, hardware, block, laid
         self.layout, self.dtype, self.device = laid.layout, laid.decay.dtype, laid.decay.device
         self.pairs = (hardware.chips, block.batch)
+        self.loop = bound_controller(network, hardware, block, self.to)
         self.arrays: Arrays = {
             **laid.tables,
             **self._chips(),
@@ -97,7 +98,6 @@ class Packing:
             "trace_keep": trace.decay,
             "trace_gain": trace.gain,
             "gate_keep": gate_trace(network, path)[0] if isinstance(path, Layered) else 0.0,
-            "dt": network.dt_ms,
         }
 
     def to(self, tensor: Tensor) -> Tensor:
@@ -125,10 +125,9 @@ class Packing:
             arrays |= {"shadow_constants": self.laid.shadows, "shadow_bias": self.joined(shifts)}
         if isinstance(block.drive, CurrentDrive) and block.drive.values.ndim == 3:
             arrays |= {"input_weights": self.to(hardware.weights[0]), "values": self.to(block.drive.values)}
-        if block.target is None:
+        if self.loop is None:
             return arrays
-        rows = [hardware.readout[name] for name in ("gain", "offset", "kp", "ki")]
-        arrays["readout"] = self.to(torch.stack(rows, dim=1))
+        arrays["readout"] = torch.cat([self.loop.gain, self.loop.offset], dim=1).contiguous()
         if hardware.relay is None:
             arrays["feedback"] = self.joined(hardware.feedback)
         return arrays
@@ -146,18 +145,17 @@ class Packing:
         return flat
 
     def _samples(self) -> Arrays:
-        block, dt_ms = self.block, self.network.dt_ms
+        block, loop = self.block, self.loop
         arrays = {"window": self.to(block.window), "drive": self._drive()}
         if isinstance(block.drive, SpikeDrive):
             arrays["spikes"] = pack_bits(self._arriving(block.drive.spikes.to(self.device))).contiguous()
         if block.noise is not None:
             arrays["noise"] = self._noise()
-        if block.target is None:
+        if loop is None:
             return arrays
-        gains = torch.stack([block.kp, block.ki_per_ms, block.leak_per_ms * dt_ms], dim=1)
         return arrays | {
-            "gains": self.to(gains),
-            "target": self.to(block.target),
+            "gains": torch.stack((loop.kp, loop.ki, loop.leak.expand_as(loop.ki)), dim=2).contiguous(),
+            "target": loop.target,
             "controlled": self.to(block.controlled),
             "softmax": self.to(block.softmax),
         }

@@ -55,7 +55,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) present(const Argu
     const bool controlled = CLOSED && a.controlled[sample] > REAL(0);
     const bool softmax = CLOSED && a.softmax[sample] > REAL(0);
     const REAL *target = a.target + ((long long)(a.target_chips > 1 ? chip : 0) * a.batch + sample) * outputs;
-    const REAL *readout = a.readout + (long long)chip * 4 * outputs, *gains = a.gains + sample * 3;
+    const REAL *readout = a.readout + (long long)chip * 2 * outputs, *gains = a.gains + here * 3 * outputs;
     const REAL *feedback = a.feedback + (long long)chip * outputs * columns;
     const REAL *weights = a.weights + (long long)chip * a.weights_total;
     const REAL *relay_weights = a.relay_weights + (long long)chip * a.relay_total;
@@ -118,8 +118,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) present(const Argu
                 REAL reads = readout[k] * trace[k] + readout[outputs + k];
                 if (softmax) reads = exp(reads - most) / total;
                 const REAL error = target[k] - reads;
-                integral[k] += gains[1] * readout[3 * outputs + k] * a.dt * error - gains[2] * integral[k];
-                u[k] = gains[0] * readout[2 * outputs + k] * error + integral[k];
+                integral[k] += gains[outputs + k] * error - gains[2 * outputs + k] * integral[k];
+                u[k] = gains[k] * error + integral[k];
                 if (weight != REAL(0)) effort[k] += weight * u[k];
             }
         }
