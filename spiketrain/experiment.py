@@ -9,27 +9,24 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from chips.wire.remote import RemoteChips
 from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
-from rate_bridge.errors import DamagedError, InputError, SpiketrainError
+from rate_bridge.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.describe import trained as trained_line
 from spiketrain.divergence import not_finite
 from spiketrain.evaluation import answers, confusion, evaluate, look_at_a_sample, measure, score
-from spiketrain.hooks import BatchDone, EpochDone, Hooks
+from spiketrain.hooks import Hooks
 from spiketrain.losing import lost_cards
 from spiketrain.naming import named, of_network, with_names
 from spiketrain.observing import Masked, asked, seen
@@ -45,10 +42,11 @@ from spiketrain.record import (
     unpack_state,
 )
 from spiketrain.record.files import tensors_of
-from spiketrain.record.resuming import check_shapes
+from spiketrain.record.resuming import as_ours, check_shapes
 from spiketrain.record.run import CHECKPOINT, INITIAL, TRUTH, Checkpoint
 from spiketrain.tasks.arrays import Given
-from spiketrain.tracking import NO_LOG, Log, Started
+from spiketrain.telling import batch_done, check_tracker, epoch_done, tracked
+from spiketrain.tracking import Log
 from spiking.presentation import Observation
 
 __all__ = [
@@ -64,9 +62,6 @@ __all__ = [
 ]
 
 NO_HOOKS = Hooks()
-
-NOT_OURS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What a state that is not this run's makes everything say that takes it."""
 
 
 @final
@@ -125,7 +120,7 @@ def run(
         SimulationError: a simulator failed.
     """
     directory = output or default_folder(experiment)
-    _check_tracker(experiment, directory)
+    check_tracker(experiment, directory)
     with progress(experiment.training.epochs, quiet=quiet) as shown:
         shown.stage("reading the data")
         parts = build(experiment, data_dir, None if given is None else given.data)
@@ -142,7 +137,7 @@ def run_in_memory(
     hooks: Hooks = NO_HOOKS,
 ) -> RunResult:
     """Run an experiment and keep its files, the same as `run` would write, in memory."""
-    _check_tracker(experiment, None)
+    check_tracker(experiment, None)
     with progress(experiment.training.epochs, quiet=quiet) as shown:
         shown.stage("reading the data")
         parts = build(experiment, data_dir, None if given is None else given.data)
@@ -153,44 +148,17 @@ def run_in_memory(
 
 def _recorded(parts: Parts, record: RunRecord, hooks: Hooks, shown: Progress, *, report: bool) -> RunResult:
     """Train, from where the parts are, and write what a finished run leaves."""
-    with record, lost_cards(), _tracked(parts, record) as log:
+    with record, lost_cards(), tracked(parts, record, trained_line(_identity(parts))) as log:
         shown.start(trained_line(_identity(parts)), parts.batches_per_epoch, parts.epoch)
         if parts.epoch == 0:
             shown.stage("testing the chips before training")
-            log.epoch(_epoch_done(parts, _warm_up(parts, record)))
+            log.epoch(epoch_done(parts, _warm_up(parts, record)))
         shown.stage("training")
         pace = _train(parts, record, shown, hooks, log)
         shown.stage("testing, and drawing the report" if report else "testing")
         summary = _finish(parts, record, pace, report=report)
         log.finish(summary)
     return RunResult(record.store, summary, parts)
-
-
-def _check_tracker(experiment: Experiment, folder: Path | None) -> None:
-    tracker = experiment.build_tracker()
-    if tracker is not None:
-        tracker.check(folder)
-
-
-@contextmanager
-def _tracked(parts: Parts, record: RunRecord) -> Iterator[Log]:
-    """Tell the config's tracker what is done, if it has one, and let go of it however the run ends."""
-    experiment = parts.experiment
-    tracker = experiment.build_tracker()
-    if tracker is None:
-        yield NO_LOG
-        return
-    title, folder = (
-        trained_line(_identity(parts)),
-        record.store.path if isinstance(record.store, Folder) else None,
-    )
-    log = tracker.start(Started(experiment.name, title, experiment.resolved(), folder, parts.epoch))
-    try:
-        yield log
-    except BaseException:
-        log.close(failed=True)
-        raise
-    log.close(failed=False)
 
 
 def _train(parts: Parts, record: RunRecord, progress: Progress, hooks: Hooks, log: Log) -> dict[str, float]:
@@ -202,24 +170,13 @@ def _train(parts: Parts, record: RunRecord, progress: Progress, hooks: Hooks, lo
             record.batch(update.residual, update.measures, observation)
             progress.batch()
             shown += len(batch.x) * parts.model.chips
-            stop |= hooks.batch(_batch_done(parts, number, update))
+            stop |= hooks.batch(batch_done(parts, number, update))
         columns = _conclude(parts, record, progress)
-        done = _epoch_done(parts, columns)
+        done = epoch_done(parts, columns)
         log.epoch(done)
         stop |= hooks.epoch(done)
     seconds = time.perf_counter() - clock
     return {"seconds": seconds, "train_samples_per_second": shown / max(seconds, 1e-9)}
-
-
-def _batch_done(parts: Parts, number: int, update: Update) -> BatchDone:
-    error = None if update.residual is None else array(update.residual, parts.model.chips)
-    measures = {name: array(value, parts.model.chips) for name, value in update.measures.items()}
-    return BatchDone(parts.epoch + 1, number, parts.batches_per_epoch, error, measures)
-
-
-def _epoch_done(parts: Parts, columns: Mapping[str, torch.Tensor | float]) -> EpochDone:
-    values = {name: array(value, parts.chips.chips) for name, value in columns.items()}
-    return EpochDone(parts.epoch, parts.experiment.training.epochs, values)
 
 
 def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Observation]:
@@ -356,21 +313,9 @@ def _rehearsed(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
     _restore(parts, store, checkpoint)
     if parts.epoch >= parts.experiment.training.epochs:
         return
-    with _as_ours(store.place(CHECKPOINT)):
+    with as_ours(store.place(CHECKPOINT)):
         learn(parts, next(iter(parts.batches(parts.epoch))), parts.learning_rate)
     _restore(parts, store, checkpoint)
-
-
-@contextmanager
-def _as_ours(place: str) -> Iterator[None]:
-    """Refuse a checkpoint as another run's where what takes its state fails."""
-    try:
-        yield
-    except SpiketrainError:
-        raise
-    except NOT_OURS as error:
-        said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise DamagedError(place, "a state of something else", "the state of this run", said) from None
 
 
 def _restore(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
@@ -381,7 +326,7 @@ def _restore(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
     """
     parts.epoch, tensors, extra = checkpoint
     place = store.place(CHECKPOINT)
-    with _as_ours(place):
+    with as_ours(place):
         parts.restore(unpack_state(tensors, extra["state"]))
         weights = parts.model.weights()
         unnamed = not_finite(weights) - {int(chip) for chip in parts.watch.state}
@@ -448,9 +393,3 @@ def _identity(parts: Parts) -> dict[str, Any]:
         "seed": experiment.training.seed,
         "epochs": experiment.training.epochs,
     }
-
-
-def array(value: torch.Tensor | float, chips: int) -> NDArray[np.float64]:
-    """Return a number per chip, ``(chips,)``, as an array of its own."""
-    values = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-    return np.array(np.broadcast_to(values.astype(np.float64), (chips,)))

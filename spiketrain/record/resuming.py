@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from rate_bridge.errors import DamagedError, InputError
+from rate_bridge.errors import DamagedError, InputError, SpiketrainError
 from spiketrain.record.tables import read_rows
 
-__all__ = ["check_shapes", "refuse_difference", "refuse_epoch", "refuse_lost"]
+__all__ = ["as_ours", "check_shapes", "refuse_difference", "refuse_epoch", "refuse_lost"]
 
 EXTENDABLE = ("training", "epochs")
 """The one setting that may differ when a run is resumed: a run may be made longer."""
 
 CHECKSUM = "sha256"
 """The key of a checksum; runs of an earlier version have none."""
+
+NOT_OURS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a state that is not this run's makes everything say that takes it."""
 
 AFTER_A_CHECKPOINT = ("checkpoint.json", "weights.safetensors", "truth.safetensors", "summary.json")
 """What is written only when there has been a checkpoint."""
@@ -101,3 +105,22 @@ def check_shapes(place: Path | str, found: Mapping[str, Tensor], wanted: Mapping
         if there is None or shape != tuple(value.shape) or there.dtype != value.dtype:
             given = "nothing" if there is None else f"{there.dtype} of shape {shape}"
             raise DamagedError(f"{place}: {name}", given, f"{value.dtype} of shape {tuple(value.shape)}")
+
+
+@contextmanager
+def as_ours(place: str) -> Iterator[None]:
+    """Refuse a checkpoint as another run's where what takes its state fails.
+
+    Args:
+        place: the checkpoint, to blame.
+
+    Raises:
+        DamagedError: it is one.
+    """
+    try:
+        yield
+    except SpiketrainError:
+        raise
+    except NOT_OURS as error:
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise DamagedError(place, "a state of something else", "the state of this run", said) from None
