@@ -149,10 +149,7 @@ def test_several_inputs_have_names():
         ([("network.input", {"image": [6, 8], "hidden": [16]})], [P, "another name"]),
         ([("network.input", {})], ["network.input"]),
         ([(f"{C}.first.pre", "hidden")], ["from image or row to maps"]),
-        (
-            [("simulator.name", "cuda"), ("simulator.emulate", True)],
-            ["one connection from the input, in cuda"],
-        ),
+        ([("simulator.name", "loihi")], ["one connection from the input, in loihi"]),
     ],
 )
 def test_several_inputs_that_cannot_be_are_refused(changes, words):

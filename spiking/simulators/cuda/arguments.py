@@ -13,7 +13,7 @@ __all__ = ["COUNTS", "NUMBERS", "POINTERS", "structure", "text", "values"]
 
 COUNTS = (
     *("chips", "batch", "steps", "columns", "outputs", "inputs", "layers", "connections", "input_words"),
-    *("target_chips", "drive_batch", "curve_chips", "every", "points", "spikes_in", "values_in"),
+    *("target_chips", "drive_batch", "curve_chips", "every", "points", "spikes_in", "driven"),
     *("weights_total", "relay_total", "ring_words_total", "ring_values_total"),
 )
 """Whole numbers."""

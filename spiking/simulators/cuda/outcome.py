@@ -85,7 +85,7 @@ def _history(packing: Packing, index: int) -> Tensor:
     if not wait:
         return packing.room(*packing.pairs, 0, size)
     if connection.pre == 0:
-        before = block.start.history[0].to(packing.device, packing.dtype)
+        before = block.start.history[index].to(packing.device, packing.dtype)
         if not isinstance(block.drive, SpikeDrive):
             return before
         shown = torch.cat([before[0], block.drive.spikes.to(before)], dim=1)[:, -wait:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import final
 
@@ -90,7 +90,7 @@ class Packing:
             "every": path.refresh_steps(network.dt_ms) if isinstance(path, Layered) else 1,
             "points": self.hardware.relay.points if self.hardware.relay is not None else 0,
             "spikes_in": int(spikes),
-            "values_in": int("values" in self.arrays),
+            "driven": self.arrays["input_weights"].shape[2] if "values" in self.arrays else 0,
             "weights_total": sum(layout.synapses),
             "relay_total": self.arrays["relay_weights"].shape[1] if relayed else 0,
             "ring_words_total": layout.ring_words,
@@ -124,7 +124,7 @@ class Packing:
             shifts = [shadow["bias"] - neuron["bias"] for shadow, neuron in pairs]
             arrays |= {"shadow_constants": self.laid.shadows, "shadow_bias": self.joined(shifts)}
         if isinstance(block.drive, CurrentDrive) and block.drive.values.ndim == 3:
-            arrays |= {"input_weights": self.to(hardware.weights[0]), "values": self.to(block.drive.values)}
+            arrays |= {"input_weights": self._input_weights(), "values": self.to(block.drive.values)}
         if self.loop is None:
             return arrays
         arrays["readout"] = torch.cat([self.loop.gain, self.loop.offset], dim=1).contiguous()
@@ -161,7 +161,10 @@ class Packing:
         }
 
     def _arriving(self, spikes: Tensor) -> Tensor:
-        """Return the input spikes of every step's arrival; a delay brings those of earlier steps first."""
+        """Return the input spikes of every step's arrival; a delay brings those of earlier steps first.
+
+        All connections from the input have the same; see the simulator's `check`.
+        """
         wait = self.network.connections[0].delay_steps - 1
         if not wait:
             return spikes
@@ -177,11 +180,27 @@ class Packing:
             return bias
         drive = bias.repeat(1, block.batch, 1)
         if isinstance(block.drive, CurrentDrive) and constant:
-            first = drive[..., : self.layout.sizes[0]]
-            first += torch.matmul(self.to(block.drive.values), self.to(hardware.weights[0]))
+            for columns, weight in self._direct():
+                drive[..., columns] += torch.matmul(self.to(block.drive.values), self.to(weight))
         for part, current in zip(self.layout.split(drive), block.currents, strict=False):
             part.add_(current)
         return drive
+
+    def _direct(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the columns and the weights of every connection that carries input currents."""
+        for connection, weight in zip(self.network.connections, self.hardware.weights, strict=True):
+            if drives(connection, self.block):
+                first = self.layout.first[connection.post - 1]
+                yield slice(first, first + self.layout.sizes[connection.post - 1]), weight
+
+    def _input_weights(self) -> Tensor:
+        """Return one matrix from the input to all columns up to the last that its currents reach."""
+        reached = [*self._direct()]
+        last = max(columns.stop for columns, _ in reached)
+        joined = self.room(self.pairs[0], self.network.inputs, last)
+        for columns, weight in reached:
+            joined[..., columns] += self.to(weight)
+        return joined
 
     def _noise(self) -> Tensor:
         """Return the noise of every step, ``(steps, batch, columns)``, as the tensor simulator draws it."""

@@ -149,10 +149,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) present(const Argu
             REAL emits = REAL(0), shadow_emits = REAL(0);
             if (live[m]) {
                 REAL given = drive[m];
-                if (a.values_in && layer[m] == 0)
+                if (n < a.driven)
                     given = add_products(
                         given, a.values + ((long long)sample * a.steps + t) * a.inputs, a.inputs,
-                        a.input_weights + (long long)chip * a.inputs * a.size[0] + place[m], a.size[0]);
+                        a.input_weights + (long long)chip * a.inputs * a.driven + n, a.driven);
                 given = synapse[m] + given;
                 REAL fed = NOISE ? a.noise[((long long)t * a.batch + sample) * columns + n] : REAL(0);
                 if (controlled) {

@@ -46,7 +46,7 @@ class CudaSimulator(Simulator):
     """
 
     name: ClassVar[str] = "cuda"
-    abilities: ClassVar[frozenset[str]] = frozenset({"relay", "noise", "softmax"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"relay", "noise", "softmax", "input_skips"})
     moves: ClassVar[bool] = True
     anywhere: ClassVar[Mapping[str, Any]] = {"emulate": True}
 
@@ -68,6 +68,13 @@ class CudaSimulator(Simulator):
     def status(cls) -> tuple[bool, str]:
         reason = why_not()
         return (False, reason) if reason else (True, f"{driver().name(0)}: --device cuda")
+
+    def check(self, network: Network) -> None:
+        Simulator.check(self, network)
+        delays = sorted({c.delay_steps for c in network.connections if c.pre == 0})
+        if len(delays) > 1:
+            allowed = "one delay for all connections from the input, in cuda"
+            raise UnsupportedError("network.connections", f"delays of {delays} steps", allowed)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         with torch.no_grad():
