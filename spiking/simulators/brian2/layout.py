@@ -47,7 +47,7 @@ def layout(shape: Shape) -> tuple[Section, ...]:
     if shape.gate_points:
         sections += _relays(shape)
     for index, (pre, post, delay) in enumerate(shape.connections):
-        size = shape.inputs if pre == 0 else shape.place(pre)[2]
+        size = shape.size(pre)
         sections.append(Section(f"weights{index}", ("chips", size, shape.place(post)[2]), "input"))
         if delay > 1:
             sections.append(Section(f"history{index}", ("chips", "batch", delay - 1, size), "input"))
@@ -68,7 +68,7 @@ def _plasticity(shape: Shape) -> list[Section]:
         Section("step_sizes", (len(shape.connections),), "input"),
     ]
     for index, (pre, post, _) in enumerate(shape.connections):
-        size, n = shape.inputs if pre == 0 else shape.place(pre)[2], shape.place(post)[2]
+        size, n = shape.size(pre), shape.size(post)
         sections.append(Section(f"effect{index}", ("chips", size, n), "input"))
         sections.append(Section(f"weight_change{index}", ("chips", size, n), "output"))
         sections.append(Section(f"bias_change{index}", ("chips", n), "output"))

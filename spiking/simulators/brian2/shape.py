@@ -119,6 +119,10 @@ class Shape:
         """Layers that pass on what they receive: 1 to L - 1 where feedback is layered."""
         return range(1, self.depth if self.gate_points else 1)
 
+    def size(self, layer: int) -> int:
+        """Return the size of layer 0 to L."""
+        return self.place(layer)[2] if layer else self.inputs
+
     def place(self, layer: int) -> tuple[int, int, int]:
         """Return the population of layer 1 to L, the layer's first neuron in it, and its size."""
         for index, population in enumerate(self.populations):

@@ -48,7 +48,7 @@ class LavaSimulator(Simulator):
     """
 
     name: ClassVar[str] = "lava"
-    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay", "input_skips"})
     no_relay: ClassVar[str] = NO_RELAY
 
     def __init__(
