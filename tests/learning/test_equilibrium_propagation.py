@@ -180,7 +180,9 @@ def test_what_has_no_mirror_image_is_refused_by_name():
     layers = (Layer(18, Rate(), (3, 3, 2)), Layer(2, Rate(), (1, 1, 2)))
     kernel = Conv2d(channels=2, kernel=3)
     kernels = (Connection(0, 1, 1, kernel), Connection(1, 2, 1, kernel), Connection(2, 1))
-    with pytest.raises(UnsupportedError, match=r"network\.connections: got 'hidden 1->output'.*share"):
+    with pytest.raises(
+        UnsupportedError, match=r"network\.connections: got 'hidden->output, output->hidden'.*share"
+    ):
         EquilibriumPropagation().check(Network(25, layers, kernels, input_shape=(5, 5)))
 
 
