@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, final
 
@@ -13,6 +14,7 @@ from learning.rule import Dense, LearningRule, Outer, Update
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.ranges import GAIN, check_ranges
+from spiking.connections import Synapses
 from spiking.named import Named
 from spiking.network import Network
 from spiking.presentation import Controller, Observation, Phase
@@ -25,7 +27,10 @@ FREE, PLUS, MINUS = "free", "plus", "minus"
 @final
 @dataclass(frozen=True)
 class EquilibriumPropagation(LearningRule):
-    r"""Equilibrium propagation on a network with backward connections, squared loss.
+    r"""Equilibrium propagation on a network whose connections between neurons are symmetric, squared loss.
+
+    Every connection has a mirror image, or is one of a population onto itself; those from the input may be
+    of any kind. Skips between hidden layers take part like others.
 
     The chip settles freely, then, from there, with the output nudged by currents
     :math:`\pm\beta\,(r^* - r_L)`, and
@@ -76,17 +81,23 @@ class EquilibriumPropagation(LearningRule):
         if missing:
             allowed = "a rule for feedforward networks"
             raise UnsupportedError("rule.name", self.name, allowed, "Or set network.bidirectional: true")
-        chain, mirrors = set(range(network.depth)), self._backward(network)
-        others = [c for i, c in enumerate(network.connection_names) if i not in chain and i not in mirrors]
-        if others or not network.dense:
-            given = ", ".join(others) or "connections that are not all-to-all"
-            allowed = f"a chain of all-to-all layers and its mirror image, for {self.name}"
-            raise UnsupportedError("network.connections", given, allowed)
+        others = _unpaired(network)
+        if others:
+            names = ", ".join(network.connection_names[index] for index in others)
+            allowed = (
+                f"connections whose mirror image is one too, for {self.name}: dense, one_to_one, sparse and "
+                "recurrent ones; numbers that synapses share, as those of a convolution, have none"
+            )
+            raise UnsupportedError("network.connections", names, allowed)
 
     def start(self, model: Model) -> None:
         """Make the programmed weights symmetric, and the feedback a plain nudge of the output."""
-        for index, forward in self._backward(model.network).items():
-            model.forward_weights[index].detach().copy_(model.forward_weights[forward].transpose(1, 2))
+        network, weights = model.network, model.forward_weights
+        for mirror, index in _mirrors(network).items():
+            turned = network.synapses[index].turned(weights[index].detach())
+            if mirror == index:
+                turned = (turned + weights[index].detach()) / 2.0
+            weights[mirror].detach().copy_(turned)
         outputs = model.network.outputs
         shapes = [(model.chips, outputs, layer.size) for layer in model.network.layers[:-1]]
         like = model.forward_weights[0]
@@ -107,31 +118,70 @@ class EquilibriumPropagation(LearningRule):
         high = observation[PLUS].rates
         low = observation[MINUS if self.nudging == "symmetric" else FREE].rates
         distance = 2.0 * self.beta if self.nudging == "symmetric" else self.beta
-        changes: list[Outer | Dense | None] = [Outer(high[0], (high[1] - low[1]) / distance)]
-        for layer in range(1, model.network.depth):
-            pre = torch.cat([high[layer], low[layer]], dim=1)
-            post = torch.cat([high[layer + 1], -low[layer + 1]], dim=1) * (2.0 / distance)
-            change = Outer(pre, post)
-            changes.append(Dense(change.weight(), change.bias()))
-        backward = self._backward(model.network)
-        for index in range(model.network.depth, len(model.network.connections)):
-            changes.append(self._transposed(changes, backward.get(index)))
+        network, mirrors = model.network, _mirrors(model.network)
+        changes: list[Outer | Dense | None] = []
+        taught: set[int] = set()
+        parts = zip(network.connections, network.synapses, strict=True)
+        for index, (c, synapses) in enumerate(parts):
+            forward = mirrors.get(index, index)
+            if forward != index:
+                changes.append(_turned(changes[forward], network.synapses[forward]))
+                continue
+            own = (None if synapses.dense else synapses, c.pattern.trained, c.post not in taught)
+            taught.add(c.post)
+            if c.pre == 0:
+                changes.append(Outer(high[0], (high[c.post] - low[c.post]) / distance, *own))
+                continue
+            pre = torch.cat([high[c.pre], low[c.pre]], dim=1)
+            post = torch.cat([high[c.post], -low[c.post]], dim=1) * (2.0 / distance)
+            change = Outer(pre, post, *own)
+            weight = change.weight()
+            if mirrors.get(index) == index:
+                weight = weight * _counted_once(synapses).to(weight)
+            changes.append(Dense(weight, change.bias()))
         residual = (batch.target.to(high[-1]) - observation[FREE].rates[-1]).abs().mean(dim=(1, 2))
         return Update(Named(model.network.connection_names, changes), residual=residual)
 
-    @staticmethod
-    def _backward(network: Network) -> dict[int, int]:
-        """Return the index of every backward connection with that of the forward one it mirrors."""
-        chain = {(c.post, c.pre): index for index, c in enumerate(network.connections[: network.depth])}
-        pairs = enumerate(network.connections)
-        return {index: chain[c.pre, c.post] for index, c in pairs if (c.pre, c.post) in chain}
 
-    @staticmethod
-    def _transposed(changes: list[Outer | Dense | None], forward: int | None) -> Dense | None:
-        """Return the change of a backward connection: its forward one's, without the bias."""
-        change = None if forward is None else changes[forward]
-        return None if change is None else Dense(_swap(change.weight()))
+def _mirrors(network: Network) -> dict[int, int]:
+    """Return connections and those that they mirror; one of a layer onto itself mirrors itself."""
+    found: dict[int, int] = {}
+    for index, connection in enumerate(network.connections):
+        if connection.pre == 0 or index in found:
+            continue
+        for other in range(index, len(network.connections)):
+            ends = network.connections[other]
+            if (ends.pre, ends.post) != (connection.post, connection.pre) or other in found:
+                continue
+            if _alike(network.synapses[index], network.synapses[other]):
+                found[other] = index
+                break
+    return found
 
 
-def _swap(weight: Tensor) -> Tensor:
-    return weight.transpose(1, 2)
+def _counted_once(synapses: Synapses) -> Tensor:
+    """Return 1/2 for synapses of a neuron onto itself, which the energy holds once, 1 for all others."""
+    pre, post, _ = synapses.wiring
+    return torch.where(pre == post, 0.5, 1.0).view(synapses.parameters)
+
+
+def _unpaired(network: Network) -> list[int]:
+    """Return the connections between neurons that have no mirror image."""
+    mirrors = _mirrors(network)
+    paired = {*mirrors, *mirrors.values()}
+    return [index for index, c in enumerate(network.connections) if c.pre > 0 and index not in paired]
+
+
+def _alike(forward: Synapses, backward: Synapses) -> bool:
+    """Return whether synapses are each other's mirror image, each with a number of its own."""
+    if forward.dense or backward.dense:
+        return forward.dense and backward.dense
+    if any(math.prod(own.parameters) != own.count for own in (forward, backward)):
+        return False
+    pairs = zip(forward.backward.wiring[:2], backward.wiring[:2], strict=True)
+    return all(torch.equal(*pair) for pair in pairs)
+
+
+def _turned(change: Outer | Dense | None, synapses: Synapses) -> Dense | None:
+    """Return the change of a mirror image: its forward one's, without the bias."""
+    return None if change is None else Dense(synapses.turned(change.weight()))

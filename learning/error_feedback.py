@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +22,8 @@ __all__ = ["Carried", "ErrorFeedback", "random_matrices"]
 PROBES = torch.linspace(-2.0, 2.0, 9, dtype=torch.float64).view(1, -1, 1)
 """Currents at which a curve that is not the identity shows another slope than 1."""
 
+
+Back = Callable[[int, Tensor], Tensor]
 
 SWEEPS = 200
 """Sweeps after which errors that go round are taken as they are."""
@@ -86,20 +88,12 @@ class ErrorFeedback(LearningRule):
         )
 
     def _errors(self, output: Tensor, slopes: Sequence[Tensor], model: Model) -> list[Tensor]:
-        """Return δ of layers 1 to L: one sweep from the output down, more where connections lead back."""
-        depth = model.network.depth
-        errors: dict[int, Tensor] = {depth: output}
-        for layer in range(depth - 1, 0, -1):
-            errors[layer] = self.arriving(layer, errors, output, model) * slopes[layer - 1]
-        for _ in range(0 if model.network.feedforward else SWEEPS):
-            before = dict(errors)
-            for layer in range(depth, 0, -1):
-                found = self.arriving(layer, errors, output, model) * slopes[layer - 1]
-                errors[layer] = found if layer < depth else output + found
-            moved = max(float((errors[layer] - before[layer]).abs().max()) for layer in errors)
-            if not moved > SETTLED * float(output.abs().max()):
-                break
-        return [errors[layer] for layer in range(1, depth + 1)]
+        """Return δ of layers 1 to L."""
+
+        def arriving(layer: int, errors: Mapping[int, Tensor]) -> Tensor:
+            return self.arriving(layer, errors, output, model)
+
+        return errors_at_rest(model.network, output, slopes, arriving)
 
     @abstractmethod
     def arriving(self, layer: int, errors: Mapping[int, Tensor], output: Tensor, model: Model) -> Tensor:
@@ -117,11 +111,7 @@ class Carried(ErrorFeedback):
     """Errors that go back along the connections, through weights that a rule says."""
 
     def arriving(self, layer: int, errors: Mapping[int, Tensor], output: Tensor, model: Model) -> Tensor:
-        found: Tensor | None = None
-        for index, connection in enumerate(model.network.connections):
-            if connection.pre == layer and connection.post in errors:
-                own = self.back(index, errors[connection.post], model)
-                found = own if found is None else found + own
+        found = carried_back(model, layer, errors, lambda index, behind: self.back(index, behind, model))
         return output.new_zeros(()) if found is None else found
 
     @abstractmethod
@@ -133,6 +123,52 @@ class Carried(ErrorFeedback):
             behind: the error, ``(chips, batch, n_post)``.
             model: what the rule knows.
         """
+
+
+def errors_at_rest(
+    network: Network,
+    output: Tensor,
+    slopes: Sequence[Tensor],
+    arriving: Callable[[int, Mapping[int, Tensor]], Tensor],
+) -> list[Tensor]:
+    """Return the errors of layers 1 to L: one sweep from the output down, more where connections lead back.
+
+    Args:
+        network: the description.
+        output: the output's own error, ``(chips, batch, n_out)``.
+        slopes: of layers 1 to L, ``(chips, batch, n)``.
+        arriving: a layer and the errors known so far to what arrives at it.
+    """
+    depth = network.depth
+    errors: dict[int, Tensor] = {depth: output}
+    for layer in range(depth - 1, 0, -1):
+        errors[layer] = arriving(layer, errors) * slopes[layer - 1]
+    for _ in range(0 if network.feedforward else SWEEPS):
+        before = dict(errors)
+        for layer in range(depth, 0, -1):
+            found = arriving(layer, errors) * slopes[layer - 1]
+            errors[layer] = found if layer < depth else output + found
+        moved = max(float((errors[layer] - before[layer]).abs().max()) for layer in errors)
+        if not moved > SETTLED * float(output.abs().max()):
+            break
+    return [errors[layer] for layer in range(1, depth + 1)]
+
+
+def carried_back(model: Model, layer: int, errors: Mapping[int, Tensor], back: Back) -> Tensor | None:
+    """Return the sum of what errors come to along all connections that lead on from a layer, None for none.
+
+    Args:
+        model: what the rule knows.
+        layer: which.
+        errors: of the layers that are known so far, ``(chips, batch, n)``.
+        back: a connection's index and the error behind it to what it comes to before it.
+    """
+    found: Tensor | None = None
+    for index, connection in enumerate(model.network.connections):
+        if connection.pre == layer and connection.post in errors:
+            own = back(index, errors[connection.post])
+            found = own if found is None else found + own
+    return found
 
 
 def random_matrices(model: Model, sizes: Mapping[int, tuple[int, int]], scale: float) -> dict[int, Tensor]:

@@ -217,6 +217,11 @@ class LearningRule(ABC):
             network: what is to be trained.
             on_chip: whether the synapses change by themselves.
         """
+        kinds = ", ".join(sorted({c.pattern.origin for c in network.connections} - {"dense"}))
+        kinds = kinds or ("" if network.dense else "several inputs")
+        if on_chip and kinds:
+            fix = "Set training.plasticity: host."
+            raise UnsupportedError("network.connections", kinds, "dense: synapses learn by themselves", fix)
         if self.trains_graphs(on_chip=on_chip):
             return
         others = network.connection_names[network.depth :]
@@ -224,10 +229,9 @@ class LearningRule(ABC):
             allowed = f"a chain of layers: the rule {self.name}, as it is set, leaves others untrained"
             fix = "network.bidirectional: true makes connections that lead back."
             raise UnsupportedError("network.connections", ", ".join(others), allowed, fix)
-        if not network.dense:
-            kinds = sorted({c.pattern.origin for c in network.connections} - {"dense"}) or ["several inputs"]
+        if kinds:
             allowed = f"dense: the rule {self.name}, as it is set, knows no others"
-            raise UnsupportedError("network.connections", ", ".join(kinds), allowed)
+            raise UnsupportedError("network.connections", kinds, allowed)
 
     def abilities(self, *, on_chip: bool) -> frozenset[str]:
         """Return what the machine must be able to do, by the names of `Phase.needs`.

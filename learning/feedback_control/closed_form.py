@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, final
 
@@ -10,13 +11,11 @@ from torch import Tensor
 
 from learning.feedback_control.feedback_weights import FeedbackWeights, WeightProduct
 from learning.feedback_control.gains import ControllerGains
-from learning.feedback_control.jacobian import jacobian, solve_control
+from learning.feedback_control.jacobian import graph_jacobian, jacobian, solve_control
 from learning.feedback_control.with_feedback import RuleWithFeedback
 from learning.model import Model
-from learning.rule import Outer, Update
+from learning.rule import Update, local
 from learning.stimulus import Batch
-from spiking.named import Named
-from spiking.network import Network
 from spiking.presentation import Observation, Phase
 
 __all__ = ["ClosedFormDFC"]
@@ -33,8 +32,9 @@ class ClosedFormDFC(RuleWithFeedback):
 
     or, with `linear` off, what such a change of the potentials makes of the rates,
     :math:`\phi(v_l + u\, Q_l) - \phi(v_l)`. A free presentation gives the rates. J is that of the network
-    as the rule knows it; only with the true one is this what a controller on the chip would do, so it
-    belongs to the arm ``oracle``, and otherwise to chips without mismatch and to tests.
+    as the rule knows it, along all connections, and at rest where some lead back; only with the true one is
+    this what a controller on the chip would do, so it belongs to the arm ``oracle``, and otherwise to chips
+    without mismatch and to tests.
 
     Source: Meulemans et al. 2021, arXiv 2106.07887, lemma 1 and section 4.
 
@@ -51,8 +51,8 @@ class ClosedFormDFC(RuleWithFeedback):
     name: ClassVar[str] = "dfc_closed_form"
     needs_truth: ClassVar[bool] = True
 
-    def check(self, network: Network) -> None:
-        super().check(network)
+    def trains_graphs(self, *, on_chip: bool) -> bool:
+        return True
 
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         free = model.stimulus.phase("free", batch)
@@ -62,18 +62,14 @@ class ClosedFormDFC(RuleWithFeedback):
         rates = [rate.to(model.dtype) for rate in observation["free"].rates]
         slopes = [model.slope(index, rate) for index, rate in enumerate(rates[1:])]
         wanted = batch.target.to(rates[-1]) - rates[-1]
-        response = jacobian(model.chain_weights, slopes)
-        control = solve_control(response, model.feedback, self.controller.alpha, wanted)
-        connections = Named(
-            model.network.connection_names,
-            (
-                Outer(pre, self._error(model, index, rates[index + 1], torch.matmul(control, q.to(control))))
-                for index, (pre, q) in enumerate(zip(rates[:-1], model.feedback, strict=True))
-            ),
-        )
+        control = solve_control(_response(model, slopes), model.feedback, self.controller.alpha, wanted)
+        errors = [
+            self._error(model, index, rates[index + 1], torch.matmul(control, q.to(control)))
+            for index, q in enumerate(model.feedback)
+        ]
         learned = self.feedback.estimate(batch, observation, model)
         return Update(
-            connections=connections,
+            connections=local(model.network, rates, errors),
             feedback=learned.feedback,
             memory=learned.memory,
             residual=wanted.abs().mean(dim=(1, 2)),
@@ -86,3 +82,10 @@ class ClosedFormDFC(RuleWithFeedback):
             return current * model.slope(index, rate)
         transfer = model.transfer(index)
         return transfer.rate(transfer.inverse(rate) + current).to(rate) - rate
+
+
+def _response(model: Model, slopes: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    network = model.network
+    if network.dense and len(network.connections) == network.depth:
+        return jacobian(model.chain_weights, slopes)
+    return graph_jacobian(model, slopes)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["jacobian", "solve_control"]
+from learning.error_feedback import carried_back, errors_at_rest
+from learning.model import Model
+
+__all__ = ["graph_jacobian", "jacobian", "solve_control"]
 
 
 def jacobian(weights: Sequence[Tensor], slopes: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -25,6 +28,28 @@ def jacobian(weights: Sequence[Tensor], slopes: Sequence[Tensor]) -> tuple[Tenso
         back = torch.matmul(layers[0], weight.transpose(1, 2).unsqueeze(1))
         layers.insert(0, back * slope.unsqueeze(2))
     return tuple(layers)
+
+
+def graph_jacobian(model: Model, slopes: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    r"""Return the same of any graph, at rest: one error per output, sent back along all connections.
+
+    .. math:: J_l = \Big(\sum_{l \to m} J_m W_{lm}^\top\Big) D_l, \qquad
+        J_L = D_L + \Big(\sum_{L \to m} J_m W_{Lm}^\top\Big) D_L
+
+    Args:
+        model: the network and its weights as the rule knows them.
+        slopes: :math:`\phi'_l` per layer 1 to L, ``(chips, batch, n)``.
+    """
+    chips, batch, outputs = slopes[-1].shape
+    rows = torch.diag_embed(slopes[-1]).flatten(1, 2)
+
+    def arriving(layer: int, errors: Mapping[int, Tensor]) -> Tensor:
+        found = carried_back(model, layer, errors, model.back)
+        return rows.new_zeros(()) if found is None else found
+
+    wide = [slope.repeat_interleave(outputs, dim=1) for slope in slopes]
+    found = errors_at_rest(model.network, rows, wide, arriving)
+    return tuple(error.view(chips, batch, outputs, -1) for error in found)
 
 
 def solve_control(

@@ -165,7 +165,16 @@ class Synapses:
             weights: what is programmed, ``(chips, *parameters)``.
             x: ``(chips or 1, batch, n_pre)``.
         """
-        return torch.matmul(x, self.matrix(self.physical(weights)).to(x))
+        return self.applied(weights.to(x))(x)
+
+    def applied(self, weights: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return `apply` for weights that are used many times, differentiable in them and in x.
+
+        Args:
+            weights: what is programmed, ``(chips, *parameters)``, of the type of x.
+        """
+        matrix = self.matrix(self.physical(weights))
+        return lambda x: torch.matmul(x, matrix)
 
     def transposed(self, weights: Tensor, y: Tensor) -> Tensor:
         """Return what errors behind the synapses come to before them, ``(chips, batch, n_pre)``.
@@ -208,11 +217,15 @@ class Synapses:
 class _Unshared(Synapses):
     """Synapses that are no matrix, each with a number of its own; added up one by one."""
 
-    def apply(self, weights: Tensor, x: Tensor) -> Tensor:
-        pre, post, _ = (part.to(x.device) for part in self.wiring)
-        pairs = zip(x.expand(weights.shape[0], -1, -1), weights.to(x), strict=True)
-        nothing = x.new_zeros(x.shape[1], self.outputs)
-        return torch.stack([nothing.index_add(1, post, rates[:, pre] * own) for rates, own in pairs])
+    def applied(self, weights: Tensor) -> Callable[[Tensor], Tensor]:
+        pre, post, _ = (part.to(weights.device) for part in self.wiring)
+
+        def added_up(x: Tensor) -> Tensor:
+            pairs = zip(x.expand(weights.shape[0], -1, -1), weights, strict=True)
+            nothing = x.new_zeros(x.shape[1], self.outputs)
+            return torch.stack([nothing.index_add(1, post, rates[:, pre] * own) for rates, own in pairs])
+
+        return added_up
 
 
 @dataclass(frozen=True)

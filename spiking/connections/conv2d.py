@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, final
 
@@ -87,11 +88,14 @@ class _Convolution(Synapses):
         number = ((i * side + j)[:, None] * before + c) * channels + o
         return Wiring.of(pre.flatten(), post.flatten(), number.flatten())
 
-    def apply(self, weights: Tensor, x: Tensor) -> Tensor:
-        chips, own = weights.shape[0], self.pattern
-        images = self._images(x, chips, self.pre)
-        found = conv2d(images, self._kernels(weights, x), None, own.stride, own.padding, 1, chips)
-        return self._rows(found, chips)
+    def applied(self, weights: Tensor) -> Callable[[Tensor], Tensor]:
+        chips, own, kernels = weights.shape[0], self.pattern, self._kernels(weights, weights)
+
+        def convolved(x: Tensor) -> Tensor:
+            images = self._images(x, chips, self.pre)
+            return self._rows(conv2d(images, kernels, None, own.stride, own.padding, 1, chips), chips)
+
+        return convolved
 
     def transposed(self, weights: Tensor, y: Tensor) -> Tensor:
         chips, own = weights.shape[0], self.pattern

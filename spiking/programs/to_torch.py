@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +14,16 @@ from spiking.programs.expressions import names
 from spiking.programs.printing import SIGNS, Printer
 from spiking.programs.statements import Program, Statement
 
-__all__ = ["Step", "evaluate", "source", "stepper"]
+__all__ = ["Fire", "Step", "SurrogateStep", "evaluate", "margin", "source", "stepper", "surrogate_stepper"]
 
 Step = Callable[[dict[str, Tensor], Tensor, Mapping[str, Tensor]], Tensor]
 """A state (advanced in place), a current and constants to what is emitted."""
+
+Fire = Callable[[Tensor], Tensor]
+"""How far a neuron is above its threshold to its spike, 0 or 1, with a derivative of one's own."""
+
+SurrogateStep = Callable[[dict[str, Tensor], Tensor, Mapping[str, Tensor], Fire], Tensor]
+"""As `Step`, with what fires; the state's entries are replaced, not written to."""
 
 IN_PLACE = {ast.Add: "add_", ast.Sub: "sub_", ast.Mult: "mul_", ast.Div: "div_"}
 UNARY = ("abs", "exp", "expm1", "floor", "log", "log1p", "sigmoid", "sqrt", "tanh")
@@ -145,6 +152,52 @@ def source(program: Program, *, differentiable: bool = False) -> str:
     return f"def made(state, current, constants):\n    {body}\n"
 
 
+def margin(program: Program) -> str | None:
+    """Return how far a neuron is above its threshold, or None where that is more than one comparison."""
+    match ast.parse(program.spike, mode="eval").body:
+        case ast.Compare(left=left, ops=[ast.Gt() | ast.GtE()], comparators=[right]):
+            above, below = left, right
+        case ast.Compare(left=left, ops=[ast.Lt() | ast.LtE()], comparators=[right]):
+            above, below = right, left
+        case _:
+            return None
+    return f"({ast.unparse(above)}) - ({ast.unparse(below)})"
+
+
+@cache
+def surrogate_stepper(program: Program, *, through_reset: bool = False) -> SurrogateStep:
+    """Return a program as a function through which gradients flow, spikes included.
+
+    Args:
+        program: what to print; a spike is one comparison.
+        through_reset: whether what a spike resets depends on it, and not on its value alone.
+    """
+    step: SurrogateStep = _compiled(surrogate_source(program, through_reset=through_reset))
+    return step
+
+
+def surrogate_source(program: Program, *, through_reset: bool = False) -> str:
+    """Return a program as the text of a Python function of state, current, constants and what fires."""
+    whole, plain = {"current", *program.states}, _Torch()
+    lines = [f"{name} = state[{name!r}]" for name in program.states]
+    lines += [f"{name} = constants[{name!r}]" for name in program.reads]
+    lines.append("like = current")
+    for statement in program.update:
+        lines.append(_assignment(statement, program, frozenset(whole), differentiable=True))
+    above = margin(program) if program.spike else None
+    if above is None:
+        lines.append(f"emitted = {plain.expression(program.emission)}")
+    else:
+        lines += [f"emitted = fire({plain.expression(above)})", "spike = emitted.detach() > 0"]
+        for target, value in ((s.target, s.value) for s in program.reset):
+            reset = f"{target} + emitted * ({plain.expression(value)} - {target})"
+            kept = plain.expression(f"where(spike, {value}, {target})")
+            lines.append(f"{target} = {reset if through_reset else kept}")
+    lines += [f"state[{name!r}] = {name}" for name in program.states if name in _changed(program)]
+    body = "\n    ".join([*lines, "return emitted"])
+    return f"def made(state, current, constants, fire):\n    {body}\n"
+
+
 def _assignment(statement: Statement, program: Program, whole: frozenset[str], differentiable: bool) -> str:
     tree = ast.parse(statement.value, mode="eval")
     reads = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
@@ -158,9 +211,9 @@ def _changed(program: Program) -> set[str]:
     return {statement.target for statement in (*program.update, *program.reset)}
 
 
-def _compiled(text: str) -> Callable[..., Tensor]:
+def _compiled(text: str) -> Callable[..., Any]:
     """Return the function of a text that a printer made of checked trees."""
-    space: dict[str, Callable[..., Tensor]] = {}
+    space: dict[str, Callable[..., Any]] = {}
     # PyTorch may import parts of itself from wherever it is called; a checked tree cannot name this
     builtins = {"__import__": __import__}
     exec(compile(text, "<equations>", "exec"), {"torch": torch, "__builtins__": builtins}, space)

@@ -1,6 +1,7 @@
 """Rules on networks that are no chains of dense layers, against finite differences on the chips."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from learning.feedback_control.controlled import ControlledRule
 from learning.feedback_control.dfc import ControllerGains, DeepFeedbackControl
 from learning.feedback_control.feedback_current import FeedbackCurrent
 from learning.feedback_control.feedback_weights import RandomFeedback, WeightProduct
+from learning.feedback_control.jacobian import graph_jacobian
 from learning.feedback_control.relayed_weights import IdentifiedLayers, KolenPollack, Transposed
 from learning.losses import Squared
 from learning.model import Model
@@ -20,9 +22,10 @@ from learning.nlms import CentredNLMS
 from learning.optimizers import SGD, Adam
 from learning.readout_only import ReadoutOnly
 from learning.rule import Dense as Known
-from learning.rule import Outer, Update
+from learning.rule import LearningRule, Outer, Update
 from learning.sign_symmetry import SignSymmetry
 from learning.stimulus import Batch, Stimulus
+from learning.surrogate import SurrogateBPTT
 from mismatch.chip import ChipPopulation
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
@@ -239,15 +242,70 @@ def test_feedback_along_all_paths_is_the_gradient():
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
+def test_the_jacobian_of_a_graph_is_what_currents_do_to_the_output(graph):
+    """Finite differences on the chips; along a random current into every layer."""
+    network = GRAPHS[graph](Rate(activation="tanh", gain=1.3, offset=0.1))
+    model, chips, batch = setup(network)
+
+    def free():
+        chips.program(model.weights())
+        return chips.present((model.stimulus.phase("free", batch),), *batch.key)["free"].rates
+
+    slopes = [model.slope(index, rate) for index, rate in enumerate(free()[1:])]
+    g = torch.Generator().manual_seed(5)
+    for response, bias in zip(graph_jacobian(model, slopes), model.bias, strict=True):
+        direction, before, ends = (
+            torch.randn(bias.shape, generator=g, dtype=torch.float64),
+            bias.data.clone(),
+            [],
+        )
+        for step in (1e-5, -1e-5):
+            bias.data = before + step * direction
+            ends.append(free()[-1])
+        bias.data = before
+        found = (response * direction[:, None, None, :]).sum(-1)
+        assert float(found.abs().max()) > 1e-3
+        torch.testing.assert_close(found, (ends[0] - ends[1]) / 2e-5, rtol=1e-5, atol=1e-7)
+
+
+def test_the_closed_form_with_the_transposed_jacobian_of_a_graph_is_the_gradient():
+    """With one linear output and all paths as feedback weights the control only sets the size."""
+    model, chips, batch = setup(images(LINEAR, outputs=1))
+    update = learn(ClosedFormDFC(), model, chips, batch)
+    exact = learn(Backprop(), model, chips, batch)
+    for a, b, c in zip(update.connections, exact.connections, model.network.connections, strict=True):
+        if c.pattern.trained:
+            mine, wanted = a.weight().flatten(1), b.weight().flatten(1)
+            cosine = torch.nn.functional.cosine_similarity(mine, wanted, dim=1)
+            torch.testing.assert_close(cosine, torch.ones(CHIPS, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+@final
+@dataclass(frozen=True)
+class ForChains(LearningRule):
+    """A rule that knows chains alone."""
+
+    name: ClassVar[str] = "for_chains"
+
+    def presentation(self, batch, model):
+        return ()
+
+    def update(self, batch, observation, model):
+        return Update(())
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
 def test_a_rule_for_chains_refuses_graphs_and_says_which_connections(graph):
     network = GRAPHS[graph](Rate())
     with pytest.raises(UnsupportedError, match=r"network\.connections.*chain of layers"):
-        ClosedFormDFC().check_connections(network, on_chip=False)
+        ForChains().check_connections(network, on_chip=False)
     dense = replace(network, connections=network.connections[: network.depth])
     with pytest.raises(UnsupportedError, match=r"network\.connections.*dense"):
-        ClosedFormDFC().check_connections(dense, on_chip=False)
-    for rule in (Backprop(), DeepFeedbackControl(), ReadoutOnly()):
+        ForChains().check_connections(dense, on_chip=False)
+    for rule in (Backprop(), DeepFeedbackControl(), ReadoutOnly(), ClosedFormDFC(), SurrogateBPTT()):
         rule.check_connections(network, on_chip=False)
+    with pytest.raises(UnsupportedError, match=r"network\.connections.*by themselves.*host"):
+        DeepFeedbackControl().check_connections(network, on_chip=True)
 
 
 @pytest.mark.parametrize("optimizer", [SGD(), SGD(weight_decay=0.1), Adam(), CentredNLMS()])

@@ -193,9 +193,15 @@ COMBINATIONS = {
         ["bridge.encoding=current", "network.delay_ms=[2, 1]"],
         ["network.delay_ms", "2.0", "at once"],
     ),
-    "backward connections that nothing trains": (
-        ["rule={name: surrogate_bptt}", "network.bidirectional=true", "network.neuron.refractory_ms=0"],
-        ["network.connections", "network.bidirectional", "untrained"],
+    "a spike of two conditions for a surrogate gradient": (
+        [
+            "rule={name: surrogate_bptt}",
+            "training.optimizer=adam",
+            "simulator.name=torch",
+            "network.neuron={model: equations, equations: dv/dt = -v/tau, threshold: v > 1 and v < 9, "
+            "reset: v = 0, parameters: {tau: 9 ms}}",
+        ],
+        ["network.neuron.threshold", "one comparison"],
     ),
     "feedback mismatch without a loop": (
         ["rule={name: readout_only}", "mismatch.feedback={distribution: normal, cv: 0.2}"],

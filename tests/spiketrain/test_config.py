@@ -158,7 +158,7 @@ def test_what_a_rule_unrolls_is_counted_for_every_model() -> None:
     assert in_loop - one == pytest.approx(50 * (offline - one))
     built = experiment(*unrolled)
     numbers = 50 * built.training.batch * built.simulator.steps()[0] * sum(built.build_network().sizes[1:])
-    assert 8 * 10 * numbers < in_loop - one < 8 * 20 * numbers
+    assert 8 * 8 * numbers < in_loop - one < 8 * 16 * numbers
 
 
 def test_weights_alone_are_more_than_a_tenth_of_the_estimate() -> None:

@@ -109,7 +109,6 @@ C, P = "network.connections", "network.populations"
             [("mismatch.weight.per", "parameter"), ("mismatch.faults", {"dead": 0.1})],
             ["mismatch.faults", "per"],
         ),
-        ([("simulator.name", "torch"), ("rule", {"name": "surrogate_bptt"})], [C, "chain"]),
         ([("analysis", {"measures": True})], ["analysis.measures", "chain"]),
     ],
 )

@@ -1,0 +1,165 @@
+"""A design unrolled over a presentation: the printed step of its neurons, differentiable, spikes included."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from learning.model import Model
+from learning.stimulus import Batch
+from rate_bridge.errors import UnsupportedError
+from spiking.connections import Synapses
+from spiking.network import Network
+from spiking.neurons.base import Neuron
+from spiking.presentation import SpikeDrive
+from spiking.programs.to_torch import Fire, SurrogateStep, margin, surrogate_stepper
+
+__all__ = ["Unrolled", "check_unrolled"]
+
+
+def check_unrolled(network: Network) -> None:
+    """Raise `UnsupportedError` where a neuron's spike cannot be given a derivative."""
+    for layer in network.layers:
+        program = layer.neuron.program(())
+        if program.spike and margin(program) is None:
+            allowed = "one comparison, such as v > theta: its distance is what the surrogate is of"
+            raise UnsupportedError("network.neuron.threshold", program.spike, allowed)
+
+
+@final
+class _Population:
+    """One layer: its printed step, its constants and its state."""
+
+    def __init__(self, neuron: Neuron, size: int, dt_ms: float, like: Tensor, through_reset: bool) -> None:
+        values = {field: like.new_full((1, size), value) for field, value in neuron.nominal.items()}
+        self.constants = neuron.constants(values, dt_ms)
+        self.synapse_decay = neuron.synapse_decay(values, dt_ms).view(-1)
+        self.spikes = neuron.emits_spikes
+        self.advance: SurrogateStep = surrogate_stepper(
+            neuron.program(self.constants), through_reset=through_reset
+        )
+        self.state = neuron.initial_state(values, like.new_zeros(1, 1, size))
+
+    def step(self, current: Tensor, seen: Tensor, derivative: Fire) -> Tensor:
+        """Return what is emitted: what the chip emitted, with the derivative of what the design would."""
+
+        def fire(distance: Tensor) -> Tensor:
+            return _instead(derivative(distance), seen)
+
+        emitted = self.advance(self.state, current, self.constants, fire)
+        return emitted if self.spikes else _instead(emitted, seen)
+
+
+def _instead(own: Tensor, seen: Tensor) -> Tensor:
+    return own + (seen - own).detach()
+
+
+@final
+class Unrolled:
+    """The design over a presentation, in the step order of ``docs/model.md``; used once.
+
+    Args:
+        model: the design, its network any graph.
+        batch: what is shown.
+        weights: what is programmed, per connection, ``(chips, *parameters)``.
+        biases: per layer 1 to L, ``(chips, n)``.
+        derivative: a spike, 0 or 1, of the distance from the threshold, with the derivative to use.
+        through_reset: whether what a spike resets depends on it.
+        synapses: of the connections; those of the network by default.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        batch: Batch,
+        weights: Sequence[Tensor],
+        biases: Sequence[Tensor],
+        derivative: Fire,
+        *,
+        through_reset: bool = False,
+        synapses: Sequence[Synapses] | None = None,
+    ) -> None:
+        self.network, self.biases, self.derivative = model.network, biases, derivative
+        phase = model.stimulus.phase("free", batch)
+        self.window, self.drive = phase.window.to(weights[0]), phase.drive
+        self.populations = [
+            _Population(layer.neuron, layer.size, self.network.dt_ms, weights[0], through_reset)
+            for layer in self.network.layers
+        ]
+        pairs = zip(synapses or self.network.synapses, weights, strict=True)
+        self.through: list[Callable[[Tensor], Tensor]] = [own.applied(weight) for own, weight in pairs]
+
+    def rates(self, seen: Sequence[Tensor]) -> Tensor:
+        """Return the output's mean rates over the window, ``(chips, batch, n_out)``.
+
+        Args:
+            seen: what the chip emitted, per layer 1 to L, ``(chips, batch, time, n)``; it takes the place of
+                what the design emits.
+        """
+        chips, samples = seen[0].shape[:2]
+        zeros = [bias.new_zeros(chips, samples, bias.shape[-1]) for bias in self.biases]
+        synaptic, arriving = list(zeros), self._inputs()
+        under_way = [deque([zeros[c.pre - 1]] * (c.delay_steps - 1)) for c in self.network.connections]
+        emissions = [trace.unbind(2) for trace in seen]
+        total = torch.zeros_like(zeros[-1])
+        for t in range(len(self.window)):
+            currents = [own + bias.unsqueeze(1) for own, bias in zip(synaptic, self.biases, strict=True)]
+            if not isinstance(self.drive, SpikeDrive):
+                for index, steps in arriving.items():
+                    post = self.network.connections[index].post - 1
+                    currents[post] = currents[post] + steps[min(t, len(steps) - 1)]
+            emitted = [
+                part.step(current, chip[t], self.derivative)
+                for part, current, chip in zip(self.populations, currents, emissions, strict=True)
+            ]
+            synaptic = self._deliver(synaptic, emitted, arriving, under_way, t)
+            total = total + self.window[t] * emitted[-1]
+        return total * (self.network.emission_value(self.network.depth) / self.window.sum())
+
+    def _inputs(self) -> dict[int, tuple[Tensor, ...]]:
+        """Return what the input gives through each of its connections, per step, or once if it is constant.
+
+        Slices taken in the loop would each get a whole gradient.
+        """
+        found = {}
+        for index, connection in enumerate(self.network.connections):
+            if connection.pre > 0:
+                continue
+            if isinstance(self.drive, SpikeDrive):
+                values, delay = self.drive.spikes, connection.delay_steps - 1
+                values = torch.nn.functional.pad(values, (0, 0, delay, 0))[:, : values.shape[1]]
+            else:
+                values = self.drive.values
+                values = values.unsqueeze(1) if values.ndim == 2 else values
+            samples, steps, n = values.shape
+            reached = self.through[index](values.to(self.window).reshape(1, samples * steps, n))
+            found[index] = reached.view(len(reached), samples, steps, -1).unbind(2)
+        return found
+
+    def _deliver(
+        self,
+        synaptic: Sequence[Tensor],
+        emitted: Sequence[Tensor],
+        arriving: dict[int, tuple[Tensor, ...]],
+        under_way: Sequence[deque[Tensor]],
+        t: int,
+    ) -> list[Tensor]:
+        """Return the synaptic currents after their decay and what arrives now."""
+        delivered = [own * part.synapse_decay for own, part in zip(synaptic, self.populations, strict=True)]
+        for index, connection in enumerate(self.network.connections):
+            post = connection.post - 1
+            if connection.pre > 0:
+                under_way[index].append(emitted[connection.pre - 1])
+                added = self.through[index](under_way[index].popleft())
+            elif isinstance(self.drive, SpikeDrive):
+                added = arriving[index][t]
+            else:
+                continue
+            kept = self.populations[post].synapse_decay
+            gain = (1.0 - kept) * self.network.emission_value(connection.pre)
+            delivered[post] = delivered[post] + added * gain
+        return delivered
