@@ -14,7 +14,19 @@ from typing import Annotated, Any
 import typer
 
 from rate_bridge.errors import InputError
-from spiketrain.commands import chips, compare, deploy, drift, export, identify, importing, lava, sweep, tune
+from spiketrain.commands import (
+    chips,
+    compare,
+    deploy,
+    drift,
+    export,
+    figures,
+    identify,
+    importing,
+    lava,
+    sweep,
+    tune,
+)
 from spiketrain.commands.guard import FAILED, end_on_sigterm, guarded, resumable
 from spiketrain.commands.messages import show_messages
 from spiketrain.commands.options import (
@@ -172,6 +184,7 @@ app.command("identify")(identify.command)
 app.command("drift")(drift.command)
 app.command("deploy")(deploy.command)
 app.command("export")(export.command)
+app.command("figures")(figures.command)
 app.add_typer(chips.app, name="chips")
 app.command("import")(importing.command)
 app.add_typer(lava.app, name="lava")

@@ -123,4 +123,13 @@ def look_at_a_sample(parts: Parts, chip: int = 0) -> Samples | None:
     recordings = chips.present(phases, *one.key)
     network = parts.model.network
     shown = {p.name: p.drive.spikes[0] for p in phases if isinstance(p.drive, SpikeDrive)}
-    return Samples.of(recordings, one.target, network.dt_ms, network.max_rate_hz, chip=chip, inputs=shown)
+    windows = {p.name: p.window.cpu() for p in phases}
+    return Samples.of(
+        recordings,
+        one.target,
+        network.dt_ms,
+        network.max_rate_hz,
+        chip=chip,
+        inputs=shown,
+        windows=windows,
+    )

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 
@@ -24,6 +24,7 @@ from mismatch import oracle
 from rate_bridge.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.describe import trained as trained_line
+from spiketrain.deviations import deviations, table
 from spiketrain.divergence import not_finite
 from spiketrain.evaluation import answers, confusion, evaluate, look_at_a_sample, measure, score
 from spiketrain.hooks import Hooks
@@ -42,8 +43,9 @@ from spiketrain.record import (
     unpack_state,
 )
 from spiketrain.record.files import tensors_of
+from spiketrain.record.metrics import METRICS
 from spiketrain.record.resuming import as_ours, check_shapes
-from spiketrain.record.run import CHECKPOINT, INITIAL, TRUTH, Checkpoint
+from spiketrain.record.run import CHECKPOINT, CHIPS, INITIAL, REFERENCE, TRUTH, Checkpoint
 from spiketrain.tasks.arrays import Given
 from spiketrain.telling import batch_done, check_tracker, epoch_done, tracked
 from spiketrain.tracking import Log
@@ -125,7 +127,7 @@ def run(
         shown.stage("reading the data")
         parts = build(experiment, data_dir, None if given is None else given.data)
         record = _opened(parts, directory, given, resume=resume)
-        return _recorded(parts, record, hooks, shown, report=report)
+        return _recorded(parts, record, hooks, shown, Told(data_dir, given), report=report)
 
 
 def run_in_memory(
@@ -143,10 +145,19 @@ def run_in_memory(
         parts = build(experiment, data_dir, None if given is None else given.data)
         config, files = experiment.kept(parts.data, given)
         record = RunRecord.in_memory(config, _identity(parts), files)
-        return _recorded(parts, record, hooks, shown, report=False)
+        return _recorded(parts, record, hooks, shown, Told(data_dir, given), report=False)
 
 
-def _recorded(parts: Parts, record: RunRecord, hooks: Hooks, shown: Progress, *, report: bool) -> RunResult:
+class Told(NamedTuple):
+    """Where a run's data are from."""
+
+    data_dir: Path | None
+    given: Given | None
+
+
+def _recorded(
+    parts: Parts, record: RunRecord, hooks: Hooks, shown: Progress, told: Told, *, report: bool
+) -> RunResult:
     """Train, from where the parts are, and write what a finished run leaves."""
     with record, lost_cards(), tracked(parts, record, trained_line(_identity(parts))) as log:
         shown.start(trained_line(_identity(parts)), parts.batches_per_epoch, parts.epoch)
@@ -155,8 +166,17 @@ def _recorded(parts: Parts, record: RunRecord, hooks: Hooks, shown: Progress, *,
             log.epoch(epoch_done(parts, _warm_up(parts, record)))
         shown.stage("training")
         pace = _train(parts, record, shown, hooks, log)
+        reference = None
+        if parts.experiment.analysis.reference:
+            shown.stage("training the reference, a chip without mismatch")
+            reference = run_in_memory(
+                parts.experiment.without_mismatch(parts.epoch),
+                data_dir=told.data_dir,
+                quiet=True,
+                given=told.given,
+            )
         shown.stage("testing, and drawing the report" if report else "testing")
-        summary = _finish(parts, record, pace, report=report)
+        summary = _finish(parts, record, pace, reference, report=report)
         log.finish(summary)
     return RunResult(record.store, summary, parts)
 
@@ -339,7 +359,9 @@ def _restore(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
         check_shapes(store.place(INITIAL), found, wanted)
 
 
-def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: bool) -> dict[str, Any]:
+def _finish(
+    parts: Parts, record: RunRecord, pace: dict[str, float], reference: RunResult | None, *, report: bool
+) -> dict[str, Any]:
     x, y = parts.data.split("test")
     said = answers(parts, x)
     accuracy = score(said, parts.data.wanted(y, parts.experiment.bridge.target_rates))
@@ -353,18 +375,30 @@ def _finish(parts: Parts, record: RunRecord, pace: dict[str, float], *, report: 
             "set_back_chips": parts.set_back(),
             "silent_chips": {str(chip): why for chip, why in parts.chips.silent.items()},
             "saw": sorted(parts.saw),
+            "reference": None if reference is None else reference.summary["test_accuracy_mean"],
+            "data_sha256": parts.data.fingerprint,
             **pace,
         },
         named(parts.deployed()),
         _truth(parts, record.store),
         sample,
         confusion(said, y, parts.data.classes).numpy() if parts.data.kind == "classification" else None,
+        tables=_tables(parts, reference),
     )
     if report and isinstance(record.store, Folder):
         from spiketrain.report import write  # noqa: PLC0415 (matplotlib, only where it is needed)
 
         write(record.store.path)
     return summary
+
+
+def _tables(parts: Parts, reference: RunResult | None) -> dict[str, bytes]:
+    """Return what is known for the report alone: what the chips drew, and how one without mismatch did."""
+    tables = {} if reference is None else {REFERENCE: reference.store.read(METRICS)}
+    if parts.experiment.chips.elsewhere:
+        return tables
+    drew = deviations(parts.model.network, parts.experiment.build_mismatch())
+    return tables | ({CHIPS: table(drew)} if drew else {})
 
 
 def _truth(parts: Parts, store: Store) -> dict[str, torch.Tensor] | None:

@@ -35,6 +35,8 @@ def show(directory: Path, summary: Mapping[str, Any], console: Console | None = 
         table.add_row("mean", percent(sum(final) / len(final)), "")
         table.add_row("worst", percent(min(final)), "")
         table.add_row("spread", percent(max(final) - min(final)), "best minus worst chip")
+    if summary.get("reference") is not None:
+        table.add_row("reference", percent(float(summary["reference"])), "the same network without mismatch")
     console.print(table)
     report = directory / "report.html"
     console.print(

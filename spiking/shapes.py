@@ -144,9 +144,9 @@ def _check(key: str, value: Tensor, *shapes: Shape, fix: str = "") -> None:
 
 
 def _fits(found: tuple[int, ...], wanted: tuple[tuple[str, int | None], ...]) -> bool:
-    """Return whether every axis has its size; 1 for all chips will do."""
+    """Return whether every axis has its size; 1 for all chips will do, and nothing where it is wanted."""
     return len(found) == len(wanted) and all(
-        length >= 1 and (size is None or length == size or (axis == "chips" and length == 1))
+        (length >= 1 or size == 0) and (size is None or length == size or (axis == "chips" and length == 1))
         for length, (axis, size) in zip(found, wanted, strict=True)
     )
 

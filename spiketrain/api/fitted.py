@@ -29,11 +29,12 @@ from spiketrain.reading import parse
 from spiketrain.record import Folder, Store, save_files
 from spiketrain.record.files import json_of, tensors_of
 from spiketrain.record.metrics import METRICS, checked_metrics
-from spiketrain.record.run import WEIGHTS
+from spiketrain.record.run import CHIPS, REFERENCE, WEIGHTS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from spiketrain.record.samples import Samples
     from spiketrain.report.drawing import Drawing
 
 __all__ = ["Run", "open_run"]
@@ -93,6 +94,24 @@ class Run:
         """
         checked_metrics(self._store, len(self.accuracy))
         return pd.read_csv(io.BytesIO(self._store.read(METRICS))).set_index(["epoch", "chip"])
+
+    @cached_property
+    def reference(self) -> pd.DataFrame | None:
+        """The history of the same network without mismatch, by epoch; None without ``analysis.reference``."""
+        if REFERENCE not in self._store:
+            return None
+        return pd.read_csv(io.BytesIO(self._store.read(REFERENCE))).set_index(["epoch", "chip"])
+
+    @cached_property
+    def deviations(self) -> pd.DataFrame | None:
+        """What each chip drew: how its values deviate from the design, by chip, quantity and place.
+
+        The columns are those of `spiketrain.deviations.Deviation`. None where nothing deviates, or where
+        chips in another process alone know it.
+        """
+        if CHIPS not in self._store:
+            return None
+        return pd.read_csv(io.BytesIO(self._store.read(CHIPS))).set_index(["chip", "quantity", "place"])
 
     @property
     def accuracy(self) -> Array:
@@ -208,7 +227,7 @@ class Run:
 
         Args:
             what: ``learning``, ``effort``, ``raster``, ``outputs``, ``control``, ``rates``,
-                ``training_rates``, ``weights``, ``measures`` or ``confusion``.
+                ``training_rates``, ``weights``, ``alignment``, ``measures`` or ``confusion``.
             chip: which chip, in figures of a single sample.
 
         Raises:
@@ -216,13 +235,51 @@ class Run:
         """
         from spiketrain.report.gallery import draw  # noqa: PLC0415 (matplotlib, when something is drawn)
 
+        return draw(self._store, what, self.sample(chip))
+
+    def sample(self, chip: int = 0) -> Samples | None:
+        """Return what a chip does with one training sample, step by step, as `plot` shows it.
+
+        Args:
+            chip: which one; of the first, what the run kept.
+
+        Raises:
+            InputError: there is no such chip, or not everything may be recorded on it.
+        """
+        from spiketrain.record.samples import Samples  # noqa: PLC0415 (of this method alone)
+
         index = self._chip(chip)
-        sample = None if index == 0 else look_at_a_sample(self._parts, index)
-        if index and sample is None:
+        if index == 0:
+            return Samples.load(self._store)
+        found = look_at_a_sample(self._parts, index)
+        if found is None:
             raise UnsupportedError(
                 "chip", chip, f"{self.chips[0]}: not every trace may be recorded (chips.observe)"
             )
-        return draw(self._store, what, sample)
+        return found
+
+    def figures(
+        self, folder: str | os.PathLike[str], only: Iterable[str] = (), *, chip: int = 0
+    ) -> list[Path]:
+        """Write the figures for a paper and a talk: light and dark, as SVG and PDF, with their data as CSV.
+
+        Args:
+            folder: where to; made if missing.
+            only: names as for `plot`; none: all figures that apply to this run.
+            chip: which chip, in figures of a single sample.
+
+        Returns:
+            the files.
+
+        Raises:
+            InputError: there is no such figure, or one that was named does not apply to this run.
+        """
+        from spiketrain.report.gallery import write_pictures  # noqa: PLC0415 (matplotlib, when it is drawn)
+
+        if not isinstance(folder, str | os.PathLike):
+            raise InputError("folder", folder, "the path of a folder")
+        names = [only] if isinstance(only, str) else list(only)
+        return list(write_pictures(self._store, Path(folder), names, self.sample(chip)).paths)
 
     def report(self) -> Path:
         """Draw the page and figures of a run in a folder, and return the page's path."""

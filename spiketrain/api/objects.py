@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rate_bridge import plugins
 from rate_bridge.errors import InputError
+from spiketrain.api.sections import Section
 from spiketrain.config import building
 
 __all__ = ["plain", "register"]
@@ -99,10 +100,21 @@ def plain(value: Any, key: str) -> Any:
         }
     if isinstance(value, list | tuple | range):
         return [plain(inner, f"{key}[{index}]") for index, inner in enumerate(value)]
+    if isinstance(value, Section):
+        return _section(value, key)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _described(value, key)
     fix = "An object, not its class: add parentheses." if isinstance(value, type) else ""
     raise InputError(key, value, "a text, a number, a list, a mapping, or a part such as LIF(bias=1.0)", fix)
+
+
+def _section(section: Section, key: str) -> dict[str, Any]:
+    """Return what a section says; a part of it that is only named is its name."""
+    said: dict[str, Any] = plain(section.said, key)
+    for argument, name_key in section.beside.items():
+        part = said.pop(argument, {})
+        said |= part if isinstance(part, dict) else {name_key: part}
+    return said
 
 
 def _text(name: Any, key: str) -> str:

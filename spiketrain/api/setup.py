@@ -22,9 +22,12 @@ from spiketrain.tasks.arrays import Given
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from learning.rule import LearningRule
+    from spiketrain.api.sections import Analysis, Bridge, Graph, Mismatch, Network, Simulator, Training
+    from spiketrain.tasks.base import Task
     from spiketrain.tracking import Tracker
 
-__all__ = ["Setup", "load"]
+__all__ = ["Setup", "build", "load"]
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
 
@@ -52,6 +55,54 @@ def load(source: Source, changes: Mapping[str, Any] | None = None) -> Setup:
     else:
         raise InputError("source", source, "a config's name, the path of a file, or a mapping of sections")
     return Setup(_changed(data, changes))
+
+
+def build(
+    *,
+    network: Network | Graph | Mapping[str, Any],
+    rule: LearningRule | str,
+    training: Training | Mapping[str, Any],
+    simulator: Simulator | str,
+    mismatch: Mismatch | Mapping[str, Any] | None = None,
+    task: Task | str | None = None,
+    bridge: Bridge | Mapping[str, Any] | None = None,
+    analysis: Analysis | Mapping[str, Any] | None = None,
+    chips: Mapping[str, Any] | None = None,
+    limits: Mapping[str, Any] | None = None,
+    name: str = "experiment",
+) -> Setup:
+    """Return the experiment that objects describe: what a config says, in its sections.
+
+    Args:
+        network: the design, such as ``Network([64, 100, 10], LIF(bias=1.0))``.
+        rule: how it is learned.
+        training: how long and how fast.
+        simulator: the machine that stands for the chips, and its clock.
+        mismatch: how many chips there are, and how they deviate; one without deviations if left out.
+        task: where samples are from; left out, they are those that `Setup.fit` is given.
+        bridge: between values, spikes and rates.
+        analysis: what is looked at beyond the accuracies.
+        chips: keys that say where the chips are.
+        limits: keys that say what a run may take.
+        name: what the run's folder is called after.
+
+    Raises:
+        InputError: the first thing that is wrong, with its key.
+    """
+    sections = {
+        "name": name,
+        "network": network,
+        "mismatch": mismatch,
+        "chips": chips,
+        "bridge": bridge,
+        "rule": rule,
+        "simulator": simulator,
+        "training": training,
+        "analysis": analysis,
+        "limits": limits,
+        "task": task,
+    }
+    return load({key: value for key, value in sections.items() if value is not None})
 
 
 @final

@@ -17,6 +17,7 @@ from rate_bridge.texts import check_texts
 from spiketrain.config import building, checks
 from spiketrain.config.design import Design
 from spiketrain.config.finding import find_config
+from spiketrain.config.ideal import KEY, check_reference, without_mismatch
 from spiketrain.config.network import anchored, prepared
 from spiketrain.config.placing import placed
 from spiketrain.config.problems import input_error
@@ -66,7 +67,22 @@ class Experiment(Design):
         except ValidationError as error:
             raise input_error(error, raw, model=cls) from None
         checks.check(experiment)
+        if experiment.analysis.reference:
+            check_reference(experiment)
+            try:
+                experiment.without_mismatch()
+            except InputError as error:
+                allowed = f"false: without mismatch this is no experiment ({error})"
+                raise InputError(KEY, True, allowed) from None
         return experiment
+
+    def without_mismatch(self, epochs: int | None = None) -> Experiment:
+        """Return the same experiment on one chip that is as it was designed.
+
+        Args:
+            epochs: how long it is trained; None: as long as here.
+        """
+        return type(self).from_mapping(without_mismatch(self.resolved(), epochs))
 
     def load_data(self, data_dir: Path | None = None, data: TaskData | None = None) -> TaskData:
         """Return the task's data, its validation set held out, checked against the network.

@@ -311,10 +311,13 @@ class AnalysisPart(Section):
     Args:
         measures: after every epoch, compare the feedback weights and the update of one batch with the
             true chips (rate networks): columns of ``metrics.csv``.
+        reference: when training is over, train one chip without mismatch too, which the report holds the
+            others against.
         tracker: what else is told how the run goes, such as ``tensorboard``; null for nothing.
     """
 
     measures: bool = False
+    reference: bool = False
     tracker: Part | None = None
 
 

@@ -35,8 +35,10 @@ from spiking.presentation import Observation
 
 __all__ = [
     "CHECKPOINT",
+    "CHIPS",
     "CONFUSION",
     "INITIAL",
+    "REFERENCE",
     "SUMMARY",
     "TRUTH",
     "WEIGHTS",
@@ -50,7 +52,7 @@ FIGURES, CHECKPOINT = "figures", "checkpoint.safetensors"
 
 INITIAL, WEIGHTS, TRUTH = "initial_weights.safetensors", "weights.safetensors", "truth.safetensors"
 
-CONFUSION = "confusion.csv"
+CONFUSION, CHIPS, REFERENCE = "confusion.csv", "chips.csv", "reference.csv"
 
 SUMMARY = (
     "task",
@@ -72,6 +74,8 @@ SUMMARY = (
     "set_back_chips",
     "silent_chips",
     "saw",
+    "reference",
+    "data_sha256",
     "versions",
     "git",
     "date",
@@ -284,6 +288,8 @@ class RunRecord:
         truth: Mapping[str, Tensor] | None,
         samples: Samples | None = None,
         confusion: NDArray[np.int64] | None = None,
+        *,
+        tables: Mapping[str, bytes] | None = None,
     ) -> dict[str, Any]:
         """Write what a finished run leaves: weights, truth, sample recordings and summary.
 
@@ -296,6 +302,8 @@ class RunRecord:
             samples: recordings of one sample, for the figures.
             confusion: test samples by chip, label and answer, ``(chips, classes, classes)``, where there
                 are classes.
+            tables: further files by name: `CHIPS`, what chips drew, and `REFERENCE`, the history of the
+                network without mismatch, where they are known.
 
         Returns:
             the content of ``summary.json``.
@@ -308,8 +316,11 @@ class RunRecord:
         if confusion is not None:
             rows = (f"{chip},{label},{said},{n}" for (chip, label, said), n in np.ndenumerate(confusion))
             self.store.write(CONFUSION, "\n".join(["chip,label,predicted,samples", *rows, ""]).encode())
+        for name, text in (tables or {}).items():
+            self.store.write(name, text)
         content = _summary(
             {"diverged_chips": {}, "set_back_chips": {}, "silent_chips": {}, "saw": []}
+            | {"reference": None, "data_sha256": None}
             | self._identity
             | dict(summary)
             | provenance()

@@ -26,7 +26,8 @@ class Samples:
 
     Args:
         traces: per phase, by name of the trace: ``spikes`` and ``voltage`` per layer 1 to L,
-            ``control``, ``readout`` and, of input spikes, ``input`` once, each ``(time, n)``.
+            ``control``, ``readout`` and, of input spikes, ``input`` once, each ``(time, n)``; ``window``,
+            the averaging weights, ``(time, 1)``.
         target: wanted output rates, ``(n_out,)``, 1 = `max_rate_hz`.
         dt_ms: time step.
         max_rate_hz: the rate that counts as 1.
@@ -50,6 +51,7 @@ class Samples:
         chip: int = 0,
         sample: int = 0,
         inputs: Mapping[str, Tensor] | None = None,
+        windows: Mapping[str, Tensor] | None = None,
     ) -> Self:
         """Take one sample of one chip out of recordings with traces.
 
@@ -61,6 +63,7 @@ class Samples:
             chip: which chip.
             sample: which sample.
             inputs: its input spikes by the name of the phase, ``(time, inputs)``.
+            windows: averaging weights by the name of the phase, ``(time,)``.
         """
         traces = {
             phase: {name: tuple(t[chip, sample] for t in parts) for name, parts in recording.traces.items()}
@@ -68,7 +71,17 @@ class Samples:
         }
         for phase, spikes in (inputs or {}).items():
             traces[phase]["input"] = (spikes.to(torch.float64),)
+        for phase, weights in (windows or {}).items():
+            traces[phase]["window"] = (weights.to(torch.float64).unsqueeze(1),)
         return cls(traces, target[sample], dt_ms, max_rate_hz, chip)
+
+    def window(self, phase: str) -> Tensor:
+        """Return the averaging weights of a phase, ``(time,)``; of a run that kept none, its second half."""
+        traces = self.traces[phase]
+        if traces.get("window"):
+            return traces["window"][0][:, 0]
+        steps = next(len(parts[0]) for parts in traces.values() if parts)
+        return (torch.arange(steps) >= steps // 2).to(torch.float64)
 
     def save(self, store: Store) -> None:
         """Write ``samples.safetensors``; phases and traces come back in the same order."""

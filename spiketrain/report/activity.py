@@ -15,18 +15,21 @@ from torch import Tensor
 from spiketrain.record.samples import Samples
 from spiketrain.report.drawing import Drawing, Omitted
 from spiketrain.report.run_files import RunFiles
-from spiketrain.report.style import MUTED, blank, colour
+from spiketrain.report.style import GRID, MUTED, blank, colour
 
 __all__ = ["control", "outputs", "raster", "rate_histogram"]
 
 FEW = 4
 """Up to so many outputs have a colour each; of more, only the wanted one has."""
 
+CONTROL_HEIGHT = 1.6
+"""Of the control signal below a raster, in units of a layer of few neurons."""
+
 NO_SAMPLE = "No sample was recorded step by step."
 
 
 def raster(run: RunFiles) -> Drawing | Omitted:
-    """Spikes (or activities) of all layers, a column per phase."""
+    """Spikes (or activities) of all layers, a column per phase, above what controls them where it does."""
     title = "One sample, neuron by neuron"
     samples = run.samples
     phases = _with(samples, "spikes")
@@ -34,13 +37,15 @@ def raster(run: RunFiles) -> Drawing | Omitted:
         return Omitted(title, NO_SAMPLE)
     layers = _layers(run, samples, phases[0])
     heights = [1.0 + min(t.shape[1], 200) / 40 for _, t in layers]
+    controlled = _with(samples, "control")
+    below = [CONTROL_HEIGHT] if controlled else []
     figure, axes = blank(
-        len(layers),
+        len(layers) + len(below),
         len(phases),
-        0.8 + 0.75 * sum(heights),
+        0.8 + 0.75 * sum([*heights, *below]),
         sharex=True,
         sharey="row",
-        height_ratios=heights[::-1],
+        height_ratios=[*heights[::-1], *below],
     )
     data, counts = [], []
     for column, phase in enumerate(phases):
@@ -52,9 +57,15 @@ def raster(run: RunFiles) -> Drawing | Omitted:
             if column == 0:
                 ax.set_ylabel(f"{name}\nneuron")
         axes[0][column].set_title(f"{phase} phase")
+        if controlled:
+            data += _draw_signal(axes[-1][column], samples, phase)
         axes[-1][column].set_xlabel("time (ms)")
+    if controlled:
+        axes[-1][0].set_ylabel("control u\n(1 = max.)")
     spiking = all(_is_spiking(t) for _, t in layers)
     caption = "Every mark is a spike." if spiking else "Spikes as marks, activities as shades."
+    if controlled:
+        caption += " Below: the control signal u(t), a line per output; in colour that of the wanted one."
     return Drawing(
         "raster",
         title,
@@ -63,6 +74,18 @@ def raster(run: RunFiles) -> Drawing | Omitted:
         figure,
         pd.concat(data)[["phase", "layer", "neuron", "time_ms", "value"]],
     )
+
+
+def _draw_signal(ax: Axes, samples: Samples, phase: str) -> list[pd.DataFrame]:
+    """Draw the control signal of a phase, 0 where there is no controller, and return its rows."""
+    steps, signal = len(samples.traces[phase]["spikes"][0]), samples.traces[phase].get("control")
+    ax.axhline(0.0, color=MUTED, linewidth=0.8)
+    ax.set_xlim(0.0, steps * samples.dt_ms)
+    if not signal:
+        return []
+    _draw_outputs(ax, signal[0], samples, None)
+    rows = _tidy(samples, [phase], "control", 1.0, "value")
+    return [rows.rename(columns={"output": "neuron"}).assign(layer="control")]
 
 
 def _layers(run: RunFiles, samples: Samples, phase: str) -> list[tuple[str, Tensor]]:
@@ -89,9 +112,9 @@ def outputs(run: RunFiles) -> Drawing | Omitted:
         _draw_outputs(ax, trace, samples, targets)
         ax.set_title(f"{phase} phase")
         wanted = int(targets.argmax())
-        late = float(trace[len(trace) // 2 :, wanted].mean())
+        mean = _draw_window(ax, trace, samples, phase)
         ends.append(
-            f"{phase}: output {wanted} is at {late:.3g} Hz in the mean over the second half "
+            f"{phase}: output {wanted} is at {mean:.3g} Hz in the mean over the window "
             f"(target {targets[wanted]:.3g} Hz)"
         )
     axes[0][0].set_ylabel("read-out trace (Hz)")
@@ -100,7 +123,8 @@ def outputs(run: RunFiles) -> Drawing | Omitted:
         "outputs",
         title,
         f"Read-out traces of chip {samples.chip} for one sample. {'; '.join(ends)}.",
-        "Solid: the low-pass filtered output rates; dashed: their targets.",
+        "Solid: the low-pass filtered output rates; dashed: their targets; dotted, over the shaded averaging "
+        "window: the mean of the wanted output.",
         figure,
         _tidy(samples, phases, "readout", scale, "rate_hz").assign(
             target_hz=lambda table: targets.numpy()[table["output"]]
@@ -231,6 +255,18 @@ def _draw_outputs(ax: Axes, trace: Tensor, samples: Samples, targets: Tensor | N
             ax.axhline(float(targets[index]), color=style["color"], linestyle=(0, (5, 3)), linewidth=1.2)
     ax.set_xlim(0.0, float(time[-1]))
     ax.set_xlabel("time (ms)")
+
+
+def _draw_window(ax: Axes, trace: Tensor, samples: Samples, phase: str) -> float:
+    """Shade the averaging window, draw the wanted output's mean over it, and return that mean."""
+    weights = samples.window(phase)
+    wanted, inside = int(samples.target.argmax()), weights.nonzero().flatten()
+    mean = float((weights * trace[:, wanted].to(weights)).sum() / weights.sum())
+    begin, end = float(inside[0]) * samples.dt_ms, float(inside[-1] + 1) * samples.dt_ms
+    ax.axvspan(begin, end, color=GRID, alpha=0.5, linewidth=0, zorder=0)
+    ink = colour(wanted if trace.shape[1] <= FEW else 1)
+    ax.plot([begin, end], [mean, mean], color=ink, linestyle=":", linewidth=2.2)
+    return mean
 
 
 def _rates(trace: Tensor, samples: Samples) -> NDArray[np.float64]:

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from spiketrain.report.drawing import Drawing, Omitted
 from spiketrain.report.run_files import RunFiles
 from spiketrain.report.style import CYCLE, INK, MUTED, blank, colour
 
-__all__ = ["effort", "learning", "measures", "rates"]
+__all__ = ["alignment", "effort", "learning", "measures", "rates"]
+
+IDEAL: dict[str, Any] = {"color": INK, "linestyle": (0, (4, 2)), "linewidth": 1.3}
+"""How the line of the reference looks."""
 
 _BOOKKEEPING = {"epoch", "chip", "seconds", "learning_rate", "output_error", "control_effort"}
 
@@ -29,18 +33,19 @@ def learning(run: RunFiles) -> Drawing | Omitted:
     for ax, name in zip(axes[0], names, strict=True):
         _lines(ax, run, name, 100.0)
         _shade(ax, run, name)
+        _ideal(ax, run, name)
         ax.set_title(_words(name))
     low, high = _accuracy_range(run, names)
     axes[0][0].set_ylim(low, high)
     axes[0][0].set_ylabel("accuracy (%)")
-    _legend(axes[0][-1], run)
+    _legend(axes[0][-1], run, reference=run.reference is not None)
     last = run.metrics[run.metrics["epoch"] == run.metrics["epoch"].max()]
     ends = "; ".join(f"{_words(n)} ends between {_range(last[n] * 100)} %" for n in names)
     return Drawing(
         "learning_curves",
         title,
         f"Accuracy of {len(run.chips)} chips against {run.metrics['epoch'].max()} epochs: {ends}.",
-        f"One line per chip; the broad one is the mean over the chips{_shaded(run)}. "
+        f"One line per chip; the broad one is the mean over the chips{_shaded(run)}. {_compared(run)}"
         f"The axis begins at {low:.0f} %: what is below are the first epochs"
         + (f", {100 * run.chance:.0f} % is chance." if run.chance else "."),
         figure,
@@ -111,10 +116,49 @@ def rates(run: RunFiles) -> Drawing | Omitted:
 def measures(run: RunFiles) -> Drawing | Omitted:
     """Whatever else the rule recorded, against epochs."""
     title = "Further measures"
-    known = _BOOKKEEPING | set(run.accuracies())
+    known = _BOOKKEEPING | set(run.accuracies()) | set(_angles(run))
     names = [name for name in run.measured() if name not in known and not name.startswith("rate_")]
     if not names:
         return Omitted(title, "The rule recorded no further measures.")
+    return Drawing(
+        "measures",
+        title,
+        f"What the rule measured, against epochs, per chip: {_trends(run, names)}.",
+        "Means over the training batches of each epoch; one line per chip, the broad one is their mean.",
+        _panels(run, names),
+        run.metrics[["epoch", "chip", *names]],
+    )
+
+
+def alignment(run: RunFiles) -> Drawing | Omitted:
+    """Angles between what is used and what would be right, against epochs."""
+    title = "Alignment"
+    names = _angles(run)
+    if not names:
+        reason = "No angle was measured: analysis.measures does, for chains of rate neurons."
+        return Omitted(title, reason)
+    return Drawing(
+        "alignment",
+        title,
+        f"Angles in degrees against epochs, per chip: {_trends(run, names)}.",
+        "Degrees between what is used and what would be right: 0 is aligned, 90 (dotted) is chance. "
+        "One line per chip, the broad one is their mean.",
+        _panels(run, names, level=90.0),
+        run.metrics[["epoch", "chip", *names]],
+    )
+
+
+def _angles(run: RunFiles) -> list[str]:
+    """Return the columns of angles: those of `spiketrain.measures`, and what a rule calls degrees."""
+    return [n for n in run.measured() if n.startswith(("angle_", "alignment")) or n.endswith("_degrees")]
+
+
+def _trends(run: RunFiles, names: Sequence[str]) -> str:
+    return "; ".join(f"{_words(name)} {_trend(run, name)}" for name in names)
+
+
+def _panels(run: RunFiles, names: Sequence[str], *, level: float | None = None) -> Figure:
+    """Draw columns of the metrics against epochs, a panel each; `level` is a line to compare with."""
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure, axes = blank(rows, columns, 0.4 + 2.5 * rows)
@@ -122,18 +166,12 @@ def measures(run: RunFiles) -> Drawing | Omitted:
     for ax, name in zip(places, names, strict=False):
         _lines(ax, run, name)
         ax.set_title(_words(name))
+        if level is not None:
+            ax.axhline(level, color=MUTED, linestyle=":", linewidth=1.2)
     for ax in places[len(names) :]:
         ax.set_axis_off()
     _legend(axes[0][-1], run)
-    trends = "; ".join(f"{_words(name)} {_trend(run, name)}" for name in names)
-    return Drawing(
-        "measures",
-        title,
-        f"What the rule measured, against epochs, per chip: {trends}.",
-        "Means over the training batches of each epoch; one line per chip, the broad one is their mean.",
-        figure,
-        run.metrics[["epoch", "chip", *names]],
-    )
+    return figure
 
 
 def _accuracy_range(run: RunFiles, names: list[str]) -> tuple[float, float]:
@@ -144,6 +182,8 @@ def _accuracy_range(run: RunFiles, names: list[str]) -> tuple[float, float]:
     if finite.size == 0:
         return 0.0, 100.0
     low, high = float(finite.min()), float(finite.max())
+    if run.reference is not None:
+        high = max([high, *(100.0 * run.reference[n].iloc[-1] for n in names if n in run.reference)])
     margin = max(1.0, 0.08 * (high - low))
     return max(0.0, low - margin) if low >= 0.0 else low - margin, high + margin
 
@@ -176,6 +216,16 @@ def _shaded(run: RunFiles) -> str:
     return f", shaded down to {run.called(run.worst)}, the worst at the end"
 
 
+def _ideal(ax: Axes, run: RunFiles, name: str) -> None:
+    """Draw what the same network reaches without mismatch."""
+    if run.reference is not None and name in run.reference:
+        _line(ax, run.reference.set_index("epoch")[name] * 100.0, **IDEAL)
+
+
+def _compared(run: RunFiles) -> str:
+    return "" if run.reference is None else "Dashed: the same network without mismatch. "
+
+
 def _line(ax: Axes, values: pd.Series[float], **style: object) -> None:
     values = values.dropna()
     marker = "o" if len(values) < 3 else None
@@ -187,13 +237,16 @@ def _epochs(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
-def _legend(ax: Axes, run: RunFiles) -> None:
-    if len(run.chips) == 1:
+def _legend(ax: Axes, run: RunFiles, *, reference: bool = False) -> None:
+    if len(run.chips) == 1 and not reference:
         return
     few = len(run.chips) <= len(CYCLE)
     chips = [(colour(c), 1.0, run.called(c)) for c in run.chips] if few else [(MUTED, 1.0, "each chip")]
     handles = [ax.plot([], [], color=c, linewidth=w, label=label)[0] for c, w, label in chips]
-    handles += ax.plot([], [], label="mean", **_mean_style(run))
+    if len(run.chips) > 1:
+        handles += ax.plot([], [], label="mean", **_mean_style(run))
+    if reference:
+        handles += ax.plot([], [], label="no mismatch", **IDEAL)
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 

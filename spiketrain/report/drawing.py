@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import final
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
 from rate_bridge.errors import InputError
-from spiketrain.record.files import write_bytes, write_text
+from spiketrain.record.files import write_bytes
 from spiketrain.record.tables import table_text
 from spiketrain.report.style import THEMED, drawn, dressed
 
@@ -22,13 +25,16 @@ __all__ = ["Drawing", "Omitted"]
 
 
 def _literal(figure: Figure) -> None:
-    """Take all texts of a figure as they are, dollar signs too, but for the powers at logarithmic axes."""
-    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis) if axis.get_scale() == "log"]
-    powers = {
-        id(text) for axis in axes for which in ("major", "minor") for text in axis.get_ticklabels(which=which)
-    }
+    """Take all texts of a figure as they are, dollar signs too; write out the powers at logarithmic axes.
+
+    The exponents of a power would be smaller than what can be read on a narrow page.
+    """
+    for axis in (axis for one in figure.axes for axis in (one.xaxis, one.yaxis)):
+        if axis.get_scale() == "log":
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
     for text in figure.findobj(Text):
-        if isinstance(text, Text) and id(text) not in powers:
+        if isinstance(text, Text):
             text.set_parse_math(False)
 
 
@@ -99,7 +105,8 @@ class Drawing:
         kind = target.suffix.removeprefix(".").lower()
         if kind not in ("svg", "png", "pdf", "csv"):
             raise InputError("path", str(path), "a file that ends in .svg, .png, .pdf or .csv")
-        self.svg()  # laid out, with all the marks on its axes
+        if isinstance(self.figure.get_layout_engine(), ConstrainedLayoutEngine):
+            self.svg()  # laid out, with all the marks on its axes
         with dressed(self.figure, dark=dark):
             write_bytes(target, self._content(kind))
         return target
@@ -114,20 +121,39 @@ class Drawing:
             return content.getvalue()
         return (self.svg() if kind == "svg" else table_text(self.data)).encode()
 
-    def save(self, folder: Path, svg: str) -> None:
-        """Write SVG and CSV into `folder`: pictures of points take long to draw, and `write` makes them."""
-        write_text(folder / f"{self.name}.svg", svg)
-        write_text(folder / f"{self.name}.csv", table_text(self.data))
+    def save(self, folder: Path, svg: str, kinds: Sequence[str]) -> None:
+        """Write a figure whose SVG is there already, and its numbers.
 
-    def inline(self, svg: str) -> str:
-        """Return `svg` as an element of the page: themed, with names of its own, nothing external."""
+        Args:
+            folder: where to.
+            svg: what `svg` returned.
+            kinds: endings of the files, as of `write`.
+        """
+        for kind in (*kinds, "csv"):
+            content = svg.encode() if kind == "svg" else self._content(kind)
+            write_bytes(folder / f"{self.name}.{kind}", content)
+
+    def inline(self, svg: str, layout: str) -> str:
+        """Return `svg` as an element of the page: themed, with names of its own, nothing external.
+
+        Args:
+            svg: what `svg` returned.
+            layout: the element's class, and part of its names: a page may hold a figure in several.
+        """
+        own = f"{self.name}-{layout}"
         body = svg[svg.index("<svg") :]
         body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
         body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body).replace("xlink:href", "href")
-        body = re.sub(r'\bid="([^"]+)"', rf'id="{self.name}-\1"', body)
-        body = re.sub(r'href="#([^"]+)"', rf'href="#{self.name}-\1"', body)
-        body = re.sub(r"url\(#([^)]+)\)", rf"url(#{self.name}-\1)", body)
+        body = re.sub(
+            r'(<image\b[^>]*?)\sid="[^"]*"', r"\1", body
+        )  # nothing refers to it; alike ones share it
+        body = re.sub(r'\bid="([^"]+)"', rf'id="{own}-\1"', body)
+        body = re.sub(r'href="#([^"]+)"', rf'href="#{own}-\1"', body)
+        body = re.sub(r"url\(#([^)]+)\)", rf"url(#{own}-\1)", body)
         for plain, themed in THEMED.items():
             body = body.replace(plain, themed)
-        described = f'<svg role="img" aria-labelledby="{self.name}-title" aria-describedby="{self.name}-alt"'
+        described = (
+            f'<svg class="{layout}" role="img" aria-labelledby="{self.name}-title" '
+            f'aria-describedby="{self.name}-alt"'
+        )
         return body.replace("<svg", described, 1)

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import pandas as pd
 
 from spiketrain import describe
 from spiketrain.divergence import note
 from spiketrain.record.files import write_text
 from spiketrain.report.drawing import Omitted
 from spiketrain.report.gallery import FIGURES
+from spiketrain.report.plates import Plate, embedded, plate
 from spiketrain.report.run_files import RunFiles
 from spiketrain.report.style import drawn
+from spiketrain.report.templates import render
 
 __all__ = ["write"]
 
@@ -37,32 +39,24 @@ def write(directory: Path) -> Path:
     run = RunFiles.load(directory)
     folder = directory / "figures"
     folder.mkdir(exist_ok=True)
-    shown, omitted = [], []
+    shown: list[Plate] = []
+    omitted: list[Omitted] = []
     with drawn():
         for draw in FIGURES.values():
             drawing = draw(run)
             if isinstance(drawing, Omitted):
                 omitted.append(drawing)
                 continue
-            svg = drawing.svg()
-            drawing.save(folder, svg)
-            shown.append({"drawing": drawing, "svg": drawing.inline(svg)})
+            shown.append(plate(drawing, folder))
     page = directory / "report.html"
     write_text(page, _render(run, shown, omitted))
     return page
 
 
-def _render(run: RunFiles, shown: list[dict[str, Any]], omitted: list[Omitted]) -> str:
+def _render(run: RunFiles, shown: list[Plate], omitted: list[Omitted]) -> str:
     rows = _results(run)
-    environment = Environment(
-        loader=PackageLoader("spiketrain", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "words": lambda name: str(name).replace("_", " ")}
-    return environment.get_template("page.html").render(
+    return render(
+        "page.html",
         run=run,
         summary=run.summary,
         chips=rows,
@@ -70,6 +64,9 @@ def _render(run: RunFiles, shown: list[dict[str, Any]], omitted: list[Omitted]) 
         mismatch=describe.mismatch(run.summary["mismatch"]),
         shown=shown,
         omitted=omitted,
+        drew=_drew(run),
+        drew_data=None if run.drew is None else embedded(run.drew),
+        origin=_origin(run),
     )
 
 
@@ -92,6 +89,38 @@ def _results(run: RunFiles) -> list[dict[str, Any]]:
     return rows
 
 
+def _drew(run: RunFiles) -> list[tuple[str, list[str]]]:
+    """Return a row of texts per quantity: what every chip drew of it, over all its places."""
+    if run.drew is None:
+        return []
+    rows = []
+    for (quantity, kind), part in run.drew.groupby(["quantity", "kind"], sort=False):
+        chips = [part[part["chip"] == chip] for chip in run.chips]
+        rows.append((str(quantity), [_drawn(one, relative=kind == "relative") for one in chips]))
+    return rows
+
+
+def _drawn(part: pd.DataFrame, *, relative: bool) -> str:
+    """Return mean and standard deviation over all devices that work, and the share of those that do not."""
+    working = part["devices"] * (1.0 - part["lost"])
+    mean = (part["mean"] * working).sum() / working.sum()
+    square = ((part["std"] ** 2 + part["mean"] ** 2) * working).sum() / working.sum()
+    std = math.sqrt(max(0.0, square - mean**2)) if math.isfinite(square) else math.nan
+    shown = f"{100 * mean:+.1f} ± {100 * std:.1f} %" if relative else f"{mean:+.3g} ± {std:.3g}"
+    lost = 1.0 - working.sum() / part["devices"].sum()
+    return f"{shown}, {100 * lost:.1f} % lost" if lost > 0 else shown
+
+
+def _origin(run: RunFiles) -> list[tuple[str, str]]:
+    """Return what further made the numbers: the data, the seed and the time."""
+    seconds = run.summary["seconds"]
+    return [
+        ("data (SHA-256)", run.summary.get("data_sha256") or "not recorded"),
+        ("training seed", str(run.summary["seed"])),
+        ("training time", "–" if seconds is None else f"{seconds:,.1f} s"),
+    ]
+
+
 def _over_chips(rows: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
     """Return mean, worst and spread of the columns of numbers, over several chips."""
     if len(rows) < 2:
@@ -104,7 +133,3 @@ def _over_chips(rows: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
         ("worst", [float(pick(column)) for pick, column in zip(worst, values.T, strict=True)]),
         ("spread (best − worst)", (values.max(0) - values.min(0)).tolist()),
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"

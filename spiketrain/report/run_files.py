@@ -15,7 +15,7 @@ from rate_bridge.errors import InputError
 from spiketrain.naming import connection_names, layer_names, stored_names, with_names
 from spiketrain.reading import parse
 from spiketrain.record.files import json_of, tensors_of
-from spiketrain.record.run import CONFUSION, INITIAL, WEIGHTS
+from spiketrain.record.run import CHIPS, CONFUSION, INITIAL, REFERENCE, WEIGHTS
 from spiketrain.record.samples import Samples
 from spiketrain.record.store import Folder, Store
 
@@ -37,6 +37,9 @@ class RunFiles:
         initial: what was programmed before training, by name; empty where it was not kept.
         samples: recordings of one sample, or None.
         confusion: how many test samples of a label every chip took for which (``confusion.csv``), or None.
+        drew: how every chip deviates from the design (``chips.csv``), or None where nobody knows or nothing
+            does; see `spiketrain.deviations.Deviation`.
+        reference: metrics of one chip without mismatch (``reference.csv``), or None.
     """
 
     config: str
@@ -48,6 +51,8 @@ class RunFiles:
     initial: dict[str, Tensor]
     samples: Samples | None
     confusion: pd.DataFrame | None = None
+    drew: pd.DataFrame | None = None
+    reference: pd.DataFrame | None = None
 
     @classmethod
     def load(cls, place: Store | Path) -> Self:
@@ -74,7 +79,9 @@ class RunFiles:
                 weights=_tensors(store, WEIGHTS, names),
                 initial=_tensors(store, INITIAL, names) if INITIAL in store else {},
                 samples=Samples.load(store),
-                confusion=pd.read_csv(io.BytesIO(store.read(CONFUSION))) if CONFUSION in store else None,
+                confusion=_table(store, CONFUSION),
+                drew=_table(store, CHIPS),
+                reference=_table(store, REFERENCE),
             )
         except FileNotFoundError as error:
             allowed = "the folder of a finished run"
@@ -108,6 +115,10 @@ class RunFiles:
     def measured(self) -> list[str]:
         """Return the names of the columns of metrics that have a number somewhere."""
         return [str(name) for name in self.metrics if self.metrics[name].notna().any()]
+
+
+def _table(store: Store, name: str) -> pd.DataFrame | None:
+    return pd.read_csv(io.BytesIO(store.read(name))) if name in store else None
 
 
 def _tensors(store: Store, name: str, names: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:

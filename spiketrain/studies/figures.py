@@ -11,14 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spiketrain.report.drawing import Drawing
+from spiketrain.report.stacking import legend_below
 from spiketrain.report.style import INK, blank, colour
 
 __all__ = ["against", "differences", "legend", "words"]
 
 MARKERS = "osD^vP*X"
 
-LEGEND_CHARACTERS, KEY_CHARACTERS = 120, 8
-"""What fits into a line of a legend, and what the key of an entry takes of it."""
+LEGEND_CHARACTERS = 120
+"""What fits into a line of a legend."""
 
 
 def against(
@@ -71,9 +72,7 @@ def legend(figure: Figure) -> None:
     drawn = {
         label: line for ax in figure.axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    fitting = LEGEND_CHARACTERS // (max(map(len, drawn), default=0) + KEY_CHARACTERS)
-    wide = max(1, min(4, fitting, len(drawn)))
-    figure.legend(drawn.values(), drawn, loc="outside lower center", ncols=wide)
+    legend_below(figure, list(drawn.values()), list(drawn), LEGEND_CHARACTERS)
 
 
 def _lines(ax: Axes, part: pd.DataFrame, x: str, series: Sequence[str], lines: Sequence[str]) -> None:

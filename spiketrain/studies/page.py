@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 import pandas as pd
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from spiketrain.record.files import write_bytes, write_text
+from spiketrain.record.files import write_text
 from spiketrain.record.provenance import provenance
 from spiketrain.record.tables import table_text
 from spiketrain.report.drawing import Drawing
+from spiketrain.report.plates import embedded, plate
 from spiketrain.report.style import drawn
+from spiketrain.report.templates import render
 
 __all__ = ["Page", "Sheet", "drawn"]
 
@@ -44,6 +44,11 @@ class Sheet:
     def shown(self) -> list[list[tuple[str, bool]]]:
         """The first rows as texts, each with whether it is a number."""
         return [[_cell(value) for value in row] for row in self.data.head(ROWS).itertuples(index=False)]
+
+    @property
+    def embedded(self) -> str:
+        """The table as an address that holds it, or nothing where it is too large."""
+        return embedded(self.data)
 
     @property
     def numeric(self) -> list[bool]:
@@ -84,34 +89,12 @@ class Page:
         shown = []
         with drawn():
             for drawing in self.drawings:
-                svg = drawing.svg()
-                drawing.save(figures, svg)
-                write_bytes(figures / f"{drawing.name}.png", drawing.png())
-                write_bytes(figures / f"{drawing.name}.pdf", _pdf(drawing))
-                shown.append({"drawing": drawing, "svg": drawing.inline(svg)})
+                shown.append(plate(drawing, figures, ("svg", "png", "pdf")))
         for sheet in self.sheets:
             write_text(tables / f"{sheet.name}.csv", table_text(sheet.data))
         path = root / "report.html"
-        write_text(
-            path, _environment().get_template("study.html").render(page=self, shown=shown, **provenance())
-        )
+        write_text(path, render("study.html", page=self, shown=shown, made=provenance()))
         return path
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=ChoiceLoader([PackageLoader("spiketrain", "studies"), PackageLoader("spiketrain", "report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _pdf(drawing: Drawing) -> bytes:
-    content = io.BytesIO()
-    drawing.figure.savefig(content, format="pdf", metadata={"CreationDate": None, "Producer": None})
-    return content.getvalue()
 
 
 def _cell(value: Any) -> tuple[str, bool]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from learning.stimulus import Batch
 from rate_bridge.errors import InputError
+from rate_bridge.files import checksum
 from rate_bridge.seeds import SeedTree
 from spiketrain.tasks.files import MEMORY_BYTES
 
@@ -74,6 +75,12 @@ class TaskData:
         x_test, y_test = _tensors(*test)
         x_val, y_val = (x_train[:0], y_train[:0]) if validation is None else _tensors(*validation)
         return cls(x_train, y_train, x_test, y_test, x_val, y_val, classes, sha256=sha256)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all samples and what is wanted of them, wherever they came from."""
+        names = [f"{what}_{split}" for split in ("train", "val", "test") for what in "xy"]
+        return checksum({name: np.asarray(getattr(self, name)) for name in names})
 
     @property
     def inputs(self) -> int:

@@ -22,7 +22,7 @@ from spiketrain.testing.problems import (
     random_start,
     relayed,
 )
-from spiking.connections import AveragePool2d, Conv2d, OneToOne, Recurrent, Sparse
+from spiking.connections import AveragePool2d, Conv2d, OneToOne, Recurrent, Sparse, Unconnected
 from spiking.network import Connection, Layer, Network, Source, chain
 from spiking.neurons import ALIF, LIF
 from spiking.neurons.base import Neuron
@@ -94,6 +94,13 @@ def two_inputs() -> Network:
     return Network(31, layers, connections, sources=sources)
 
 
+def side_by_side() -> Network:
+    """Two populations that the input reaches and that are not joined, and one that both reach."""
+    layers = tuple(Layer(size, REFRACTORY) for size in (12, 15, 5))
+    chained = (Connection(0, 1), Connection(1, 2, 1, Unconnected()), Connection(2, 3, 2))
+    return Network(20, layers, (*chained, Connection(0, 2), Connection(1, 3)))
+
+
 def injected() -> Problem:
     """Free phases with injected currents, one of them different on every chip; no shadows."""
     network, batch, steps = chain([64, 100, 10], NEURON), 5, 80
@@ -139,6 +146,7 @@ CASES: Mapping[str, Callable[[], Problem]] = {
     "constant currents": lambda: pair(chain([16, 20, 5], REFRACTORY), 2, 3, 80, currents=0),
     "currents in time": lambda: pair(chain([16, 20, 5], REFRACTORY, dt_ms=0.5), 2, 3, 80, currents=1),
     "no controller, injected currents": injected,
+    "side by side": lambda: pair(side_by_side(), 2, 3, 60),
     "convolutions": lambda: pair(images(), 2, 3, 80),
     "convolutions, adaptive neurons": lambda: pair(images(neuron=ALIF(bias=1.2)), 2, 3, 60),
     "convolutions, rates": lambda: pair(images(neuron=Rate("sigmoid", gain=1.5)), 2, 3, 60, currents=1),

@@ -7,6 +7,7 @@ from spiking.connections.dense import Dense
 from spiking.connections.one_to_one import OneToOne
 from spiking.connections.recurrent import Recurrent
 from spiking.connections.sparse import Sparse
+from spiking.connections.unconnected import Unconnected
 
 __all__ = [
     "AveragePool2d",
@@ -17,5 +18,6 @@ __all__ = [
     "Recurrent",
     "Sparse",
     "Synapses",
+    "Unconnected",
     "Wiring",
 ]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError
 from rate_bridge.ranges import GAIN, SIDE, check_ranges
-from spiking.connections.base import Axes, Pattern, Synapses, Wiring, image, same_shape
+from spiking.connections.base import Axes, Image, Order, Pattern, Synapses, Wiring, image, same_shape
 
 __all__ = ["AveragePool2d"]
 
@@ -28,10 +28,12 @@ class AveragePool2d(Pattern):
     Args:
         size: side of a square; it divides height and width.
         gain: g.
+        order: whether the channels are the populations' last axis or their first.
     """
 
     size: Annotated[int, SIDE] = 2
     gain: Annotated[float, GAIN] = 1.0
+    order: Order = "channels_last"
 
     origin: ClassVar[str] = "average_pool2d"
 
@@ -43,21 +45,23 @@ class AveragePool2d(Pattern):
         return False
 
     def reaches(self, pre: Axes) -> Axes | None:
-        height, width, channels = image(pre, "shape")
+        return self._behind(image(pre, "shape", self.order)).axes(self.order)
+
+    def _behind(self, before: Image) -> Image:
+        height, width, channels = before
         if height % self.size or width % self.size:
             raise InputError("size", self.size, f"a divisor of the height {height} and the width {width}")
-        return height // self.size, width // self.size, channels
+        return Image(height // self.size, width // self.size, channels)
 
     def between(self, pre: Axes, post: Axes) -> Synapses:
-        reached = self.reaches(pre)
-        assert reached is not None
-        same_shape(reached, post, "shape")
-        height, width, channels = image(pre, "shape")
-        y, x, c = (part.flatten() for part in np.indices((height, width, channels)))
-        behind = ((y // self.size) * reached[1] + x // self.size) * channels + c
-        before = np.arange(height * width * channels, dtype=np.int64)
-        wire = partial(Wiring.of, before, behind.astype(np.int64), np.zeros_like(before))
-        return Synapses((1,), len(before), math.prod(reached), wire)
+        before = image(pre, "shape", self.order)
+        behind = self._behind(before)
+        same_shape(behind.axes(self.order), post, "shape")
+        y, x, c = (part.flatten() for part in np.indices(before))
+        number = before.number(y, x, c, self.order)
+        joined = behind.number(y // self.size, x // self.size, c, self.order)
+        wire = partial(Wiring.of, number, joined.astype(np.int64), np.zeros_like(number))
+        return Synapses((1,), math.prod(before), math.prod(behind), wire)
 
     def initial(self, synapses: Synapses, gain: float, noise: Tensor) -> Tensor:
         return torch.full_like(noise, self.gain / self.size**2)

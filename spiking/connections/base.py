@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple, final
+from typing import ClassVar, Literal, NamedTuple, final
 
 import numpy as np
 import torch
@@ -16,10 +16,13 @@ from torch import Tensor
 
 from rate_bridge.errors import InputError
 
-__all__ = ["Axes", "Pattern", "Synapses", "Wiring"]
+__all__ = ["Axes", "Image", "Order", "Pattern", "Synapses", "Wiring", "image", "same_shape"]
 
 Axes = tuple[int, ...]
 """The axes of a population: ``(n,)``, ``(height, width)`` or ``(height, width, channels)``, row by row."""
+
+Order = Literal["channels_last", "channels_first"]
+"""Whether the channels of an image are its last axis or, as in PyTorch's arrays, its first."""
 
 
 class Wiring(NamedTuple):
@@ -270,16 +273,51 @@ class Pattern(ABC):
         return drawn
 
 
-def image(axes: Axes, key: str) -> tuple[int, int, int]:
+def image(axes: Axes, key: str, order: Order = "channels_last") -> Image:
     """Return height, width and channels of a population.
+
+    Args:
+        axes: of the population.
+        key: to blame.
+        order: whether its axes end with the channels or begin with them.
 
     Raises:
         InputError: it is no image.
     """
     if len(axes) not in (2, 3):
-        allowed = "a population of shape [height, width] or [height, width, channels]"
+        full = "[height, width, channels]" if order == "channels_last" else "[channels, height, width]"
+        allowed = f"a population of shape [height, width] or {full}"
         raise InputError(key, list(axes), allowed, "Give the population before it such a shape.")
-    return (*axes, 1) if len(axes) == 2 else axes  # type: ignore[return-value]
+    if len(axes) == 2:
+        return Image(axes[0], axes[1], 1)
+    return Image(*axes) if order == "channels_last" else Image(axes[1], axes[2], axes[0])
+
+
+class Image(NamedTuple):
+    """A population as an image.
+
+    Args:
+        height: rows.
+        width: columns.
+        channels: neurons at a place.
+    """
+
+    height: int
+    width: int
+    channels: int
+
+    def axes(self, order: Order) -> Axes:
+        """Return the population's axes."""
+        height, width, channels = self
+        return (height, width, channels) if order == "channels_last" else (channels, height, width)
+
+    def number(
+        self, y: NDArray[np.int64], x: NDArray[np.int64], channel: NDArray[np.int64], order: Order
+    ) -> NDArray[np.int64]:
+        """Return the numbers of the neurons at places."""
+        if order == "channels_last":
+            return (y * self.width + x) * self.channels + channel
+        return (channel * self.height + y) * self.width + x
 
 
 def same_shape(wanted: Axes, found: Axes, key: str) -> None:

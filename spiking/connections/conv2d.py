@@ -14,7 +14,7 @@ from torch.nn.grad import conv2d_weight
 
 from rate_bridge.errors import InputError
 from rate_bridge.ranges import PADDING, SIDE, SIZE, check_ranges
-from spiking.connections.base import Axes, Pattern, Synapses, Wiring, image, same_shape
+from spiking.connections.base import Axes, Image, Order, Pattern, Synapses, Wiring, image, same_shape
 
 __all__ = ["Conv2d"]
 
@@ -33,12 +33,14 @@ class Conv2d(Pattern):
         kernel: side of the kernel.
         stride: s, between places of the kernel.
         padding: p, zeros around the image.
+        order: whether the channels are the populations' last axis or, as in PyTorch's arrays, their first.
     """
 
     channels: Annotated[int, SIZE]
     kernel: Annotated[int, SIDE]
     stride: Annotated[int, SIDE] = 1
     padding: Annotated[int, PADDING] = 0
+    order: Order = "channels_last"
 
     origin: ClassVar[str] = "conv2d"
 
@@ -48,23 +50,26 @@ class Conv2d(Pattern):
             raise InputError("padding", self.padding, f"less than the kernel, {self.kernel}")
 
     def reaches(self, pre: Axes) -> Axes | None:
-        height, width, _ = image(pre, "shape")
+        return self._behind(image(pre, "shape", self.order)).axes(self.order)
+
+    def _behind(self, before: Image) -> Image:
+        height, width, _ = before
         sides = [(side + 2 * self.padding - self.kernel) // self.stride + 1 for side in (height, width)]
         if min(sides) < 1:
             padded = f"{height + 2 * self.padding} by {width + 2 * self.padding}"
             raise InputError("kernel", self.kernel, f"a side within the image with its padding, {padded}")
-        return sides[0], sides[1], self.channels
+        return Image(sides[0], sides[1], self.channels)
 
     def between(self, pre: Axes, post: Axes) -> Synapses:
-        reached = self.reaches(pre)
-        assert reached is not None
-        same_shape(reached, post, "shape")
-        return _Convolution(self, image(pre, "shape"), image(reached, "shape"))
+        before = image(pre, "shape", self.order)
+        behind = self._behind(before)
+        same_shape(behind.axes(self.order), post, "shape")
+        return _Convolution(self, before, behind)
 
 
 @final
 class _Convolution(Synapses):
-    def __init__(self, pattern: Conv2d, pre: tuple[int, int, int], post: tuple[int, int, int]) -> None:
+    def __init__(self, pattern: Conv2d, pre: Image, post: Image) -> None:
         self.pattern, self.pre, self.post = pattern, pre, post
         side = pattern.kernel
         super().__init__((side, side, pre[2], post[2]), math.prod(pre), math.prod(post), self._wired)
@@ -76,6 +81,7 @@ class _Convolution(Synapses):
     def _wired(self) -> Wiring:
         height, width, before = self.pre
         rows, columns, channels = self.post
+        order = self.pattern.order
         side, stride, padding = self.pattern.kernel, self.pattern.stride, self.pattern.padding
         places = np.indices((rows, columns, side, side), dtype=np.int64)
         y, x, i, j = (part.flatten() for part in places)
@@ -83,8 +89,8 @@ class _Convolution(Synapses):
         kept = (above >= 0) & (above < height) & (left >= 0) & (left < width)
         y, x, i, j, above, left = (part[kept] for part in (y, x, i, j, above, left))
         c, o = (part.reshape(1, -1) for part in np.indices((before, channels), dtype=np.int64))
-        pre = (above * width + left)[:, None] * before + c
-        post = (y * columns + x)[:, None] * channels + o
+        pre = self.pre.number(above[:, None], left[:, None], c, order)
+        post = self.post.number(y[:, None], x[:, None], o, order)
         number = ((i * side + j)[:, None] * before + c) * channels + o
         return Wiring.of(pre.flatten(), post.flatten(), number.flatten())
 
@@ -119,12 +125,15 @@ class _Convolution(Synapses):
         """Return kernels as torch has them, ``(chips * channels, channels before, side, side)``."""
         return weights.permute(0, 4, 3, 1, 2).flatten(0, 1).to(like)
 
-    def _images(self, values: Tensor, chips: int, axes: tuple[int, int, int]) -> Tensor:
+    def _images(self, values: Tensor, chips: int, axes: Image) -> Tensor:
         """Return ``(batch, chips * channels, height, width)`` of ``(chips or 1, batch, n)``."""
-        images = values.expand(chips, -1, -1).view(chips, values.shape[1], *axes)
-        return images.permute(1, 0, 4, 2, 3).flatten(1, 2)
+        order = self.pattern.order
+        images = values.expand(chips, -1, -1).view(chips, values.shape[1], *axes.axes(order))
+        channels = (4, 2, 3) if order == "channels_last" else (2, 3, 4)
+        return images.permute(1, 0, *channels).flatten(1, 2)
 
     def _rows(self, images: Tensor, chips: int) -> Tensor:
         """Return ``(chips, batch, n)`` of ``(batch, chips * channels, height, width)``."""
         batch, _, height, width = images.shape
-        return images.view(batch, chips, -1, height, width).permute(1, 0, 3, 4, 2).reshape(chips, batch, -1)
+        back = (3, 4, 2) if self.pattern.order == "channels_last" else (2, 3, 4)
+        return images.view(batch, chips, -1, height, width).permute(1, 0, *back).reshape(chips, batch, -1)

@@ -1,8 +1,9 @@
-"""Linear nodes between neurons, composed into one weight matrix per pair of layers.
+"""Linear nodes between neurons, composed into one map per pair of layers.
 
 Affine maps, scales, convolutions and poolings are all linear: between two populations of neurons they are
-one matrix and one bias, whatever their number and however they branch and join. A convolution becomes a
-dense matrix with many zeros; that is exact, and refused where the matrix would not be bearable.
+one matrix and one bias, whatever their number and however they branch and join. A convolution, or a pooling
+of squares, that stands alone between two populations stays one, a `Kernel`; any other becomes part of a
+dense matrix, which is exact, and refused where it would not be bearable.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from torch.nn import functional
 
 from rate_bridge.errors import InputError, UnsupportedError
 from spiking.nir.flat import Flat
+from spiking.nir.kernels import Kernel, kernel_of
 from spiking.nir.shapes import image_shape, input_shape, neurons_shape
 from spiking.nir.stored import KEY
 
-__all__ = ["MOST_VALUES", "NEURONS", "Map", "Maps", "check_identity"]
+__all__ = ["MOST_VALUES", "NEURONS", "Map", "Maps", "Term", "check_identity", "dense"]
 
 Array = NDArray[np.float64]
+
+Term = Array | Kernel | None
+"""What leads from a source to a place: a matrix, a kernel, or each value to its own."""
 
 NEURONS = (nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI, nir.IF, nir.I, nir.Threshold)
 
@@ -45,12 +50,13 @@ class Map:
 
     Args:
         shape: of the place.
-        terms: matrix ``(n, n_source)`` by the source's name and a delay in s; None is the identity.
+        terms: matrix ``(n, n_source)``, or a kernel, by the source's name and a delay in s; None is the
+            identity.
         bias: ``(n,)``.
     """
 
     shape: tuple[int, ...]
-    terms: Mapping[tuple[str, float], Array | None]
+    terms: Mapping[tuple[str, float], Term]
     bias: Array
 
     @property
@@ -88,9 +94,9 @@ class Maps:
             )
         return found[0] if len(found) == 1 else self._sum(name, found)
 
-    def size_of(self, name: str) -> int:
-        """Return how many values a node passes on."""
-        return self._after(name).size
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """Return the axes of what a node passes on."""
+        return self._after(name).shape
 
     def _after(self, name: str) -> Map:
         if name not in self._out:
@@ -117,19 +123,18 @@ class Maps:
         return Map(shape, {(name, 0.0): None}, np.zeros(math.prod(shape)))
 
     def _sum(self, name: str, found: list[Map]) -> Map:
-        terms: dict[tuple[str, float], Array | None] = {}
+        terms: dict[tuple[str, float], Term] = {}
         for one in found:
             if any(matrix is None for matrix in one.terms.values()):
                 check_identity(name, one.size)
             if one.size != found[0].size:
                 given = f"{found[0].size} and {one.size} values that meet at {name!r}"
                 raise InputError(KEY, given, "branches of one size")
-            for key, matrix in one.terms.items():
-                dense = np.eye(one.size) if matrix is None else matrix
-                known = terms.get(key, matrix)
-                terms[key] = (
-                    dense + (np.eye(one.size) if known is None else known) if key in terms else matrix
-                )
+            for key, term in one.terms.items():
+                if key in terms:
+                    terms[key] = dense(terms[key], one.size, name) + dense(term, one.size, name)
+                else:
+                    terms[key] = term
         return Map(found[0].shape, terms, np.sum([one.bias for one in found], axis=0))
 
     def _apply(self, name: str, node: nir.NIRNode, given: Map) -> Map:
@@ -157,7 +162,9 @@ def _affine(name: str, node: Any, given: Map) -> Map:
         at = f"{given.size} values, {given.shape}, reach {name!r}, whose weights are for {weight.shape[1]}"
         raise InputError(KEY, at, "a graph whose sizes fit")
     _check_size(name, len(weight), given)
-    terms = {key: weight if m is None else weight @ m for key, m in given.terms.items()}
+    terms: dict[tuple[str, float], Term] = {
+        key: weight if m is None else weight @ dense(m, given.size, name) for key, m in given.terms.items()
+    }
     bias = weight @ given.bias + _each(name, getattr(node, "bias", 0.0), len(weight), "bias")
     return Map((len(weight),), terms, bias)
 
@@ -169,11 +176,13 @@ def _scale(name: str, node: Any, given: Map) -> Map:
     except ValueError:
         allowed = f"{given.shape}, or what stretches to it"
         raise InputError(KEY, f"a scale {shape} in {name!r}", allowed) from None
-    _check_size(name, given.size, given)
-    terms = {
-        key: np.diag(factor) if matrix is None else factor[:, None] * matrix
-        for key, matrix in given.terms.items()
-    }
+    terms: dict[tuple[str, float], Term] = {}
+    for key, term in given.terms.items():
+        if isinstance(term, Kernel) and (factor == factor[0]).all():
+            terms[key] = term.scaled(float(factor[0]))
+        else:
+            _check_size(name, given.size, given)
+            terms[key] = np.diag(factor) if term is None else factor[:, None] * dense(term, given.size, name)
     return Map(given.shape, terms, factor * given.bias)
 
 
@@ -187,18 +196,19 @@ def _image(name: str, node: Any, given: Map) -> Map:
     shape = image_shape(node, given.shape)
     if shape is None or min(shape) < 1:
         raise InputError(KEY, f"an empty result of {name!r}", "a kernel that fits into its input")
-    _check_size(
-        name, max(math.prod(shape), *(given.size for m in given.terms.values() if m is None), 1), given
-    )
 
     def columns(matrix: Array, *, bias: bool) -> Array:
         images = torch.from_numpy(np.ascontiguousarray(matrix.T)).reshape(-1, *given.shape)
         return np.asarray(operate(images, bias).flatten(1).T.numpy())
 
-    terms: dict[tuple[str, float], Array | None] = {
-        key: columns(np.eye(given.size) if matrix is None else matrix, bias=False)
-        for key, matrix in given.terms.items()
-    }
+    kernel = kernel_of(node, given.shape)
+    terms: dict[tuple[str, float], Term] = {}
+    for key, term in given.terms.items():
+        if term is None and kernel is not None:
+            terms[key] = kernel
+        else:
+            _check_size(name, max(math.prod(shape), given.size if term is None else 1), given)
+            terms[key] = columns(dense(term, given.size, name), bias=False)
     return Map(shape, terms, columns(given.bias[:, None], bias=True)[:, 0])
 
 
@@ -266,10 +276,28 @@ def check_identity(name: str, size: int) -> None:
         raise UnsupportedError(KEY, at, f"at most {MOST_WEIGHTS} between two layers")
 
 
+def dense(term: Term, size: int, name: str) -> Array:
+    """Return a term as a matrix.
+
+    Args:
+        term: of a map.
+        size: of what it reaches.
+        name: of the node, to blame where the matrix would not be bearable.
+    """
+    if isinstance(term, Kernel):
+        _bearable(name, size, term.sources)
+        return term.matrix
+    return np.eye(size) if term is None else term
+
+
 def _check_size(name: str, size: int, given: Map) -> None:
-    for matrix in given.terms.values():
-        sources = given.size if matrix is None else matrix.shape[1]
-        if size * sources > MOST_WEIGHTS:
-            at = f"{size} × {sources} weights at {name!r}"
-            fix = "Convolutions and poolings become dense here; smaller images, or fewer channels, do."
-            raise UnsupportedError(KEY, at, f"at most {MOST_WEIGHTS} between two layers", fix)
+    for term in given.terms.values():
+        sources = given.size if term is None else term.sources if isinstance(term, Kernel) else term.shape[1]
+        _bearable(name, size, sources)
+
+
+def _bearable(name: str, size: int, sources: int) -> None:
+    if size * sources > MOST_WEIGHTS:
+        at = f"{size} × {sources} weights at {name!r}"
+        fix = "These convolutions and poolings become dense here; smaller images, or fewer channels, do."
+        raise UnsupportedError(KEY, at, f"at most {MOST_WEIGHTS} between two layers", fix)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from rate_bridge.errors import InputError
+from spiking.connections import Synapses
 from spiking.network import Network
 from spiking.neurons.base import Neuron, State, Values
 from spiking.nir.stored import Stored
@@ -52,11 +53,22 @@ def replay(chip: Stored, spikes: ArrayLike) -> list[Tensor]:
 def _arrived(chip: Stored, network: Network, emitted: list[Tensor], post: int, step: int) -> Tensor:
     """Return the sum of what the connections bring to a layer in a step, ``(n,)``."""
     total = emitted[post].new_zeros(network.sizes[post])
-    for connection, weight in zip(network.connections, chip.weights, strict=True):
+    for connection, synapses, weight in zip(network.connections, network.synapses, chip.weights, strict=True):
         when = step - connection.delay_steps + (1 if connection.pre < post else 0)
         if connection.post == post and when >= 0:
-            total += network.emission_value(connection.pre) * (emitted[connection.pre][when] @ weight)
+            given = emitted[connection.pre][when]
+            arrived = (
+                given @ weight if synapses.dense else synapses.apply(weight[None], given[None, None])[0, 0]
+            )
+            total += network.emission_value(connection.pre) * arrived
     return total
+
+
+def _through(synapses: Synapses, weight: Tensor, given: Tensor) -> Tensor:
+    """Return what a connection makes of what its neurons before emit, ``(n,)``."""
+    if synapses.dense:
+        return given @ weight
+    return synapses.apply(weight.unsqueeze(0), given.view(1, 1, -1))[0, 0]
 
 
 class _Layer:

@@ -27,7 +27,7 @@ class Stored:
 
     Args:
         network: the design, with nominal values.
-        weights: per connection, ``(n_pre, n_post)``.
+        weights: per connection, what is programmed: ``(n_pre, n_post)`` where all are joined to all.
         neurons: per layer, parameter field to value, ``(n,)``; ``bias`` is among them.
         chip: its number.
         content: ``programmed`` or ``effective``: what the weights are.
@@ -48,9 +48,9 @@ def checked(chip: Stored) -> Stored:
     Raises:
         InputError: naming the layer, the parameter and the neuron.
     """
-    sizes = chip.network.sizes
-    for connection, weight in zip(chip.network.connections, chip.weights, strict=True):
-        wanted = (sizes[connection.pre], sizes[connection.post])
+    parts = zip(chip.network.connections, chip.network.synapses, chip.weights, strict=True)
+    for connection, synapses, weight in parts:
+        wanted = tuple(synapses.parameters)
         if tuple(weight.shape) != wanted or not bool(weight.isfinite().all()):
             given = f"weights {tuple(weight.shape)} from layer {connection.pre} to {connection.post}"
             raise InputError(KEY, given, f"finite weights, {wanted}")

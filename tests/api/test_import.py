@@ -11,7 +11,8 @@ import pytest
 import spiketrain as st
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "docs" / "examples" / "two_arrays.py"
+EXAMPLES = ROOT / "docs" / "examples"
+EXAMPLE = EXAMPLES / "two_arrays.py"
 
 HEAVY = (
     "torch",
@@ -73,21 +74,37 @@ def test_a_short_script_goes_from_two_arrays_to_a_comparison(tmp_path: Path) -> 
     assert "read-out only" in done.stdout
 
 
+def test_an_experiment_of_objects_runs(tmp_path: Path) -> None:
+    done = python(str(EXAMPLES / "objects.py"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "without mismatch" in done.stdout
+    assert "<run of readout_only on arrays" in done.stdout
+
+
 WRONG = """
 run.predict()
 st.load("x").fit(epochs=3)
 st.nothing
 """
 
+WRONG_OBJECTS = """
+st.Network(["16", 3], lif)
+st.Network([16, 3], st.Normal(cv=0.2))
+st.Training(epochs=1, batch=16)
+st.Connection("input", "output", lif)
+st.build(network=graph, rule=dfc, training=st.Training(1, 2, 3.0))
+"""
 
-@pytest.mark.parametrize(("more", "errors"), [("", 0), (WRONG, 3)])
+
+@pytest.mark.parametrize(("more", "objects", "errors"), [("", "", 0), (WRONG, WRONG_OBJECTS, 8)])
 def test_users_can_check_their_types(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, errors: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, objects: str, errors: int
 ) -> None:
-    (tmp_path / "script.py").write_text(EXAMPLE.read_text(encoding="utf-8") + more, encoding="utf-8")
+    for file, name, wrong in ((EXAMPLE, "script.py", more), (EXAMPLES / "objects.py", "objects.py", objects)):
+        (tmp_path / name).write_text(file.read_text(encoding="utf-8") + wrong, encoding="utf-8")
     # an editable installation hides from mypy where it lies; that of a wheel is found by itself
     monkeypatch.setenv("MYPYPATH", str(ROOT))
     # strict, with what `make check` has found out about the libraries: without it this takes half a minute
     known = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
-    done = python("-m", "mypy", *known, "script.py", cwd=tmp_path)
+    done = python("-m", "mypy", *known, "script.py", "objects.py", cwd=tmp_path)
     assert done.stdout.count("error:") == errors, done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 
 import spiketrain as st
 from rate_bridge import plugins
+from spiketrain.config.graph import ConnectionPart, GraphPart, PopulationPart
+from spiketrain.config.network import NetworkPart
+from spiketrain.config.sections import AnalysisPart, BridgePart, MismatchPart, SimulatorPart, TrainingPart
 from spiking.presentation import Observation, Phase
 
 from .conftest import CONFIG, samples
@@ -50,6 +54,100 @@ def test_objects_say_what_keys_say() -> None:
     assert st.load(CONFIG, {"rule.feedback": st.RandomFeedback(scale=0.3)}).config["rule"]["feedback"] == {
         **st.load(CONFIG, {"rule.feedback": {"name": "random", "scale": 0.3}}).config["rule"]["feedback"]
     }
+
+
+def built() -> st.Setup:
+    return st.build(
+        network=st.Network((16, 12, 3), st.LIF(bias=1.0), bias_spread=0.5),
+        mismatch=st.Mismatch(2, seed=3, threshold=st.Normal(cv=0.2), weight=st.Normal(cv=0.2)),
+        rule=st.DeepFeedbackControl(controller=st.ControllerGains(kp=1.0, ki_per_ms=0.02)),
+        simulator=st.Simulator("torch", presentation_ms=40.0, window_ms=30.0),
+        training=st.Training(2, 16, 3.0, optimizer=st.CentredNLMS(), average=0.9),
+    )
+
+
+def test_an_experiment_of_objects_is_the_config_of_keys() -> None:
+    assert built().config == st.load(CONFIG).config
+    assert built().change({"mismatch": st.Mismatch(5)}).config["mismatch"]["chips"] == 5
+    assert repr(st.Simulator("torch", dt_ms=0.5)) == "Simulator(name='torch', dt_ms=0.5)"
+
+
+def test_a_graph_of_objects() -> None:
+    graph = st.Graph(
+        (4, 4),
+        {"edges": st.Population(), "out": st.Population(3, neuron=st.LIF(bias=0.5), bias_spread=0.1)},
+        {
+            "look": st.Connection("input", "edges", st.Conv2d(channels=2, kernel=3), weight_gain=0.5),
+            "decide": st.Connection("edges", "out", delay_ms=2.0),
+            "again": st.Connection("out", "out", "recurrent"),
+        },
+        st.LIF(bias=1.0),
+        feedback=st.Layered(),
+    )
+    keys = {
+        "input": [4, 4],
+        "populations": {
+            "edges": {},
+            "out": {"size": 3, "neuron": {"model": "lif", "bias": 0.5}, "bias_spread": 0.1},
+        },
+        "connections": {
+            "look": {
+                "pre": "input",
+                "post": "edges",
+                "kind": "conv2d",
+                "channels": 2,
+                "kernel": 3,
+                "weight_gain": 0.5,
+            },
+            "decide": {"pre": "edges", "post": "out", "delay_ms": 2.0},
+            "again": {"pre": "out", "post": "out", "kind": "recurrent"},
+        },
+        "neuron": {"model": "lif", "bias": 1.0},
+        "feedback": "layered",
+    }
+    rule = {"name": "dfc", "feedback": "transposed"}
+    changes = {"rule": rule, "training.optimizer": "sgd"}
+    objects = st.load(CONFIG, {**changes, "network": graph})
+    assert objects.config == st.load(CONFIG, {**changes, "network": keys}).config
+
+
+SECTIONS = {
+    st.Network: NetworkPart,
+    st.Graph: GraphPart,
+    st.Population: PopulationPart,
+    st.Connection: ConnectionPart,
+    st.Mismatch: MismatchPart,
+    st.Simulator: SimulatorPart,
+    st.Training: TrainingPart,
+    st.Bridge: BridgePart,
+    st.Analysis: AnalysisPart,
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_sections_have_the_keys_of_the_schema(section: type) -> None:
+    """What an object can say is what the config can say, no more and no less."""
+    arguments = inspect.signature(section).parameters.values()
+    named = {a.name for a in arguments if a.kind is not inspect.Parameter.VAR_KEYWORD}
+    renamed = {"by": "kind"} if section is st.Connection else {}
+    extra = {"measured"} if section is st.Mismatch else set()  # an imperfection that is a file
+    assert {renamed.get(name, name) for name in named} - extra == set(SECTIONS[section].model_fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"network": st.Network([16, 12, 4.5], st.LIF())}, "network.layers.2"),  # type: ignore[list-item]
+        ({"mismatch": st.Mismatch(2, treshold=st.Normal(cv=0.1))}, "mismatch.treshold"),
+        ({"training": st.Training(1, 0, 1.0)}, "training.batch"),
+        ({"simulator": st.Simulator("torch", presentation=3)}, "simulator.presentation"),
+        ({"network": st.Network}, "network"),
+    ],
+)
+def test_objects_are_refused_by_their_keys(changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(st.InputError) as caught:
+        st.load(CONFIG, changes)
+    assert caught.value.key == key
 
 
 def test_a_setup_is_a_config(setup: st.Setup, tmp_path: Path) -> None:

@@ -20,19 +20,24 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typer.testing import CliRunner
 
 from rate_bridge.errors import InputError
+from spiketrain.cli import app
 from spiketrain.record import RunRecord
 from spiketrain.report import Samples, write
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.gallery import FIGURES
 from spiketrain.report.run_files import RunFiles
+from spiketrain.report.style import DARK, INK
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons.lif import LIF
 from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, Recording
 from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
+
+runner = CliRunner()
 
 SIZES = (6, 20, 5)
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -207,8 +212,8 @@ def test_the_page_is_well_formed_and_its_links_work(run: Path, text: str) -> Non
                 continue
             if name != "href" or link.startswith("#"):
                 assert link.removeprefix("#") in page.ids
-            elif not link.startswith("data:"):
-                assert (run / link).is_file()
+            else:
+                assert link.startswith("data:")  # the page can be mailed: it needs nothing beside it
     for reference in re.findall(r"url\(([^)]*)\)", text):
         assert reference.removeprefix("#") in page.ids
 
@@ -216,7 +221,7 @@ def test_the_page_is_well_formed_and_its_links_work(run: Path, text: str) -> Non
 def test_every_figure_has_words(text: str) -> None:
     page = Page(text)
     figures = [a for tag, a in page.tags if tag == "svg"]
-    assert len(figures) == 10
+    assert [a["class"] for a in figures] == ["wide", "narrow"] * 10
     for attributes in figures:
         assert attributes["role"] == "img"
         assert len(page.text[str(attributes["aria-labelledby"])]) > 5
@@ -266,7 +271,7 @@ def test_the_data_are_what_was_recorded(run: Path) -> None:
 
 def test_input_spikes_and_layers_by_their_names(run: Path) -> None:
     spikes = pd.read_csv(run / "figures" / "raster.csv")
-    assert set(spikes["layer"]) == {"input", "hidden", "output"}
+    assert set(spikes["layer"]) == {"input", "hidden", "output", "control"}
     shown = spikes[(spikes["layer"] == "input") & (spikes["phase"] == "free")]
     assert len(shown) == int(inputs()["free"].sum())
     assert set(pd.read_csv(run / "figures" / "weights.csv")["connection"]) == {
@@ -314,34 +319,66 @@ def test_chips_are_apart_on_the_axis(run: Path) -> None:
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 PROBE = """
+<iframe id="phone" src="page.html" style="width: 400px; height: 900px; border: 0"></iframe>
 <script>
 addEventListener("load", () => {
-  document.body.style.width = "400px";
-  const scale = [...document.querySelectorAll("figure svg")].map(s => {
-    return s.getBoundingClientRect().width / s.viewBox.baseVal.width; });
-  document.title = `wide ${document.querySelector("main").scrollWidth} type ${9 * Math.min(...scale)}`;
+  const page = document.getElementById("phone").contentDocument;
+  const all = (what) => [...page.querySelectorAll(what)];
+  const seen = all("figure svg").filter(s => s.getBoundingClientRect().width > 0);
+  const glyphs = seen.flatMap(s => [...s.querySelectorAll("g[id*=-text_] use")]).map(letter => {
+    const m = letter.getScreenCTM(); return 100 * Math.hypot(m.a, m.b); });
+  const words = all("body *").filter(e => e.innerText && !e.closest("svg")).map(e => {
+    return parseFloat(getComputedStyle(e).fontSize); });
+  const stacked = seen.every(s => s.getBoundingClientRect().width <= 400);
+  document.title = `wide ${page.documentElement.scrollWidth} figures ${seen.length} stacked ${stacked} ` +
+    `letters ${glyphs.length} type ${Math.min(...glyphs, ...words)}`;
 });
-</script></body>"""
+</script>"""
+
+
+def seen_on_a_telephone(page: str, folder: Path) -> dict[str, float]:
+    """Return what a browser says of a page on a screen of 400 pixels."""
+    assert CHROMIUM is not None, "SPIKETRAIN_BROWSER asks for one"
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    (folder / "probe.html").write_text(PROBE, encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            *flags,
+            "--allow-file-access-from-files",
+            f"--user-data-dir={folder / 'browser'}",
+            (folder / "probe.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    said = re.search(
+        r"<title>wide (\d+) figures (\d+) stacked (\w+) letters (\d+) type ([\d.]+)", done.stdout
+    )
+    assert said is not None, done.stderr[-2000:]
+    return {
+        "wide": float(said[1]),
+        "figures": float(said[2]),
+        "stacked": said[3] == "true",
+        "letters": float(said[4]),
+        "type": float(said[5]),
+    }
 
 
 @pytest.mark.skipif(
     CHROMIUM is None and "SPIKETRAIN_BROWSER" not in os.environ, reason="no Chromium on this system"
 )
 def test_a_browser_shows_the_page_on_400_pixels(text: str, tmp_path: Path) -> None:
-    """Nothing but the figures is wider than the screen, and their smallest letters have 10 pixels."""
-    (tmp_path / "page.html").write_text(text.replace("</body>", PROBE), encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]
-    done = subprocess.run(
-        [str(CHROMIUM), *flags, f"--user-data-dir={tmp_path}", (tmp_path / "page.html").as_uri()],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    said = re.search(r"<title>wide (\d+) type ([\d.]+)</title>", done.stdout)
-    assert said is not None, done.stderr[-2000:]
-    assert int(said[1]) <= 400
-    assert float(said[2]) >= 10.0
+    """Figures stack, none is wider than the screen, and the smallest letters have 10 pixels."""
+    seen = seen_on_a_telephone(text, tmp_path)
+    assert seen["figures"] == 10
+    assert seen["letters"] > 500
+    assert seen["stacked"]
+    assert seen["wide"] <= 400
+    assert seen["type"] >= 10.0
 
 
 def test_a_diverged_chip_is_named(text: str) -> None:
@@ -397,3 +434,74 @@ def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="finished run"):
         write(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_raster_and_control_signal_in_one_picture(run: Path) -> None:
+    """The control signal stands below the spikes of the phase in which it acts, and is 0 in the other."""
+    drawing = FIGURES["raster"](RunFiles.load(run))
+    assert isinstance(drawing, Drawing)
+    samples = Samples.load(run)
+    assert samples is not None
+    signal = samples.traces["controlled"]["control"][0]
+    shown = drawing.data[drawing.data["layer"] == "control"]
+    assert set(shown["phase"]) == {"controlled"}
+    last = shown[shown["time_ms"] == 120.0].sort_values("neuron")["value"]
+    np.testing.assert_allclose(last, signal[-1].numpy())
+    below = [ax for ax in drawing.figure.axes if ax.get_xlabel() == "time (ms)"]
+    assert [len(ax.get_lines()) for ax in below] == [1, 1 + signal.shape[1]]
+    assert below[0].get_ylabel().startswith("control u")
+
+
+def test_the_output_under_control_is_a_mean_over_the_window(run: Path, tmp_path: Path) -> None:
+    samples = Samples.load(run)
+    assert samples is not None
+    weights = torch.zeros(120, dtype=torch.float64)
+    weights[90:] = 1.0
+    traces = {phase: {**named, "window": (weights.unsqueeze(1),)} for phase, named in samples.traces.items()}
+    drawing = FIGURES["outputs"](replace(RunFiles.load(run), samples=replace(samples, traces=traces)))
+    assert isinstance(drawing, Drawing)
+    mean = 100.0 * float(samples.traces["controlled"]["readout"][0][90:, 1].mean())
+    assert f"controlled: output 1 is at {mean:.3g} Hz in the mean over the window" in drawing.alt
+    assert torch.equal(samples.window("free"), (torch.arange(120) >= 60).double())  # of a run that kept none
+
+
+def test_angles_have_a_figure_of_their_own(run: Path) -> None:
+    alignment, measures = (FIGURES[name](RunFiles.load(run)) for name in ("alignment", "measures"))
+    assert isinstance(alignment, Drawing)
+    assert list(alignment.data.columns) == ["epoch", "chip", "alignment_degrees"]
+    assert not isinstance(measures, Drawing)
+
+
+def test_pictures_for_a_paper_and_a_talk(run: Path, tmp_path: Path) -> None:
+    done = runner.invoke(
+        app, ["figures", str(run), "--output", str(tmp_path), "--only", "learning", "--only", "raster"]
+    )
+    assert done.exit_code == 0, done.stderr
+    for name in ("learning_curves", "raster"):
+        files = {f"{name}.svg", f"{name}-dark.svg", f"{name}.pdf", f"{name}-dark.pdf", f"{name}.csv"}
+        assert files <= {path.name for path in tmp_path.iterdir()}
+        assert (tmp_path / f"{name}.svg").read_bytes() == (run / "figures" / f"{name}.svg").read_bytes()
+        assert (tmp_path / f"{name}.csv").read_bytes() == (run / "figures" / f"{name}.csv").read_bytes()
+        assert DARK[INK] in (tmp_path / f"{name}-dark.svg").read_text(encoding="utf-8")
+        assert (tmp_path / f"{name}-dark.pdf").read_bytes().startswith(b"%PDF")
+    assert done.stdout.splitlines() == [str(tmp_path / name) for name in sorted_as_written(tmp_path)]
+
+
+def sorted_as_written(folder: Path) -> list[str]:
+    """Return names in the order of writing."""
+    return [path.name for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--only", "learnin"], "--only: got 'learnin'"),
+        (["--chip", "seven"], "--chip: got 'seven'"),
+        (["--chip", "9"], "--chip: got 9; allowed: a chip from 0 to 2"),
+    ],
+)
+def test_pictures_of_nothing_are_refused(run: Path, tmp_path: Path, options: list[str], words: str) -> None:
+    done = runner.invoke(app, ["figures", str(run), "--output", str(tmp_path / "out"), *options])
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert not (tmp_path / "out").exists()

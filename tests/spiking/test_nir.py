@@ -348,22 +348,6 @@ WRONG = {
         lambda: rewired({}, [("input", "affine_1")]),
         "3 values, .* reach 'affine_1', .* for 5|meet",
     ),
-    "two that take the input": (
-        lambda: rewired(
-            {"skip": reference.Linear(np.ones((2, 3)))}, [("input", "skip"), ("skip", "cubalif_1")]
-        ),
-        "an Input that leads to 'cubalif.* and 'cubalif",
-    ),
-    "side by side": (
-        lambda: rewired(
-            {"one": OTHER, "two": OTHER, "to_one": SQUARE, "to_two": SQUARE},
-            [
-                *(("cubalif", "to_one"), ("to_one", "one"), ("one", "affine_1")),
-                *(("cubalif", "to_two"), ("to_two", "two"), ("two", "affine_1")),
-            ],
-        ),
-        "populations side by side, of 'one', 'two'",
-    ),
     "sizes": (
         lambda: in_a_row(reference.Linear(np.ones((3, 2))), NEURON),
         "2 values in 'lif'.* 3, one per neuron",
@@ -395,7 +379,7 @@ WRONG = {
         "an Input of shape|3 channels",
     ),
     "too many weights": (
-        lambda: chained(conv(np.ones((8, 3, 3, 3)), side=200), SCALAR, shape=(3, 200, 200)),
+        lambda: chained(conv(np.ones((8, 3, 3, 3)), stride=(1, 2), side=200), SCALAR, shape=(3, 200, 200)),
         "× 120000 weights at 'node_0'.*at most 20000000",
     ),
 }

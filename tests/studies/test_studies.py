@@ -156,7 +156,7 @@ def test_forms_are_compared_chip_by_chip(compared: Path) -> None:
 def test_the_page_is_complete(compared: Path) -> None:
     page = (compared / "report.html").read_text(encoding="utf-8")
     for target in re.findall(r'href="([^"#][^"]*)"', page):
-        assert target.startswith("data:") or (compared / target).is_file()
+        assert target.startswith("data:")  # the page can be mailed
     for name in re.findall(r'href="#([^"]+)"', page):
         assert f'id="{name}"' in page
     assert not re.search(r'(src|href)="https?:', page)
@@ -180,7 +180,7 @@ def test_a_browser_shows_the_page(compared: Path, tmp_path: Path) -> None:
 <script>
 addEventListener("load", () => {
   const all = (what) => [...document.querySelectorAll(what)];
-  const seen = all("figure svg").filter(s => s.getBoundingClientRect().height > 50);
+  const seen = all("figure svg.wide").filter(s => s.getBoundingClientRect().height > 50);
   const lost = all('a[href^="#"]').filter(a => !document.querySelector(a.hash));
   document.title = `figures ${seen.length} lost ${lost.length}`;
 });

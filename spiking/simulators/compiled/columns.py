@@ -86,7 +86,8 @@ def wires(network: Network, columns: Columns) -> Wires:
 def _runs(synapses: Synapses) -> Runs:
     """Return the runs of one group, counted from 0."""
     pre, post, _ = (part.numpy() for part in synapses.wiring)
-    begins = np.flatnonzero(np.r_[True, (np.diff(pre) != 0) | (np.diff(post) != 1)])
+    starts = np.r_[True, (np.diff(pre) != 0) | (np.diff(post) != 1)]
+    begins = np.flatnonzero(starts[: len(pre)])  # none, where there is no synapse
     first = np.searchsorted(pre[begins], np.arange(synapses.inputs + 1))
     target, offset = post[begins], np.r_[begins, len(pre)]
     return Runs(np.zeros(1, np.int64), first, target, offset, _alike(first, target, np.diff(offset)))

@@ -1,12 +1,14 @@
 """Every kind of connection: three operations on programmed numbers, and the synapses that carry them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from rate_bridge.errors import InputError
 from rate_bridge.plugins import available
-from spiking.connections import AveragePool2d, Conv2d, Dense, OneToOne, Recurrent, Sparse
+from spiking.connections import AveragePool2d, Conv2d, Dense, OneToOne, Recurrent, Sparse, Unconnected
 
 CHIPS, BATCH = 3, 4
 
@@ -29,7 +31,18 @@ CASES = {
     "conv2d, strides that leave a row": lambda _: (Conv2d(channels=2, kernel=3, stride=2), (6, 8), (2, 3, 2)),
     "conv2d, padded": lambda _: (Conv2d(channels=4, kernel=3, stride=2, padding=1), (5, 6, 3), (3, 3, 4)),
     "conv2d, kernels of one": lambda _: (Conv2d(channels=4, kernel=1), (5, 6, 3), (5, 6, 4)),
+    "conv2d, channels first": lambda _: (
+        Conv2d(channels=4, kernel=3, stride=2, padding=1, order="channels_first"),
+        (3, 5, 6),
+        (4, 3, 3),
+    ),
+    "average_pool2d, channels first": lambda _: (
+        AveragePool2d(size=2, gain=1.5, order="channels_first"),
+        (3, 4, 6),
+        (3, 2, 3),
+    ),
     "sparse": lambda folder: (listed(folder), (12,), (7,)),
+    "none": lambda _: (Unconnected(), (12,), (7,)),
 }
 
 
@@ -78,7 +91,7 @@ def test_the_wiring_says_the_same(case):
     torch.testing.assert_close(torch.matmul(x, matrix), wanted, rtol=1e-12, atol=1e-12)
     order = (pre * synapses.outputs + post).diff()
     assert bool((order > 0).all())
-    assert synapses.fan_in == float(torch.bincount(post).max())
+    assert synapses.fan_in == (float(torch.bincount(post).max()) if len(post) else 1.0)
     assert synapses.count == len(pre)
 
 
@@ -103,6 +116,21 @@ def test_the_shape_behind_follows():
     assert Dense().reaches((2, 6)) is None
     assert Conv2d(channels=5, kernel=3).reaches((6, 5, 2)) == (4, 3, 5)
     assert AveragePool2d(2).reaches((4, 6)) == (2, 3, 1)
+
+
+def test_the_order_of_channels_is_that_of_the_axes():
+    """The same convolution and the same mean, of the same image in another order."""
+    g = torch.Generator().manual_seed(3)
+    image = torch.randn(1, 2, 5, 6, 3, generator=g, dtype=torch.float64)
+    for last in (Conv2d(channels=4, kernel=3, stride=2, padding=1), AveragePool2d(1, gain=2.0)):
+        first = replace(last, order="channels_first")
+        behind = last.reaches((5, 6, 3))
+        assert first.reaches((3, 5, 6)) == (behind[2], *behind[:2])
+        own, other = last.between((5, 6, 3), behind), first.between((3, 5, 6), (behind[2], *behind[:2]))
+        weights = torch.randn(1, *own.parameters, generator=g, dtype=torch.float64)
+        ours = own.apply(weights, image.flatten(2)).view(1, 2, *behind)
+        theirs = other.apply(weights, image.permute(0, 1, 4, 2, 3).flatten(2))
+        torch.testing.assert_close(theirs, ours.permute(0, 1, 4, 2, 3).flatten(2), rtol=1e-12, atol=1e-12)
 
 
 def test_power_is_how_far_a_step_goes(case):
