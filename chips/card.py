@@ -22,6 +22,7 @@ ABILITIES = {
     "control": "a controller inside the loop",
     "softmax": "a soft-max inside the loop",
     "currents": "injected currents",
+    "tracking": "a controller whose target moves",
     "noise": "noise in the feedback compartments",
     "plasticity": "synapses that change by themselves",
     "eligibility": "synapses that change by themselves, with a trace",

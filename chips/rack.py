@@ -173,7 +173,9 @@ def _phase(phase: Phase, part: slice) -> Phase:
     def own(value: Tensor) -> Tensor:
         return value[part] if value.ndim == 3 and len(value) > 1 else value
 
-    controller = phase.controller and replace(phase.controller, target=own(phase.controller.target))
+    controller = phase.controller
+    if controller is not None and not controller.moves:
+        controller = replace(controller, target=own(controller.target))
     currents = tuple(None if value is None else own(value) for value in phase.currents)
     return replace(phase, controller=controller, currents=currents)
 

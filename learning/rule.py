@@ -16,7 +16,7 @@ from rate_bridge.errors import UnsupportedError
 from spiking.connections import Synapses
 from spiking.named import Named, by_name
 from spiking.network import Network
-from spiking.presentation import Observation, Phase, Relay
+from spiking.presentation import Controller, Observation, Phase, Relay
 
 __all__ = ["Dense", "LearningRule", "Outer", "Update", "local"]
 
@@ -342,9 +342,23 @@ class LearningRule(ABC):
             model: what the rule knows; it is left as it is.
 
         Returns:
-            new feedback weights and memory; no connection changes.
+            new feedback weights and memory, and changes of connections that are made as they are, without a
+            step size.
         """
         raise UnsupportedError("rule", self.name, "a rule with a warm-up")
+
+    @property
+    def controls(self) -> bool:
+        """Whether the rule has a controller for targets that move; see `holding`."""
+        return False
+
+    def holding(self, target: Tensor) -> Controller:
+        """Return the controller that brings a system into its state before a free run, where it `controls`.
+
+        Args:
+            target: in every step, ``(batch, time, n_out)``.
+        """
+        raise UnsupportedError("rule", self.name, "a rule with a controller for targets that move")
 
     @abstractmethod
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:

@@ -28,7 +28,7 @@ from spiking.simulators.snapshots import initial_snapshot
 
 __all__ = ["ChipPopulation", "bench_of"]
 
-MACHINES = frozenset({"noise", "softmax", "plasticity", "eligibility", "relay"})
+MACHINES = frozenset({"noise", "softmax", "tracking", "plasticity", "eligibility", "relay"})
 """Abilities that not every simulator has; the others any simulation has."""
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from learning.stimulus import Batch
+from spiketrain.free_running import free_runs
 from spiketrain.measures import all_measures
 from spiketrain.parts import Parts
 from spiketrain.record.samples import Samples
@@ -35,6 +36,8 @@ def decide(recording: Recording) -> Tensor:
 
 def evaluate(parts: Parts, split: Split) -> Tensor:
     """Return the score of every chip on a split, ``(chips,)``; see `score` and `answers`."""
+    if parts.data.free_run is not None:
+        return 1.0 - free_runs(parts, split).errors()
     _, y = parts.data.split(split)
     wanted = parts.data.wanted(y, parts.experiment.bridge.target_rates)
     return score(answers(parts, parts.data.split(split)[0], split), wanted)
@@ -113,6 +116,8 @@ def look_at_a_sample(parts: Parts, chip: int = 0) -> Samples | None:
         parts: everything that meets.
         chip: which chip's recordings.
     """
+    if parts.data.free_run is not None:
+        return None
     if not parts.chips.card.traces & parts.experiment.observed >= set(TRACES):
         return None
     batch = next(iter(parts.batches(0)))

@@ -27,6 +27,7 @@ from spiketrain.describe import trained as trained_line
 from spiketrain.deviations import deviations, table
 from spiketrain.divergence import not_finite
 from spiketrain.evaluation import answers, confusion, evaluate, look_at_a_sample, measure, score
+from spiketrain.free_running import free_runs
 from spiketrain.hooks import Hooks
 from spiketrain.losing import lost_cards
 from spiketrain.naming import named, of_network, with_names
@@ -231,7 +232,9 @@ def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Obs
 
 
 def identify(parts: Parts, batch: Batch) -> None:
-    """Show a batch to the chips from which the rule learns its feedback weights alone.
+    """Show a batch to the chips from which the rule learns about them before it is trained.
+
+    What it wants to change of the weights is changed, without a step size.
 
     Args:
         parts: everything that meets.
@@ -246,7 +249,12 @@ def identify(parts: Parts, batch: Batch) -> None:
     update = rule.identify(batch, observation, model)
     masked = Masked(model, chips.answers)
     model.remember(update.feedback, update.memory)
+    known = [(index, change) for index, change in enumerate(update.of(model.network)) if change is not None]
+    for index, change in known:
+        model.forward_weights[index].data += change.weight()
     masked.undo()
+    if known:
+        parts.average.update()
 
 
 def trained(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Parts:
@@ -304,6 +312,13 @@ def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> Mapping[st
 
 
 def _scores(parts: Parts) -> dict[str, torch.Tensor]:
+    if parts.data.free_run is not None:
+        runs = free_runs(parts, "test")
+        return {
+            "test_accuracy": 1.0 - runs.errors(),
+            "free_error": runs.errors(),
+            "valid_ms": runs.valid_ms(),
+        }
     scores = {"test_accuracy": evaluate(parts, "test")}
     if parts.data.has_validation:
         scores["validation_accuracy"] = evaluate(parts, "validation")
@@ -362,10 +377,17 @@ def _restore(parts: Parts, store: Store, checkpoint: Checkpoint) -> None:
 def _finish(
     parts: Parts, record: RunRecord, pace: dict[str, float], reference: RunResult | None, *, report: bool
 ) -> dict[str, Any]:
-    x, y = parts.data.split("test")
-    said = answers(parts, x)
-    accuracy = score(said, parts.data.wanted(y, parts.experiment.bridge.target_rates))
-    sample = look_at_a_sample(parts)
+    if parts.data.free_run is not None:
+        runs = free_runs(parts, "test")
+        runs.save(record.store)
+        accuracy, sample, confused = 1.0 - runs.errors(), None, None
+    else:
+        x, y = parts.data.split("test")
+        said = answers(parts, x)
+        accuracy = score(said, parts.data.wanted(y, parts.experiment.bridge.target_rates))
+        classify = parts.data.kind == "classification"
+        confused = confusion(said, y, parts.data.classes).numpy() if classify else None
+        sample = look_at_a_sample(parts)
     parts.chips.program(parts.deployed())
     summary = record.finish(
         {
@@ -382,7 +404,7 @@ def _finish(
         named(parts.deployed()),
         _truth(parts, record.store),
         sample,
-        confusion(said, y, parts.data.classes).numpy() if parts.data.kind == "classification" else None,
+        confused,
         tables=_tables(parts, reference),
     )
     if report and isinstance(record.store, Folder):

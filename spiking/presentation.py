@@ -119,7 +119,8 @@ class Controller:
     that of Strong-DFC, Meulemans et al. 2022, arXiv 2204.07249.
 
     Args:
-        target: r*, ``(batch, n_out)`` or, where it differs between chips, ``(chips, batch, n_out)``.
+        target: r*, ``(batch, n_out)`` or, where it differs between chips, ``(chips, batch, n_out)``; where
+            it moves, one for every step, ``(batch, time, n_out)``.
         kp: proportional gain.
         ki_per_ms: integral gain.
         leak_per_ms: leak α of the integral.
@@ -129,6 +130,10 @@ class Controller:
             once, with the free output, and the loop itself stays linear.
         nudge_from: name of an earlier phase of the same samples, or None for an absolute target.
         nudge: λ in [0, 1], with `nudge_from`; 0 holds the output where it was.
+        moves: whether the target has an axis of time; it is then absolute, and the same for all chips.
+
+    Raises:
+        InputError: a target that moves is to be relative to another phase.
     """
 
     target: Tensor
@@ -139,6 +144,11 @@ class Controller:
     softmax: bool = False
     nudge_from: str | None = None
     nudge: float = 1.0
+    moves: bool = False
+
+    def __post_init__(self) -> None:
+        if self.moves and self.nudge_from is not None:
+            raise InputError("controller.nudge_from", self.nudge_from, "None for a target that moves")
 
     @property
     def softmax_in_loop(self) -> bool:
@@ -183,13 +193,14 @@ class Plasticity:
     .. math:: \Delta W_l = \langle x_{l-1}^\top\, (u\, Q_l \odot g_l) \rangle, \qquad
         \tau\, \dot x = -x + r
 
-    where the gate g keeps hidden neurons out that have not spiked in the presentation yet. Without it,
-    at the end of every presentation, the difference between neurons and their basal shadows:
+    where the gate g keeps hidden neurons out that have not spiked in the presentation yet, unless all of
+    them learn from the start. Without a trace, at the end of every presentation, the difference between
+    neurons and their basal shadows:
 
     .. math:: \Delta W_l = \langle \bar r_{l-1}^\top\, (\bar r_l - \hat r_l) \rangle
 
-    Biases change in the same way, with a presynaptic 1. Given step sizes, the weights change by that
-    many times :math:`\Delta W_l`: in every step, or after every `batch` samples.
+    Biases change in the same way, with a presynaptic 1, where they learn. Given step sizes, the weights
+    change by that many times :math:`\Delta W_l`: in every step, or after every `batch` samples.
 
     Source: Saponati et al. 2026, arXiv 2602.13261 (with the trace); Meulemans et al. 2021,
     arXiv 2106.07887 (the difference).
@@ -198,11 +209,23 @@ class Plasticity:
         batch: samples shown between two readings, 1 or more; 0 for all of the phase's.
         trace_ms: time constant of the presynaptic trace, or None for the difference.
         steps: step size per connection; empty where the synapses sum but do not change.
+        biases: whether biases learn too; with a trace alone can they be left as they are.
+        from_first_spike: whether g keeps neurons out; with a trace alone is there a choice.
+
+    Raises:
+        InputError: without a trace, biases are to be left as they are, or the gate is.
     """
 
     batch: int = 0
     trace_ms: float | None = None
     steps: tuple[float, ...] = ()
+    biases: bool = True
+    from_first_spike: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("biases", "from_first_spike"):
+            if self.trace_ms is None and not getattr(self, name):
+                raise InputError(f"plasticity.{name}", False, "true without trace_ms")
 
 
 @dataclass(frozen=True)
@@ -265,9 +288,10 @@ class Phase:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What not every machine can do: ``noise``, ``softmax``, ``plasticity``, ``eligibility``."""
+        """What not every machine can do: ``noise``, ``softmax``, ``tracking``, ``plasticity``, ..."""
         softmax = self.controller is not None and self.controller.softmax_in_loop
-        wanted = {"noise": self.noise is not None, "softmax": softmax}
+        moves = self.controller is not None and self.controller.moves
+        wanted = {"noise": self.noise is not None, "softmax": softmax, "tracking": moves}
         if self.plasticity is not None:
             wanted["plasticity" if self.plasticity.trace_ms is None else "eligibility"] = True
         return frozenset(name for name, needed in wanted.items() if needed)

@@ -12,7 +12,7 @@ from rate_bridge.errors import InputError
 if TYPE_CHECKING:  # phases check themselves when they are made
     from spiking.connections import Synapses
     from spiking.network import Network
-    from spiking.presentation import Phase, Weights
+    from spiking.presentation import Controller, Phase, Weights
 
 __all__ = ["check_phase", "check_phases", "check_weights"]
 
@@ -30,7 +30,7 @@ def check_phase(phase: Phase) -> None:
     place, values, shapes = _drive(phase, None)
     _check(place, values, *shapes)
     if phase.controller is not None:
-        _check_target(phase, phase.controller.target, None, None)
+        _check_target(phase, phase.controller, None, None)
     for index, current in enumerate(phase.currents):
         if current is not None:
             _check(f"phase.currents[{index}]", current, *_per_sample(phase, f"n_{index + 1}", None, None))
@@ -50,7 +50,7 @@ def check_phases(network: Network, chips: int, phases: Sequence[Phase]) -> None:
         place, values, shapes = _drive(phase, network.inputs)
         _check(place, values, *shapes)
         if phase.controller is not None:
-            _check_target(phase, phase.controller.target, chips, network.outputs)
+            _check_target(phase, phase.controller, chips, network.outputs)
         _check_layers(network, chips, phase)
         seen[phase.name] = phase.batch
 
@@ -97,9 +97,14 @@ def _per_sample(phase: Phase, axis: str, chips: int | None, size: int | None) ->
     return [one, {"chips": chips, **one}]
 
 
-def _check_target(phase: Phase, target: Tensor, chips: int | None, outputs: int | None) -> None:
+def _check_target(phase: Phase, controller: Controller, chips: int | None, outputs: int | None) -> None:
+    if controller.moves:
+        over_time: Shape = {"batch": phase.batch, "steps": phase.steps, "n_out": outputs}
+        _check("phase.controller.target", controller.target, over_time)
+        return
     shapes = _per_sample(phase, "n_out", chips, outputs)
-    _check("phase.controller.target", target, *shapes, fix="A target does not change over time.")
+    fix = "A target does not change over time, unless the controller is told that it moves."
+    _check("phase.controller.target", controller.target, *shapes, fix=fix)
 
 
 def _check_layers(network: Network, chips: int, phase: Phase) -> None:

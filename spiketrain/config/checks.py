@@ -11,6 +11,8 @@ from spiketrain.config.design import Design
 from spiketrain.config.effects import check_effects, refuse
 from spiketrain.config.places import check_places
 from spiketrain.config.placing import check_device, check_room
+from spiketrain.config.sections import BridgePart
+from spiketrain.tasks.base import Task
 from spiking.network import Network
 from spiking.simulators.base import Simulator
 
@@ -24,6 +26,7 @@ def check(experiment: Design) -> None:
     _check_targets(experiment)
     check_device(experiment.simulator.device)
     task = experiment.build_task()
+    _check_times(experiment, task)
     if task.shape is not None:
         check_fit(experiment, *task.shape)
     network = experiment.build_network()
@@ -64,6 +67,29 @@ def check_data(wanted: str | None, found: str | None) -> None:
         allowed = "no checksum: the task reads no file" if found is None else f"{found}, that of the data"
         fix = "The data have changed; without this key they are taken as they are now."
         raise InputError("task.sha256", wanted, allowed, "" if found is None else fix)
+
+
+def _check_times(experiment: Design, task: Task) -> None:
+    """Raise `InputError` where samples over time are not what is shown of them."""
+    run, part = task.free_run, experiment.simulator
+    if run is None:
+        return
+    if part.dt_ms != run.dt_ms:
+        raise InputError("task.dt_ms", run.dt_ms, f"{part.dt_ms:g}, which is simulator.dt_ms")
+    for prefix, steps in (("", run.train), ("test_", run.test)):
+        shown, _ = part.steps(test=bool(prefix))
+        if steps != shown:
+            allowed = f"{steps * run.dt_ms:g}, as long as the samples of the task are"
+            raise InputError(f"simulator.{prefix}presentation_ms", shown * part.dt_ms, allowed)
+    low, high = experiment.bridge.target_rates
+    if (low, high) != BridgePart().target_rates:
+        refuse("bridge.target_rates", [low, high], [*BridgePart().target_rates], "states are no rates")
+    if experiment.build_encoding().kind != "current":
+        allowed = "current: commands change in every step"
+        raise InputError("bridge.encoding.name", experiment.bridge.encoding.name, allowed)
+    if run.controlled and not experiment.build_rule().controls:
+        allowed = "0: the rule has no controller that could hold a system"
+        raise InputError("task.controlled_ms", run.controlled * part.dt_ms, allowed)
 
 
 def _check_targets(experiment: Design) -> None:
@@ -125,6 +151,10 @@ def _check_plasticity(
         raise InputError("simulator.name", simulator.name, allowed)
     if not on_chip:
         return
+    together = training.batch > 1 and "eligibility" in rule.abilities(on_chip=True)
+    if together and "shared_synapses" not in simulator.abilities:
+        allowed = f"1: in {simulator.name}, synapses that change in every step have one sample at a time"
+        raise InputError("training.batch", training.batch, allowed, "Or use the simulator torch.")
     optimizer = experiment.build_optimizer()
     if optimizer != SGD():
         given = {"name": training.optimizer.name, **training.optimizer.options}

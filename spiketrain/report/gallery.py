@@ -10,7 +10,7 @@ from typing import final
 from rate_bridge.errors import InputError
 from spiketrain.record.samples import Samples
 from spiketrain.record.store import Store
-from spiketrain.report import activity, curves
+from spiketrain.report import activity, curves, dynamics
 from spiketrain.report.confusions import confusion
 from spiketrain.report.drawing import Drawing, Omitted
 from spiketrain.report.run_files import RunFiles
@@ -21,6 +21,9 @@ __all__ = ["FIGURES", "KINDS", "Pictures", "draw", "write_pictures"]
 
 FIGURES: dict[str, Callable[[RunFiles], Drawing | Omitted]] = {
     "learning": curves.learning,
+    "free_output": dynamics.free_output,
+    "portrait": dynamics.portrait,
+    "free_error": dynamics.free_error,
     "confusion": confusion,
     "effort": curves.effort,
     "raster": activity.raster,

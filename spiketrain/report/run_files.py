@@ -15,6 +15,7 @@ from rate_bridge.errors import InputError
 from spiketrain.naming import connection_names, layer_names, stored_names, with_names
 from spiketrain.reading import parse
 from spiketrain.record.files import json_of, tensors_of
+from spiketrain.record.free_runs import FreeRuns
 from spiketrain.record.run import CHIPS, CONFUSION, INITIAL, REFERENCE, WEIGHTS
 from spiketrain.record.samples import Samples
 from spiketrain.record.store import Folder, Store
@@ -36,6 +37,7 @@ class RunFiles:
         weights: what is programmed at the end, by name.
         initial: what was programmed before training, by name; empty where it was not kept.
         samples: recordings of one sample, or None.
+        free: what the chips did without control, where the task is a dynamical system, or None.
         confusion: how many test samples of a label every chip took for which (``confusion.csv``), or None.
         drew: how every chip deviates from the design (``chips.csv``), or None where nobody knows or nothing
             does; see `spiketrain.deviations.Deviation`.
@@ -53,6 +55,7 @@ class RunFiles:
     confusion: pd.DataFrame | None = None
     drew: pd.DataFrame | None = None
     reference: pd.DataFrame | None = None
+    free: FreeRuns | None = None
 
     @classmethod
     def load(cls, place: Store | Path) -> Self:
@@ -79,6 +82,7 @@ class RunFiles:
                 weights=_tensors(store, WEIGHTS, names),
                 initial=_tensors(store, INITIAL, names) if INITIAL in store else {},
                 samples=Samples.load(store),
+                free=FreeRuns.load(store),
                 confusion=_table(store, CONFUSION),
                 drew=_table(store, CHIPS),
                 reference=_table(store, REFERENCE),

@@ -19,11 +19,31 @@ from rate_bridge.files import checksum
 from rate_bridge.seeds import SeedTree
 from spiketrain.tasks.files import MEMORY_BYTES
 
-__all__ = ["SPLITS", "Split", "Task", "TaskData", "stratified_split"]
+__all__ = ["SPLITS", "FreeRun", "Split", "Task", "TaskData", "stratified_split"]
 
 Split = Literal["train", "validation", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@final
+@dataclass(frozen=True)
+class FreeRun:
+    """How a network that runs a dynamical system is tested.
+
+    Args:
+        dt_ms: time step of the samples.
+        controlled: steps at the beginning of a test sample in which the controller is on.
+        skipped: steps after that in which the error does not count.
+        train: steps of a training sample.
+        test: steps of a test sample.
+    """
+
+    dt_ms: float
+    controlled: int
+    skipped: int
+    train: int
+    test: int
 
 
 @final
@@ -37,8 +57,10 @@ class TaskData:
         y_train, y_val, y_test: int64 labels ``(samples,)``, or for a regression wanted outputs in
             [0, 1], float64, ``(samples, outputs)``.
         classes: number of outputs.
-        kind: whether the y are labels or wanted outputs.
+        kind: whether the y are labels, wanted outputs, or the states of a system over time; then the x are
+            ``(samples, time, inputs)`` and the y, which are taken as they are, ``(samples, time, outputs)``.
         sha256: checksum of what was read from files, or None where nothing was.
+        free_run: how a network that runs a system is tested; of that kind alone.
 
     Raises:
         InputError: shapes that do not fit, or labels that are none.
@@ -51,10 +73,16 @@ class TaskData:
     x_val: Tensor
     y_val: Tensor
     classes: int
-    kind: Literal["classification", "regression"] = "classification"
+    kind: Literal["classification", "regression", "dynamics"] = "classification"
     sha256: str | None = None
+    free_run: FreeRun | None = None
 
     def __post_init__(self) -> None:
+        if (self.kind == "dynamics") != (self.free_run is not None):
+            raise InputError("free_run", self.free_run, "one for dynamics, none for others")
+        if self.kind == "dynamics":
+            _check_over_time(self)
+            return
         for name in ("train", "test", "val"):
             x, y = getattr(self, f"x_{name}"), getattr(self, f"y_{name}")
             _check_inputs(f"x_{name}", x, self.x_train)
@@ -85,7 +113,7 @@ class TaskData:
     @property
     def inputs(self) -> int:
         """Number of inputs."""
-        return int(self.x_train.shape[1])
+        return int(self.x_train.shape[-1])
 
     @property
     def has_validation(self) -> bool:
@@ -124,6 +152,8 @@ class TaskData:
 
     def targets(self, y: Tensor, target_rates: tuple[float, float]) -> Tensor:
         """Return the wanted rates, ``(samples, outputs)``: low for wrong outputs, high for the right one."""
+        if self.kind == "dynamics":
+            return y
         low, high = target_rates
         coded = y if self.kind == "regression" else torch.nn.functional.one_hot(y, self.classes).double()
         return low + (high - low) * coded
@@ -174,6 +204,11 @@ class Task(ABC):
         """Number of inputs and of outputs, where they are known before the data are read."""
         return None
 
+    @property
+    def free_run(self) -> FreeRun | None:
+        """How a network that runs a system is tested, where the task is one; None elsewhere."""
+        return None
+
     @abstractmethod
     def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         """Return the samples.
@@ -189,6 +224,17 @@ class Task(ABC):
     def copies(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return the keys that are different in the folder of a run, and the files they refer to there."""
         return {}, {}
+
+
+def _check_over_time(data: TaskData) -> None:
+    """Refuse inputs and states that are not there in the same steps of the same samples."""
+    for name in ("train", "test", "val"):
+        x, y = getattr(data, f"x_{name}"), getattr(data, f"y_{name}")
+        for key, value, size in ((f"x_{name}", x, data.inputs), (f"y_{name}", y, data.classes)):
+            wanted = (*x.shape[:2], size)
+            if value.ndim != 3 or tuple(value.shape) != wanted or not value.is_floating_point():
+                given, allowed = f"{tuple(value.shape)} of {value.dtype}", f"(samples, time, {size})"
+                raise InputError(key, given, f"{allowed}, in floating point")
 
 
 def _check_inputs(name: str, x: Tensor, first: Tensor) -> None:

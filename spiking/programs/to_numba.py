@@ -37,7 +37,7 @@ class _Numba(Printer):
 
 
 def body(program: Program, constants: tuple[str, ...]) -> list[str]:
-    """Return the statements of one neuron that spikes, which leave the name ``spikes_``.
+    """Return the statements of one neuron, which leave the name ``spikes_``, or else ``emission_``.
 
     Args:
         program: what to print.
@@ -48,7 +48,10 @@ def body(program: Program, constants: tuple[str, ...]) -> list[str]:
     lines = [f"{name}_ = own[{row}, j]" for row, name in enumerate(program.states)]
     lines += [f"{name}_ = constants[{row}, j]" for row, name in enumerate(constants) if name in program.reads]
     lines += [f"{s.target}_ = {printer.expression(s.value)}" for s in program.update]
-    lines.append(f"spikes_ = {printer.expression(program.spike)}")
-    lines.append("if spikes_:")
-    lines += [f"    {s.target}_ = {printer.expression(s.value)}" for s in program.reset]
+    if program.spike:
+        lines.append(f"spikes_ = {printer.expression(program.spike)}")
+        lines.append("if spikes_:")
+        lines += [f"    {s.target}_ = {printer.expression(s.value)}" for s in program.reset]
+    else:
+        lines.append(f"emission_ = {printer.expression(program.emission)}")
     return [*lines, *(f"own[{row}, j] = {name}_" for row, name in enumerate(program.states))]

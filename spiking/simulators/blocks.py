@@ -47,6 +47,8 @@ class Block:
         noise: noise in the feedback compartments of all samples, or None.
         plasticity: what the synapses learn from all samples by themselves, or None.
         record: what is recorded in every step.
+        course: the targets of every step where they move, ``(batch, steps, n_out)``, or None; `target` is
+            then that of the first one.
     """
 
     drive: Drive
@@ -63,6 +65,7 @@ class Block:
     noise: Noise | None
     record: frozenset[str]
     plasticity: Plasticity | None = None
+    course: Tensor | None = None
 
     @property
     def steps(self) -> int:
@@ -86,6 +89,7 @@ class Block:
             drive=drive,
             start=cut(self.start, part),
             target=None if self.target is None else self.target[:, part],
+            course=None if self.course is None else self.course[part],
             currents=tuple(current[:, part] for current in self.currents),
             **{name: getattr(self, name)[part] for name in per_sample},
         )
@@ -101,7 +105,8 @@ def groups(phases: Sequence[Phase]) -> list[list[Phase]]:
         level[phase.name] = max((level[name] + 1 for name in earlier if name), default=0)
         constant = isinstance(phase.drive, CurrentDrive) and phase.drive.values.ndim == 2
         alone = phase.name if phase.noise or phase.plasticity else None
-        kind = (level[phase.name], phase.steps, type(phase.drive), constant, alone, phase.record)
+        moves = bool(phase.controller and phase.controller.moves)
+        kind = (level[phase.name], phase.steps, type(phase.drive), constant, alone, phase.record, moves)
         if kind not in slots:
             slots[kind] = len(found)
             found.append([])
@@ -159,6 +164,7 @@ def stack(
         noise=group[0].noise,
         plasticity=group[0].plasticity,
         record=group[0].record,
+        course=_course(group, device),
     )
 
 
@@ -198,8 +204,16 @@ def _targets(
     )
 
 
+def _course(group: list[Phase], device: torch.device) -> Tensor | None:
+    """Return the targets of every step; all phases of a group have some that move, or none has."""
+    moving = [p.controller.target for p in group if p.controller is not None and p.controller.moves]
+    return _cat(moving).to(device) if moving else None
+
+
 def _target(controller: Controller, seen: Mapping[str, Recording]) -> Tensor:
     """Return the absolute target, ``(chips or 1, batch, n_out)``."""
+    if controller.moves:
+        return controller.target[:, 0].unsqueeze(0)
     wanted = controller.target if controller.target.ndim == 3 else controller.target.unsqueeze(0)
     if controller.nudge_from is None:
         return wanted

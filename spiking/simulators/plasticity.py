@@ -100,13 +100,15 @@ class Traces:
             weight: averaging weights of this step, ``(1, batch, 1)``.
         """
         gated = [current * weight for current in feedback]
-        for layer in range(self.network.depth - 1):
+        for layer in range(self.network.depth - 1 if self.plasticity.from_first_spike else 0):
             gated[layer] = gated[layer] * self.spiked[layer + 1]
         scale = 1.0 / (self.total * self.block.batch)
         added = []
         for index, connection in enumerate(self.network.connections):
             factor = scale * _step(self.plasticity, index)
             change = _change(self.traces[connection.pre], gated[connection.post - 1], factor)
+            if not self.plasticity.biases:
+                change = Change(change.weight, torch.zeros_like(change.bias))
             self.changes[index].weight.add_(change.weight)
             self.changes[index].bias.add_(change.bias)
             added.append(change)

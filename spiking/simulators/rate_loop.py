@@ -94,6 +94,7 @@ class RateLoop:
             or hardware.relay is not None
             or block.noise is not None
             or block.plasticity is not None
+            or block.course is not None
             or block.record
         ):
             return False

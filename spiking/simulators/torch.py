@@ -41,7 +41,8 @@ class TorchSimulator(Simulator):
     name: ClassVar[str] = "torch"
     moves: ClassVar[bool] = True
     abilities: ClassVar[frozenset[str]] = frozenset(
-        {"noise", "softmax", "delays", "membrane_noise", "plasticity", "eligibility", "relay", "input_skips"}
+        {"noise", "softmax", "tracking", "delays", "membrane_noise"}
+        | {"plasticity", "eligibility", "shared_synapses", "relay", "input_skips"}
     )
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
@@ -203,6 +204,7 @@ class _Run:
         if loop is None:
             return
         self.loop, self.compares_softmax = loop, bool(loop.softmax.any())
+        self.course = None if block.course is None else self.to(block.course)
         if self.relay is None:
             self.feedback = self._cat(hardware.feedback)
         self.control = torch.zeros_like(self.trace)
@@ -210,7 +212,7 @@ class _Run:
     # one step, in the order of docs/model.md
 
     def step(self, t: int) -> None:
-        signal = self._control() if self.control is not None else None
+        signal = self._control(t) if self.control is not None else None
         self._advance(t, signal)
         self.synapse.mul_(self.synapse_decay)
         self.trace.mul_(self.trace_decay)
@@ -223,12 +225,13 @@ class _Run:
         self._count(t, signal)
         self._record(signal)
 
-    def _control(self) -> Tensor:
+    def _control(self, t: int) -> Tensor:
         loop = self.loop
+        target = loop.target if self.course is None else self.course[:, t]
         seen = loop.gain * self.trace + loop.offset
         if self.compares_softmax:
             seen = torch.where(loop.softmax, torch.softmax(seen, -1), seen)
-        error = loop.target - seen
+        error = target - seen
         self.integral += loop.ki * error - loop.leak * self.integral
         return (loop.kp * error + self.integral) * loop.on
 

@@ -42,6 +42,24 @@ OWN = (
     "parameters: {tau_m: 20 ms, tau_w: 100 ms, theta: 1, jump: 0.1}}"
 )
 
+SYSTEMS = (
+    ("damped_oscillator", 2, 2, "skipped_ms: 1"),
+    ("van_der_pol", 1, 2, "controlled_ms: 2"),
+    ("lorenz", 1, 3, "controlled_ms: 2"),
+)
+
+
+def _recurrent(inputs: int, outputs: int) -> str:
+    """Return a population with connections to itself, and outputs that do not spike."""
+    ends = {"in": ("input", "p"), "read": ("p", "out"), "loop": ("p", "p")}
+    joined = ", ".join(f"{name}: {{pre: {pre}, post: {post}}}" for name, (pre, post) in ends.items())
+    out = f"out: {{size: {outputs}, neuron: {{model: li}}}}"
+    return (
+        f"{{input: [{inputs}], populations: {{p: {{size: 8}}, {out}}}, "
+        f"connections: {{{joined}}}, neuron: {{model: lif, refractory_ms: 2.0}}}}"
+    )
+
+
 RATE = ["network.neuron={model: rate, saturation: 1.0}", "bridge.encoding=current"]
 
 CASES: dict[str, list[str]] = {
@@ -65,6 +83,17 @@ CASES: dict[str, list[str]] = {
     "loop gain": ["rule.feedback={name: identified, loop_gain: 1.0}"],
     "cross-entropy": ["rule={name: backprop, loss: cross_entropy}"],
     **{f"rule {name}": [f"rule={name}"] for name in ("feedback_alignment", "direct_feedback_alignment")},
+    **{
+        f"task {name}": [
+            f"network={_recurrent(inputs, outputs)}",
+            f"task={{name: {name}, train_samples: 8, sample_ms: 12, test_samples: 2, test_ms: 12, {times}}}",
+            "simulator.test_presentation_ms=12",
+            "bridge.encoding=current",
+            "rule={name: follow, fit_batches: 1}",
+            "training.plasticity=on_chip",
+        ]
+        for name, inputs, outputs, times in SYSTEMS
+    },
     "rule strong_dfc": [*RATE, "rule=strong_dfc"],
     "rule surrogate_bptt": ["rule=surrogate_bptt", "network.neuron.refractory_ms=0"],
     "rule equilibrium_propagation": [*RATE, "rule=equilibrium_propagation", "network.bidirectional=true"],

@@ -57,7 +57,7 @@ class Brian2Simulator(Simulator):
 
     name: ClassVar[str] = "brian2"
     elsewhere: ClassVar[str] = "cuda"
-    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay", "input_skips"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay", "input_skips", "tracking"})
 
     def __init__(
         self, device: str = "cpu", dtype: torch.dtype = torch.float64, mode: str = "standalone"

@@ -52,6 +52,8 @@ def arrays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> 
         values = block.drive.values
         data["values"] = values.unsqueeze(1) if values.ndim == 2 else values
     data["window"] = block.window
+    if block.course is not None:
+        data["course"] = block.course
     if block.plasticity is not None:
         data |= _plasticity(network, block, block.plasticity, shape)
     return data

@@ -180,6 +180,15 @@ void deliver_later(const Emissions &emissions, int weights, int history, int64_t
     emissions.each([&](int64_t lane, int i, double value) { ring[lane * SLOTS * PRE + i] = value; });
 }
 
+// The targets of a step, where they move.
+template <int K>
+void aim(int course, int64_t step, double *target) {
+    const Block &b = block();
+    const double *from = b.section<double>(course) + (b.first * b.steps + step) * K;
+    for (int64_t lane = 0; lane < b.lanes; lane++)
+        std::copy(from + lane * b.steps * K, from + lane * b.steps * K + K, target + lane * K);
+}
+
 // The feedback currents u Q of N of the TOTAL neurons of a group, from FIRST on.
 template <int K, int N, int TOTAL = N, int FIRST = 0>
 void feed_back(const double *control, int feedback, double *current) {

@@ -135,5 +135,7 @@ def _readout(shape: Shape) -> list[Section]:
         sections += [Section(f"controller.{name}", per_sample, "state") for name in names]
         sections += [Section(f"controller.{name}", ("chips", k), "constant") for name in ("gain", "offset")]
         sections.append(Section("control_sum", per_sample, "output"))
+        if shape.moves:
+            sections.append(Section("course", ("batch", "steps", k), "input"))
     traces = [name for name in shape.record if name not in LOCAL]
     return sections + [Section(name, ("chips", "batch", "steps", k), "output") for name in traces]

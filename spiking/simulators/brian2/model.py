@@ -95,7 +95,7 @@ def build_model(shape: Shape, samples: int, dt_ms: float) -> Model:
     """Create the groups; what connects them is added by the caller, in these places of the step.
 
     ======================  ===============================================================
-    ``start``               currents of an external drive
+    ``start``               currents of an external drive, and targets that move
     ``groups``, order -3    the controller: integral and control signal
     ``groups``, order -1    feedback currents; layered feedback through Synapses comes before, from -3 on,
                             and the controller before that

@@ -20,6 +20,7 @@ def operators(model: Model) -> list[Any]:
     glue = _Glue(model)
     places: list[tuple[str, str, int, list[str]]] = [
         ("drive", "start", 0, list(glue.drive())),
+        ("aim", "start", 0, list(glue.aim())),
         ("feed_back", "groups", -1, list(glue.feedback())),
         ("deliver", "synapses", 0, [*glue.deliver(), *glue.readout(), *glue.watch(), *glue.count()]),
         ("record", "end", 0, list(glue.record())),
@@ -112,6 +113,11 @@ class _Glue:
                 f"(values, {self.number[f'weights{index}']}, {external});"
             )
         yield "}"
+
+    def aim(self) -> Iterator[str]:
+        if self.model.controller is not None and self.shape.moves:
+            target = _array(self.model.controller.variables["target"])
+            yield f"exchange::aim<{self.shape.outputs}>({self.number['course']}, step, {target});"
 
     def feedback(self) -> Iterator[str]:
         if self.model.controller is None:

@@ -99,6 +99,7 @@ class PlainModel:
         direct = self.shape.controller and not self.shape.gate_points
         places = [
             (self._drive, "start", 0, self.shape.drive == "currents" and not self.synapses),
+            (self._aim, "start", 0, self.shape.moves),
             (self._feed_back, "groups", -1, direct and not self.synapses),
             (self._relay, "groups", -1, self.shape.controller and not direct),
             (self._deliver, "synapses", 0, True),
@@ -137,6 +138,9 @@ class PlainModel:
             population, columns = self._columns(post)
             external = self._view(f"population{population}.external")
             external[..., columns] += np.matmul(now, self.data[f"weights{index}"])
+
+    def _aim(self) -> None:
+        self._view("controller.target")[:] = self.data["course"][:, self.step]
 
     def _feed_back(self) -> None:
         control = self._view("controller.control")

@@ -75,6 +75,7 @@ class Shape:
         record: names of the traces to be recorded.
         plastic: whether the synapses change after every batch of samples.
         gate_points: points of the gates' curves where feedback is layered, 0 where it is direct.
+        moves: whether the controller's target moves.
     """
 
     inputs: int
@@ -86,6 +87,7 @@ class Shape:
     record: tuple[str, ...]
     plastic: bool = False
     gate_points: int = 0
+    moves: bool = False
 
     @property
     def shadow(self) -> bool:
@@ -193,6 +195,7 @@ def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
         record=tuple(sorted(block.record)),
         plastic=block.plasticity is not None,
         gate_points=0 if hardware.relay is None else hardware.relay.points,
+        moves=block.course is not None,
     )
 
 

@@ -135,7 +135,7 @@ class Samples(NamedTuple):
         values: inputs of every step, ``(batch, steps, inputs)``, or empty.
         controlled: whether the loop is closed, ``(batch,)``.
         gains: kp, ki and leak of a step on the chips, ``(chips, batch, 3, n_out)``.
-        target: ``(chips or 1, batch, n_out)``.
+        target: ``(chips or 1, batch, n_out)``, or those of all steps one after the other.
     """
 
     window: Array

@@ -16,6 +16,7 @@ __all__ = ["control", "feed_back", "gate", "reach", "refresh", "spread", "watch"
 @part
 def control(
     target: Array,
+    first: int,
     trace: Array,
     integral: Array,
     readout: Array,
@@ -24,7 +25,7 @@ def control(
 ) -> None:
     """Advance the controller, which sees ``readout[0] * trace + readout[1]``."""
     for k in range(trace.shape[0]):
-        error = target[k] - (readout[0, k] * trace[k] + readout[1, k])
+        error = target[first + k] - (readout[0, k] * trace[k] + readout[1, k])
         integral[k] += gains[1, k] * error - gains[2, k] * integral[k]
         u[k] = gains[0, k] * error + integral[k]
 

@@ -22,7 +22,7 @@ from rate_bridge.errors import InputError
 from spiking.programs.statements import HOLD, Program
 from spiking.programs.to_numba import body
 
-__all__ = ["REAL", "kernel"]
+__all__ = ["REAL", "kernel", "mixed_kernel"]
 
 REAL = "real"
 """The first constant: 1 for a neuron, 0 for a column that fills up a word and must not spike."""
@@ -41,6 +41,13 @@ def advance_held(own, synapse, drive, extra, constants, flags):
         flags[j] = spikes_ and constants[0, j] > 0
 """
 
+GROUP = """    {test} group == {number}:
+        for j in range(first, last):
+            current_ = current[j]
+            {body}
+            emitted[j] = {emitted}
+"""
+
 
 @cache
 def kernel(program: Program | None) -> ModuleType:
@@ -55,7 +62,24 @@ def kernel(program: Program | None) -> ModuleType:
     Raises:
         InputError: the cache folder cannot be made.
     """
-    text = source(program)
+    return _module(source(program))
+
+
+@cache
+def mixed_kernel(programs: tuple[Program, ...]) -> ModuleType:
+    """Return the module of the kernel in `mixed` for groups of neurons, with ``simulate`` and ``ready``.
+
+    Args:
+        programs: of every group; its states and constants have the rows of `Program.states` and
+            `Program.reads`.
+
+    Raises:
+        InputError: the cache folder cannot be made.
+    """
+    return _module(mixed_source(programs))
+
+
+def _module(text: str) -> ModuleType:
     digest = hashlib.sha256(f"{__package__} {version('numba')}\n{text}".encode()).hexdigest()[:24]
     path = _folder() / f"neuron_{digest}.py"
     if not path.exists():
@@ -80,6 +104,26 @@ def source(program: Program | None) -> str:
     if program is not None:
         pieces["lif"] = _with_step(pieces["lif"], program)
     return "\n\n".join(("import math", *_joined(list(pieces.values()))))
+
+
+def mixed_source(programs: tuple[Program, ...]) -> str:
+    """Return the text of the module for groups of neurons."""
+    steps = ['@njit(forceinline=True, error_model="numpy")']
+    steps.append("def _advance(group, own, constants, current, emitted, first, last):")
+    for number, program in enumerate(programs):
+        lines = body(program, program.reads)
+        steps.append(
+            GROUP.format(
+                test="elif" if number else "if",
+                number=number,
+                body="\n            ".join(lines),
+                emitted="(1.0 if spikes_ else 0.0)" if program.spike else "emission_",
+            )
+        )
+    before, _, rest = _text("mixed").partition(f"{MARK} the neurons' steps\n")
+    _, _, after = rest.partition(f"\n{MARK}\n")
+    with_math = before.replace("import numpy as np\n", "import math\n\nimport numpy as np\n", 1)
+    return "\n".join((with_math, *steps, "", after))
 
 
 def _with_step(text: str, program: Program) -> str:

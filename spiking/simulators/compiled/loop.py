@@ -94,6 +94,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         is_controlled = samples.controlled[b]
         window, gains = samples.window[b], samples.gains[c, b]
         target = samples.target[c if samples.target.shape[0] > 1 else 0, b]
+        further = outputs if target.shape[0] > outputs else 0  # from the target of a step to the next one's
         current = start.drive[c, b if start.drive.shape[1] > 1 else 0]
         constants, decay = chips.constants[c], chips.synapse_decay[c]
         weights, feedback, readout = chips.weights[c], chips.feedback[c], chips.readout[c]
@@ -127,7 +128,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 copy(current, drive)
                 apply(values, t, input_weights, drive)
             if is_controlled:
-                control(target, trace, integral, readout, gains, u)
+                control(target, t * further, trace, integral, readout, gains, u)
                 if relayed:
                     if t % every == 0:
                         add_scaled(apical, received_weight, received)

@@ -210,7 +210,7 @@ class Packer:
             gains=self._gains(),
             target=np.zeros((1, block.batch, 0), self.columns.kind)
             if block.target is None
-            else self._array(block.target),
+            else self._array(block.target if block.course is None else block.course.flatten(1)[None]),
         )
 
     def _variables(self) -> Variables:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple, final
 
+import numpy as np
 import torch
 
 from rate_bridge.errors import UnsupportedError
@@ -24,9 +25,11 @@ from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
 from spiking.simulators.compiled.columns import Columns
 from spiking.simulators.compiled.constants import KnownConstants
-from spiking.simulators.compiled.generated import kernel
-from spiking.simulators.compiled.packing import Packed, Packer
+from spiking.simulators.compiled.generated import kernel, mixed_kernel
+from spiking.simulators.compiled.mixed_packing import Mixed, groups_of
+from spiking.simulators.compiled.packing import Packer
 from spiking.simulators.compiled.unpacking import unpack
+from spiking.simulators.plasticity import in_batches
 from spiking.simulators.recordings import Outcome
 
 __all__ = ["CompiledSimulator"]
@@ -63,7 +66,9 @@ class CompiledSimulator(Simulator):
 
     name: ClassVar[str] = "compiled"
     elsewhere: ClassVar[str] = "cuda"
-    abilities: ClassVar[frozenset[str]] = frozenset({"relay", "wiring", "input_skips"})
+    abilities: ClassVar[frozenset[str]] = frozenset(
+        {"relay", "wiring", "input_skips", "tracking", "eligibility"}
+    )
 
     def __init__(
         self,
@@ -83,12 +88,29 @@ class CompiledSimulator(Simulator):
         _check(network)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
+        if block.plasticity is not None or _is_mixed(network):
+            return self._run_mixed(network, hardware, block)
         loop = _kernel(network)
         columns = Columns(network, self.dtype)
         packed = Packer(network, hardware, block, columns, loop.states, loop.constants, self._known).pack()
         with _announced(partial(loop.ready, packed.chips.weights.dtype)):
             self._simulate(partial(_share, loop.simulate, packed), hardware.chips * block.batch)
         return unpack(packed, network, block, columns, loop.states)
+
+    def _run_mixed(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
+        if block.plasticity is not None and block.plasticity.batch:
+            return in_batches(partial(self.run_block, network), network, hardware, block)
+        if block.plasticity is not None and block.plasticity.steps and block.batch > 1:
+            allowed = "1, where synapses change in every step of time"
+            raise UnsupportedError("training.batch", block.batch, allowed, "Use the simulator torch.")
+        groups = groups_of(network, hardware, block)
+        kind = np.float64 if self.dtype == torch.float64 else np.float32
+        laid_out = Mixed(network, hardware, block, kind, groups)
+        module: Any = mixed_kernel(tuple(group.program for group in groups))
+        packed = laid_out.pack()
+        with _announced(partial(module.ready, kind)):
+            self._simulate(partial(_share, module.simulate, packed), hardware.chips * block.batch)
+        return laid_out.unpack(packed)
 
     def _simulate(self, share: Callable[[int, int], None], items: int) -> None:
         """Deal (chip, sample) pairs out like cards, since those with a controller take longer.
@@ -129,15 +151,20 @@ def _announced(ready: Callable[[], bool]) -> Iterator[None]:
         timer.cancel()
 
 
-def _share(simulate: Callable[..., None], packed: Packed, threads: int, first: int) -> None:
+def _share(simulate: Callable[..., None], packed: tuple[Any, ...], threads: int, first: int) -> None:
     simulate(first, threads, *packed)
 
 
+def _is_mixed(network: Network) -> bool:
+    return any(layer.neuron.options != network.layers[0].neuron.options for layer in network.layers)
+
+
 def _check(network: Network) -> None:
-    options = [layer.neuron.options for layer in network.layers]
-    if any(other != options[0] for other in options):
-        given = ", ".join(sorted({layer.neuron.model for layer in network.layers}))
-        raise UnsupportedError("neuron.model", given, "one model in all layers", "Use the simulator torch.")
+    if _is_mixed(network):
+        if network.feedback.relayed:
+            given, allowed = network.feedback.origin, "direct, for neurons of several models"
+            raise UnsupportedError("network.feedback.name", given, allowed, "Use the simulator torch.")
+        return
     neuron = network.layers[0].neuron
     if not neuron.emits_spikes:
         raise UnsupportedError(

@@ -226,6 +226,8 @@ def _controller(network: Network, hardware: Hardware, block: Block) -> dict[str,
         return data
     for name in ("target", "kp", "ki", "leak", "on", "gain", "offset"):
         data[f"controller.{name}"] = getattr(loop, name)
+    if block.course is not None:
+        data["controller.course"] = block.course.unsqueeze(0)
     return data | {f"feedback.{index}": weight for index, weight in enumerate(hardware.feedback)}
 
 

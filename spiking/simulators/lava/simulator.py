@@ -48,7 +48,7 @@ class LavaSimulator(Simulator):
     """
 
     name: ClassVar[str] = "lava"
-    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay", "input_skips"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay", "input_skips", "tracking"})
     no_relay: ClassVar[str] = NO_RELAY
 
     def __init__(
@@ -69,7 +69,7 @@ class LavaSimulator(Simulator):
         check_values(of(type(self).__init__), given, "simulator")
         super().__init__(device, dtype if arithmetic == "float" else torch.int64)
         if arithmetic == "fixed" or message_threshold is not None:
-            can = frozenset({"relay"}) if arithmetic == "float" else frozenset()
+            can = frozenset({"relay", "tracking"}) if arithmetic == "float" else frozenset()
             self.abilities = can  # type: ignore[misc]  # these learn on the host
         self.message_threshold = message_threshold
         self.arithmetic = arithmetic

@@ -53,7 +53,7 @@ class _ControllerModel(Model):
 
     def step(self, t: int) -> None:
         if self.closed:
-            control = self.control()
+            control = self.control(t)
             self.out.send(control)
             if self.every and t % self.every == 0:
                 self.relay.send(control)
@@ -81,9 +81,10 @@ class ControllerFloat(_ControllerModel):
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     relay: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
 
-    def control(self) -> Any:
+    def control(self, t: int) -> Any:
         p = self.p
-        error = p["target"] - (p["gain"] * self.trace + p["offset"])
+        target = p["course"][:, :, t] if "course" in p else p["target"]
+        error = target - (p["gain"] * self.trace + p["offset"])
         self.integral += p["ki"] * error - p["leak"] * self.integral
         return (p["kp"] * error + self.integral) * p["on"]
 
@@ -102,7 +103,8 @@ class ControllerFixed(_ControllerModel):
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     relay: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
-    def control(self) -> Any:
+    def control(self, t: int) -> Any:
+        del t  # the target does not move
         p = self.p
         error = p["target"] - (shifted(p["gain"] * self.trace, 12) + p["offset"])
         self.integral += shifted(p["ki"] * error, 12) - shifted(p["leak"] * self.integral, 20)

@@ -1,0 +1,298 @@
+"""A recurrent network learns the dynamics of a system under error feedback, and then runs them without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from learning.feedback_control.gains import ControllerGains
+from learning.model import Model
+from learning.population_code import Sums, filtered, tuning
+from learning.rule import Dense, LearningRule, Update
+from learning.state import RuleState
+from learning.stimulus import Batch
+from rate_bridge.errors import InputError, UnsupportedError
+from rate_bridge.filters import window
+from rate_bridge.ranges import BATCHES, FACTOR, GAIN, RATE_HZ, TIME_MS, check_ranges
+from spiking.network import Network
+from spiking.neurons import LIF
+from spiking.presentation import Controller, CurrentDrive, Observation, Phase, Plasticity
+
+__all__ = ["Follow"]
+
+SETTLE_MS = 500.0
+"""Left out of a fit: the population starts anywhere."""
+
+LOUDNESS = 0.7
+"""Standard deviation of what is injected for the fit, over all dimensions: within the unit sphere."""
+
+EXACT = 1e-10
+"""Ridge of the fit of what the output is: a sum of the traces, without noise."""
+
+NEAR = (0.2, 5.0)
+"""Measured synapses of the read-out beyond this, times what was written, are taken for these."""
+
+
+@final
+@dataclass(frozen=True)
+class Fit(RuleState):
+    """The sums of the read-out's fit while it is under way.
+
+    Args:
+        squares: see `Sums`; one zero per chip before and after.
+        products: likewise.
+        shown: presentations that are in them.
+    """
+
+    squares: Tensor
+    products: Tensor
+    shown: int = 0
+
+    prefix: ClassVar[str] = "follow"
+
+    @classmethod
+    def begun(cls, chips: int) -> Fit:
+        """Return sums of nothing."""
+        nothing = torch.zeros(chips, 1, 1, dtype=torch.float64)
+        return cls(nothing, nothing)
+
+
+@final
+@dataclass(frozen=True)
+class Follow(LearningRule):
+    r"""FOLLOW: feedback-based online local learning of weights, on chips.
+
+    The network is a population with connections from the input and to itself, and outputs that do not spike,
+    y, which read it. A controller injects the error of the output into the population, through encoders e,
+
+    .. math:: I_{fb,i} = g_i\, e_i \cdot u, \qquad u = k\,(x - y)
+
+    and every synapse onto the population changes by the current that its neuron receives times its own
+    presynaptic trace, in every step:
+
+    .. math:: \Delta w_{ij} = \eta\, I_{fb,i}\, r_j
+
+    Where the feedback synapses deviate, it is the deviating current that is learned from. At the beginning of
+    a sample, before the averaging window, a stronger controller brings the population into the state of the
+    system, and nothing is learned: an error that comes from where it was would bias the rule. After training
+    the controller is off, and the population goes on by itself.
+
+    The read-out comes from the chip. Before training, noise is injected through the feedback synapses, and
+    the traces of the spikes are fitted to it by least squares, with their noise in them (see `Sums.solve`);
+    what the read-out's synapses make of the weights they begin with is fitted to the same traces, so that
+    they can be corrected. The chip is asked for spikes and its output, never for a parameter.
+
+    Source: Gilra & Gerstner 2017, doi:10.7554/eLife.28295.
+
+    Args:
+        controller: its gains; kp is k.
+        input_rate: factor on the step size of the synapses from the input, whose traces are smaller.
+        trace_ms: time constant of the presynaptic traces; that of the synapses.
+        rates_hz: the lowest and the largest of the neurons' highest rates, by design.
+        fit_batches: presentations of noise for the fit of the read-out, each as long as a sample.
+        fit_correlation_ms: correlation time of that noise.
+        hold: kp of the controller that brings the population into a system's state.
+    """
+
+    controller: ControllerGains = field(default_factory=lambda: ControllerGains(kp=1.0, ki_per_ms=0.0))
+    input_rate: Annotated[float, FACTOR] = 100.0
+    trace_ms: Annotated[float, TIME_MS] = 20.0
+    rates_hz: tuple[Annotated[float, RATE_HZ], Annotated[float, RATE_HZ]] = (200.0, 400.0)
+    fit_batches: Annotated[int, BATCHES] = 12
+    fit_correlation_ms: Annotated[float, TIME_MS] = 100.0
+    hold: Annotated[float, GAIN] = 10.0
+
+    name: ClassVar[str] = "follow"
+    uses_feedback: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "rule")
+        if self.rates_hz[0] >= self.rates_hz[1]:
+            raise InputError("rule.rates_hz", list(self.rates_hz), "two rates, the lower one first")
+        if self.fit_batches < 1:
+            raise InputError("rule.fit_batches", self.fit_batches, "1 or more: the read-out is fitted")
+
+    @property
+    def gives_outer(self) -> bool:
+        return False
+
+    @property
+    def uses_model(self) -> bool:
+        return False
+
+    @property
+    def requests(self) -> frozenset[str]:
+        return frozenset({"spikes", "control", "readout"})
+
+    @property
+    def warmup_batches(self) -> int:
+        return self.fit_batches
+
+    def trains_graphs(self, *, on_chip: bool) -> bool:
+        """Return True: `check` says which graphs."""
+        return True
+
+    def check(self, network: Network) -> None:
+        ends = sorted((c.pre, c.post) for c in network.connections)
+        spiking = [layer.neuron.emits_spikes for layer in network.layers]
+        if ends != [(0, 1), (1, 1), (1, 2)] or spiking != [True, False] or not network.dense:
+            given = ", ".join(network.connection_names)
+            allowed = "input to a population that spikes, the population to itself and to outputs that do not"
+            fix = "All of them dense; configs/spiking/follow_oscillator.yaml is such a network."
+            raise UnsupportedError("network.connections", given, allowed, fix)
+        if not isinstance(network.layers[0].neuron, LIF):
+            given = network.layers[0].neuron.model
+            raise UnsupportedError("neuron.model", given, "lif, whose tuning curves are known by design")
+        held = network.layers[0].neuron.refractory_ms
+        fastest = 1000.0 / held if held > 0 else float("inf")
+        if self.rates_hz[1] >= fastest:
+            allowed = f"rates below {fastest:g} Hz, which the refractory time lets pass"
+            raise UnsupportedError("rule.rates_hz", list(self.rates_hz), allowed)
+
+    def abilities(self, *, on_chip: bool) -> frozenset[str]:
+        if not on_chip:
+            allowed = "on_chip: synapses learn in every step of time"
+            raise UnsupportedError("training.plasticity", "host", allowed)
+        return frozenset({"eligibility", "tracking"})
+
+    def start(self, model: Model) -> None:
+        network = model.network
+        neuron = network.layers[0].neuron
+        assert isinstance(neuron, LIF)
+        drawn = tuning(
+            network.layers[0].size,
+            network.outputs,
+            model.seeds.child("tuning"),
+            rates_hz=self.rates_hz,
+            threshold=neuron.threshold,
+            tau_m_ms=neuron.tau_m_ms,
+            refractory_ms=neuron.refractory_ms,
+        )
+        model.feedback = (
+            drawn.encoders.expand(model.chips, -1, -1).clone(),
+            torch.zeros(model.chips, network.outputs, network.outputs, dtype=torch.float64),
+        )
+        model.bias[0].data += drawn.bias
+        model.memory |= Fit.begun(model.chips).entries()
+
+    # the read-out
+
+    def warmup(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        target = self._noise(batch, model)
+        samples, steps, _ = target.shape
+        still = CurrentDrive(torch.zeros(samples, model.network.inputs, dtype=torch.float64))
+        return (
+            Phase(
+                "noise",
+                still,
+                window(steps, steps, "rectangular"),
+                Controller(target, kp=1.0, ki_per_ms=0.0, moves=True),
+                record=self.requests,
+            ),
+        )
+
+    def _noise(self, batch: Batch, model: Model) -> Tensor:
+        """Return an Ornstein-Uhlenbeck process, as long as a sample of the batch, ``(1, time, n_out)``."""
+        network, shape = model.network, (1, *batch.target.shape[1:])
+        white = torch.from_numpy(model.seeds.child("noise", *batch.key).generator().standard_normal(shape))
+        slow = filtered(white, self.fit_correlation_ms, network.dt_ms)
+        kept = torch.exp(torch.tensor(-network.dt_ms / self.fit_correlation_ms, dtype=torch.float64))
+        unit = ((1.0 + kept) / (1.0 - kept)).sqrt()  # that of white noise times the filter's gain
+        return slow * unit * (LOUDNESS / shape[-1] ** 0.5)
+
+    def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        found, network = observation["noise"], model.network
+        traces = found.traces
+        first = round(SETTLE_MS / network.dt_ms)
+        spikes = traces["spikes"][0].double() * network.emission_value(1)
+        r = filtered(spikes, self.trace_ms, network.dt_ms)[:, :, first:-1]
+        z = filtered(traces["control"][0], self.trace_ms, network.dt_ms)[:, :, first:-1]
+        y = traces["readout"][0].double()[:, :, first + 1 :]
+        new = Sums.of(r, torch.cat([z, y], dim=-1))
+        before = Fit.of(model.memory)
+        sums = Sums(new.squares + before.squares, new.products + before.products)
+        if before.shown + 1 < self.fit_batches:
+            fit = Fit(sums.squares, sums.products, before.shown + 1)
+            return Update((None,) * len(network.connections), memory=fit.entries())
+        return self._read_out(sums, model)
+
+    def _read_out(self, sums: Sums, model: Model) -> Update:
+        """Return the fitted read-out, corrected for what its synapses make of what is written."""
+        index = self._index(model.network, 1, 2)
+        written = model.forward_weights[index].detach()
+        noise, said = sums.products.chunk(2, dim=-1)
+        wanted = Sums(sums.squares, noise).solve()
+        carried = Sums(sums.squares, said).solve(EXACT)
+        share = torch.where(written != 0, carried / written, 1.0).clamp(*NEAR)
+        connections = tuple(
+            Dense(wanted / share - written) if number == index else None
+            for number in range(len(model.network.connections))
+        )
+        return Update(connections, memory=Fit.begun(model.chips).entries())
+
+    @staticmethod
+    def _index(network: Network, pre: int, post: int) -> int:
+        return next(i for i, c in enumerate(network.connections) if (c.pre, c.post) == (pre, post))
+
+    # training, and the test
+
+    def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
+        whole = model.stimulus.phase("controlled", batch)
+        assert isinstance(whole.drive, CurrentDrive)
+        first = self._settled(model)
+        counted, values = whole.window[first:], whole.drive.values
+        learning = Phase(
+            "controlled",
+            CurrentDrive(values[:, first:]),
+            counted,
+            self.controller.towards(batch.target[:, first:], moves=True),
+            after="held" if first else None,
+            plasticity=self._plasticity(model, float(counted.sum())),
+            record=frozenset({"readout"}),
+        )
+        if not first:
+            return (learning,)
+        every = window(first, first)
+        held = self.holding(batch.target[:, :first])
+        return (Phase("held", CurrentDrive(values[:, :first]), every, held), learning)
+
+    @staticmethod
+    def _settled(model: Model) -> int:
+        """Return for how many steps a system is held before anything is learned: those before the window."""
+        return model.stimulus.steps - model.stimulus.window_steps
+
+    def _plasticity(self, model: Model, steps: float) -> Plasticity:
+        """Return how synapses onto the population learn; a learning rate is per step of time."""
+        known = model.on_chip
+        if known is None:
+            return Plasticity(1, self.trace_ms, biases=False, from_first_spike=False)
+        factors = {(0, 1): self.input_rate, (1, 1): 1.0}
+        sizes = tuple(
+            rate * steps * factors.get((c.pre, c.post), 0.0)
+            for rate, c in zip(known.steps, model.network.connections, strict=True)
+        )
+        return Plasticity(known.batch, self.trace_ms, sizes, biases=False, from_first_spike=False)
+
+    @property
+    def controls(self) -> bool:
+        return True
+
+    def holding(self, target: Tensor) -> Controller:
+        return Controller(target, kp=self.hold, ki_per_ms=0.0, moves=True)
+
+    def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        found = observation["controlled"]
+        connections = tuple(
+            Dense(change.weight) if connection.post == 1 else None
+            for change, connection in zip(found.changes, model.network.connections, strict=True)
+        )
+        wanted = batch.target[:, self._settled(model) + 1 :]
+        error = wanted - found.traces["readout"][0].double()[:, :, :-1]  # what was there before a step
+        return Update(
+            connections,
+            residual=error.abs().mean(dim=(1, 2, 3)),
+            measures={"control_error": error.square().sum(dim=(1, 2, 3)) / wanted.square().sum()},
+        )
