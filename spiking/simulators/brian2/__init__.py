@@ -79,6 +79,12 @@ class Brian2Simulator(Simulator):
             return True, NO_COMPILER
         return True, "compiles its programs once, into the user's cache folder"
 
+    def check(self, network: Network) -> None:
+        Simulator.check(self, network)
+        if self.mode == "synapses" and sum(c.pre == 0 for c in network.connections) > 1:
+            allowed = "standalone or runtime, with several connections from the input"
+            raise UnsupportedError("simulator.mode", self.mode, allowed)
+
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         plasticity = block.plasticity
         if plasticity is None or (plasticity.steps and self.mode == "standalone"):

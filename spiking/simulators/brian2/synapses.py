@@ -72,8 +72,6 @@ class PlainSynapses:
             self.source = brian2.SpikeGeneratorGroup(count, [], [] * brian2.ms, clock=clock, name="source")
             self.objects.append(self.source)
             return
-        if len(self.shape.currents) > 1:
-            raise UnsupportedError("simulator.mode", "synapses", "one connection from an input of currents")
         self.source = brian2.NeuronGroup(count, "value : 1", clock=clock, name="source")
         population, first, size = self.shape.place(1)
         total = self.shape.populations[population].size
