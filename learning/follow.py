@@ -201,7 +201,8 @@ class Follow(LearningRule):
         slow = filtered(white, self.fit_correlation_ms, network.dt_ms)
         kept = torch.exp(torch.tensor(-network.dt_ms / self.fit_correlation_ms, dtype=torch.float64))
         unit = ((1.0 + kept) / (1.0 - kept)).sqrt()  # that of white noise times the filter's gain
-        return slow * unit * (LOUDNESS / shape[-1] ** 0.5)
+        loud: Tensor = slow * unit * (LOUDNESS / shape[-1] ** 0.5)
+        return loud
 
     def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
         found, network = observation["noise"], model.network

@@ -58,7 +58,7 @@ class Arrays(Task):
             raise InputError("task.file", self.file, allowed, str(error)) from None
         wanted = torch.int64 if kind == "classification" else torch.float64
         types = {"x": torch.float64, "y": wanted}
-        values = {name: tensors[name].to(types[name[0]]) for name in FIELDS}
+        values: dict[str, Any] = {name: tensors[name].to(types[name[0]]) for name in FIELDS}
         return TaskData(**values, classes=classes, kind=kind, sha256=_checksum(content))
 
     def copies(self) -> tuple[dict[str, Any], dict[str, bytes]]:

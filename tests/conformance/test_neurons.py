@@ -18,7 +18,6 @@ from spiking.simulators.torch import TorchSimulator
 LAYERED = ("alif, held", "if", "cuba_lif", "qif", "equations", "equations, smooth", "li")
 UNSTABLE = {"qif", "equations, exponential"}
 REFUSE = {
-    "compiled": "all layers of a network are of one model there",
     "loihi": "a neuron's registers are written by hand: integers are no matter of equations alone",
 }
 EVERY = {**NEURONS, "lif": LIF(bias=1.1, refractory_ms=2.0), "rate": Rate("tanh", gain=1.5, bias=0.3)}
