@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 HOME = "spiketrain"
-ROOMS = ("rate_bridge", "spiking", "chips", "mismatch", "learning", "configs")
+ROOMS = ("root", "rate_bridge", "spiking", "chips", "mismatch", "learning", "configs")
 BESIDE = ("pyproject.toml", "README.md", "LICENSE")
 
 ENTRY = re.compile(rf'(= ")(({"|".join(ROOMS)})\.[\w.]+:\w+")')

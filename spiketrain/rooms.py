@@ -19,7 +19,7 @@ from types import ModuleType
 
 __all__ = ["settle"]
 
-ROOMS = ("rate_bridge", "spiking", "chips", "mismatch", "learning")
+ROOMS = ("root", "rate_bridge", "spiking", "chips", "mismatch", "learning")
 PREFIX = f"{__package__}."
 
 

@@ -17,7 +17,7 @@ import yaml
 from packing import layout
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("chips", "configs", "learning", "mismatch", "rate_bridge", "spiking")
+ROOMS = ("chips", "configs", "learning", "mismatch", "rate_bridge", "root", "spiking")
 
 PACK = """
 import sys
@@ -34,8 +34,8 @@ x, y = np.random.default_rng(0).random((40, 64)), np.arange(40) % 10
 small = {"simulator.name": "torch", "simulator.presentation_ms": 20, "simulator.window_ms": 20,
          "simulator.test_presentation_ms": 20, "simulator.test_window_ms": 20, "training.epochs": 1}
 print(st.__file__, st.load("readout_lif", small).fit(x, y, test=(x, y)).accuracy.shape)
-import configs, learning, mismatch, rate_bridge, spiking
-print(configs.MINE, learning.MINE, mismatch.MINE, rate_bridge.MINE, spiking.MINE)
+import configs, learning, mismatch, rate_bridge, root, spiking
+print(configs.MINE, learning.MINE, mismatch.MINE, rate_bridge.MINE, root.MINE, spiking.MINE)
 """
 
 EVERYTHING = """
@@ -128,7 +128,7 @@ def test_the_wheel_takes_one_name_only(packed: tuple[Path, Path]) -> None:
 def test_installed_it_works_beside_folders_of_the_users_own(installed: Path, here: Path) -> None:
     done = run("script.py", cwd=here, path=installed)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(installed / "spiketrain" / "__init__.py"), "(4,)", *["True"] * 5]
+    assert done.stdout.split() == [str(installed / "spiketrain" / "__init__.py"), "(4,)", *["True"] * 6]
 
 
 def test_installed_every_part_and_module_is_found(installed: Path, here: Path) -> None:
@@ -142,7 +142,7 @@ def test_installed_every_part_and_module_is_found(installed: Path, here: Path) -
 def test_a_clone_says_which_file_hides_a_room_of_its(here: Path) -> None:
     done = run("-c", "import spiketrain", cwd=here, path=here)
     assert "ImportError" in done.stderr
-    assert f"{here / 'rate_bridge' / '__init__.py'} hides a package of that name" in done.stderr
+    assert f"{here / 'root' / '__init__.py'} hides a package of that name" in done.stderr
 
 
 def test_in_a_clone_a_room_is_one_module_under_two_names() -> None:

@@ -9,9 +9,10 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from mismatch import presets
-from rate_bridge import filters, ranges
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import Range
+from rate_bridge import filters
+from root import ranges
+from root.errors import InputError
+from root.ranges import Range
 
 __all__ = [
     "AnalysisPart",
