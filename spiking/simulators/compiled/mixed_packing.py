@@ -106,7 +106,7 @@ class Mixed:
     def pack(self) -> tuple[Any, ...]:
         """Return the arrays of a kernel, in its order; those of start, sums and recorded are overwritten."""
         block, room = self.block, self._room
-        zeros = np.zeros((self.hardware.chips, block.batch, self.total), self.kind)
+        zeros: Array = np.zeros((self.hardware.chips, block.batch, self.total), self.kind)
         sums = mixed.Sums(
             zeros,
             zeros.copy() if block.shadow else self._none(3),
@@ -171,7 +171,7 @@ class Mixed:
         matrices = hardware.as_matrices(network).weights
         weights = [(w * gain).flatten(1) for w, gain in zip(matrices, gains, strict=True)]
         bias = self._joined([values["bias"] for values in hardware.neurons])
-        shift = np.zeros((hardware.chips, 0), self.kind)
+        shift: Array = np.zeros((hardware.chips, 0), self.kind)
         if block.shadow:
             shift = self._joined([values["bias"] for values in hardware.shadows]) - bias
         closed = block.target is not None
@@ -201,7 +201,7 @@ class Mixed:
         nobody is held.
         """
         rows = max(len(group.program.reads) for group in self.groups)
-        laid_out = np.zeros((self.hardware.chips, rows, self.total), self.kind)
+        laid_out: Array = np.zeros((self.hardware.chips, rows, self.total), self.kind)
         for group in self.groups:
             neuron = self.network.layers[group.layers[0]].neuron
             given = _beside(layers, group.layers)
@@ -219,7 +219,7 @@ class Mixed:
         network, block, plasticity = self.network, self.block, self.block.plasticity
         chips = self.hardware.chips
         if not self.learns or plasticity is None or plasticity.trace_ms is None:
-            empty = np.zeros((chips, 0), self.kind)
+            empty: Array = np.zeros((chips, 0), self.kind)
             none = self._none(1)
             return mixed.Learning(none, none, none, none, empty, self._none(3), self._none(3))
         scale = 1.0 / (float(block.window[0].sum()) * block.batch)
@@ -287,7 +287,7 @@ class Mixed:
 
     def _states(self, layers: Sequence[State]) -> Array:
         rows = max(len(group.program.states) for group in self.groups)
-        packed = np.zeros((rows, self.hardware.chips, self.block.batch, self.total), self.kind)
+        packed: Array = np.zeros((rows, self.hardware.chips, self.block.batch, self.total), self.kind)
         for group in self.groups:
             for row, name in enumerate(group.program.states):
                 for layer in group.layers:
