@@ -47,8 +47,9 @@ def main() -> None:
     figure = plt.figure(figsize=(9, 3.2), layout="constrained")
     grid = figure.add_gridspec(2, 3, width_ratios=[1.1, 1.6, 1])
     errors(figure.add_subplot(grid[:, 0]), metrics)
-    wanted, seen = runs.wanted[0, runs.skipped :].numpy(), runs.outputs[worst, 0, runs.skipped :].numpy()
-    time = np.arange(len(wanted)) * runs.dt_ms / 1000.0
+    shown = slice(runs.skipped, None, 4)  # every fourth step: more cannot be seen
+    wanted, seen = runs.wanted[0, shown].numpy(), runs.outputs[worst, 0, shown].numpy()
+    time = np.arange(len(wanted)) * 4 * runs.dt_ms / 1000.0
     first = None
     for output in range(2):
         ax = first = figure.add_subplot(grid[output, 1], sharex=first)
