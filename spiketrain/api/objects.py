@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from rate_bridge import plugins
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.api.sections import Section
 from spiketrain.config import building
 

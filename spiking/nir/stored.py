@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rate_bridge import ranges
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.network import Network
 from spiking.neurons.base import Neuron
 

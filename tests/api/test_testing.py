@@ -14,7 +14,7 @@ from learning.rule import Outer
 from mismatch.chip import ChipPopulation
 from mismatch.spec import MismatchSpec
 from rate_bridge import plugins
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain import testing
 from spiketrain.testing.cases import Case, examine, skip
 from spiking.connections import Dense, OneToOne, Synapses
