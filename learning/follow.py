@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, final
+import math
+from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar, Literal, Self, final
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from root.errors import InputError, UnsupportedError
 from root.ranges import BATCHES, FACTOR, GAIN, RATE_HZ, TIME_MS, check_ranges
 from spiking.network import Network
 from spiking.neurons import LIF
-from spiking.presentation import Controller, CurrentDrive, Observation, Phase, Plasticity
+from spiking.presentation import Controller, CurrentDrive, Observation, Phase, Plasticity, Recording
 
 __all__ = ["Follow"]
 
@@ -36,10 +37,9 @@ NEAR = (0.2, 5.0)
 """Measured synapses of the read-out beyond this, times what was written, are taken for these."""
 
 
-@final
 @dataclass(frozen=True)
 class Fit(RuleState):
-    """The sums of the read-out's fit while it is under way.
+    """The sums of a fit while it is under way.
 
     Args:
         squares: see `Sums`; one zero per chip before and after.
@@ -51,13 +51,36 @@ class Fit(RuleState):
     products: Tensor
     shown: int = 0
 
-    prefix: ClassVar[str] = "follow"
-
     @classmethod
-    def begun(cls, chips: int) -> Fit:
+    def begun(cls, chips: int) -> Self:
         """Return sums of nothing."""
         nothing = torch.zeros(chips, 1, 1, dtype=torch.float64)
         return cls(nothing, nothing)
+
+    def with_sums(self, new: Sums) -> Self:
+        """Return the sums with those of a further presentation."""
+        return replace(
+            self,
+            squares=self.squares + new.squares,
+            products=self.products + new.products,
+            shown=self.shown + 1,
+        )
+
+
+@final
+@dataclass(frozen=True)
+class ReadOutFit(Fit):
+    """That of the read-out."""
+
+    prefix: ClassVar[str] = "follow.read"
+
+
+@final
+@dataclass(frozen=True)
+class LoopFit(Fit):
+    """That of the recurrent weights and those from the input, in open loop."""
+
+    prefix: ClassVar[str] = "follow.loop"
 
 
 @final
@@ -85,6 +108,12 @@ class Follow(LearningRule):
     what the read-out's synapses make of the weights they begin with is fitted to the same traces, so that
     they can be corrected. The chip is asked for spikes and its output, never for a parameter.
 
+    With ``begin: open_loop`` the rule does not begin with the weights that are drawn, but with such as
+    are regressed on the chip: the system's states x are injected instead of noise, and weights are fitted
+    that would give the population this current, :math:`D r + B \tilde u \approx x` with the filtered commands
+    :math:`\tilde u`. On the design that is the Neural Engineering Framework's construction (Eliasmith &
+    Anderson 2003). What chips do with it is what is tested before training, in epoch 0.
+
     Source: Gilra & Gerstner 2017, doi:10.7554/eLife.28295.
 
     Args:
@@ -95,6 +124,7 @@ class Follow(LearningRule):
         fit_batches: presentations of noise for the fit of the read-out, each as long as a sample.
         fit_correlation_ms: correlation time of that noise.
         hold: kp of the controller that brings the population into a system's state.
+        begin: ``drawn``: with the weights of the config; ``open_loop``: with regressed ones.
     """
 
     controller: ControllerGains = field(default_factory=lambda: ControllerGains(kp=1.0, ki_per_ms=0.0))
@@ -104,6 +134,7 @@ class Follow(LearningRule):
     fit_batches: Annotated[int, BATCHES] = 12
     fit_correlation_ms: Annotated[float, TIME_MS] = 100.0
     hold: Annotated[float, GAIN] = 10.0
+    begin: Literal["drawn", "open_loop"] = "drawn"
 
     name: ClassVar[str] = "follow"
     uses_feedback: ClassVar[bool] = True
@@ -112,6 +143,8 @@ class Follow(LearningRule):
         check_ranges(self, "rule")
         if self.rates_hz[0] >= self.rates_hz[1]:
             raise InputError("rule.rates_hz", list(self.rates_hz), "two rates, the lower one first")
+        if self.begin not in ("drawn", "open_loop"):
+            raise InputError("rule.begin", self.begin, "drawn, open_loop")
         if self.fit_batches < 1:
             raise InputError("rule.fit_batches", self.fit_batches, "1 or more: the read-out is fitted")
 
@@ -176,7 +209,9 @@ class Follow(LearningRule):
             torch.zeros(model.chips, network.outputs, network.outputs, dtype=torch.float64),
         )
         model.bias[0].data += drawn.bias
-        model.memory |= Fit.begun(model.chips).entries()
+        model.memory |= ReadOutFit.begun(model.chips).entries()
+        if self.begin == "open_loop":
+            model.memory |= LoopFit.begun(model.chips).entries()
 
     # the read-out
 
@@ -184,14 +219,18 @@ class Follow(LearningRule):
         target = self._noise(batch, model)
         samples, steps, _ = target.shape
         still = CurrentDrive(torch.zeros(samples, model.network.inputs, dtype=torch.float64))
-        return (
+        shown = {"noise": target}
+        if self.begin == "open_loop":
+            shown["system"] = batch.target[:1]
+        return tuple(
             Phase(
-                "noise",
+                name,
                 still,
                 window(steps, steps, "rectangular"),
-                Controller(target, kp=1.0, ki_per_ms=0.0, moves=True),
+                Controller(drive, kp=1.0, ki_per_ms=0.0, moves=True),
                 record=self.requests,
-            ),
+            )
+            for name, drive in shown.items()
         )
 
     def _noise(self, batch: Batch, model: Model) -> Tensor:
@@ -199,40 +238,65 @@ class Follow(LearningRule):
         network, shape = model.network, (1, *batch.target.shape[1:])
         white = torch.from_numpy(model.seeds.child("noise", *batch.key).generator().standard_normal(shape))
         slow = filtered(white, self.fit_correlation_ms, network.dt_ms)
-        kept = torch.exp(torch.tensor(-network.dt_ms / self.fit_correlation_ms, dtype=torch.float64))
-        unit = ((1.0 + kept) / (1.0 - kept)).sqrt()  # that of white noise times the filter's gain
-        loud: Tensor = slow * unit * (LOUDNESS / shape[-1] ** 0.5)
-        return loud
+        kept = math.exp(-network.dt_ms / self.fit_correlation_ms)
+        unit = math.sqrt((1.0 + kept) / (1.0 - kept))  # the filter's output has a deviation of one over it
+        return slow * (unit * LOUDNESS / math.sqrt(shape[-1]))
 
     def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
-        found, network = observation["noise"], model.network
-        traces = found.traces
-        first = round(SETTLE_MS / network.dt_ms)
-        spikes = traces["spikes"][0].double() * network.emission_value(1)
-        r = filtered(spikes, self.trace_ms, network.dt_ms)[:, :, first:-1]
-        z = filtered(traces["control"][0], self.trace_ms, network.dt_ms)[:, :, first:-1]
-        y = traces["readout"][0].double()[:, :, first + 1 :]
-        new = Sums.of(r, torch.cat([z, y], dim=-1))
-        before = Fit.of(model.memory)
-        sums = Sums(new.squares + before.squares, new.products + before.products)
-        if before.shown + 1 < self.fit_batches:
-            fit = Fit(sums.squares, sums.products, before.shown + 1)
-            return Update((None,) * len(network.connections), memory=fit.entries())
-        return self._read_out(sums, model)
+        """Add a presentation to the fits; the last one ends them."""
+        network = model.network
+        r, z, y = self._seen(observation["noise"], network)
+        fits: dict[type[Fit], Fit] = {}
+        fits[ReadOutFit] = ReadOutFit.of(model.memory).with_sums(Sums.of(r, torch.cat([z, y], dim=-1)))
+        if self.begin == "open_loop":
+            fits[LoopFit] = LoopFit.of(model.memory).with_sums(self._open_loop(batch, observation, model))
+        changes: list[Dense | None] = [None] * len(network.connections)
+        if fits[ReadOutFit].shown == self.fit_batches:
+            changes[self._index(network, 1, 2)] = self._read_out(fits[ReadOutFit], model)
+            if LoopFit in fits:
+                for pre, change in self._loop(fits[LoopFit], model).items():
+                    changes[self._index(network, pre, 1)] = change
+            fits = {kind: kind.begun(model.chips) for kind in fits}
+        memory = {name: value for fit in fits.values() for name, value in fit.entries().items()}
+        return Update(tuple(changes), memory=memory)
 
-    def _read_out(self, sums: Sums, model: Model) -> Update:
-        """Return the fitted read-out, corrected for what its synapses make of what is written."""
-        index = self._index(model.network, 1, 2)
-        written = model.forward_weights[index].detach()
-        noise, said = sums.products.chunk(2, dim=-1)
-        wanted = Sums(sums.squares, noise).solve()
-        carried = Sums(sums.squares, said).solve(EXACT)
+    def _seen(self, found: Recording, network: Network) -> tuple[Tensor, Tensor, Tensor]:
+        """Return traces, the filtered control signal and the output, each ``(chips, 1, time, n)``."""
+        first = round(SETTLE_MS / network.dt_ms)
+        spikes = found.traces["spikes"][0].double() * network.emission_value(1)
+        r = filtered(spikes, self.trace_ms, network.dt_ms)[:, :, first:-1]
+        z = filtered(found.traces["control"][0], self.trace_ms, network.dt_ms)[:, :, first:-1]
+        return r, z, found.traces["readout"][0].double()[:, :, first + 1 :]
+
+    def _read_out(self, fit: Fit, model: Model) -> Dense:
+        """Return the change to the fitted read-out, corrected for what its synapses make of weights."""
+        written = model.forward_weights[self._index(model.network, 1, 2)].detach()
+        noise, said = fit.products.chunk(2, dim=-1)
+        wanted = Sums(fit.squares, noise).solve()
+        carried = Sums(fit.squares, said).solve(EXACT)
         share = torch.where(written != 0, carried / written, 1.0).clamp(*NEAR)
-        connections = tuple(
-            Dense(wanted / share - written) if number == index else None
-            for number in range(len(model.network.connections))
-        )
-        return Update(connections, memory=Fit.begun(model.chips).entries())
+        return Dense(wanted / share - written)
+
+    def _open_loop(self, batch: Batch, observation: Observation, model: Model) -> Sums:
+        """Return the sums of what is injected times the traces and commands of the step before."""
+        found, network = observation["system"], model.network
+        r, _, y = self._seen(found, network)
+        drive = model.stimulus.drive(batch, "system")
+        assert isinstance(drive, CurrentDrive)
+        first = r.shape[2] + 1
+        commands = filtered(drive.values[:1], self.trace_ms, network.dt_ms)[None, :, -first:-1]
+        features = torch.cat([r, commands.expand(r.shape[0], -1, -1, -1)], dim=-1)
+        return Sums.of(features, found.traces["control"][0].double()[:, :, -y.shape[2] :])
+
+    def _loop(self, fit: Fit, model: Model) -> dict[int, Dense]:
+        """Return the changes to the regressed weights, by the layer before them."""
+        neurons, encoders = model.network.layers[0].size, model.feedback[0]
+        found = Sums(fit.squares, fit.products).solve() @ encoders
+        fitted = {1: found[:, :neurons], 0: found[:, neurons:]}
+        return {
+            pre: Dense(weights - model.forward_weights[self._index(model.network, pre, 1)].detach())
+            for pre, weights in fitted.items()
+        }
 
     @staticmethod
     def _index(network: Network, pre: int, post: int) -> int:

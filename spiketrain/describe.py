@@ -54,7 +54,8 @@ def spread(name: str, values: Sequence[float]) -> str:
     """Return a measure over chips: its mean, and the worst where there are several.
 
     Args:
-        name: its column in ``metrics.csv``; what ends in ``accuracy`` is a share, higher is better.
+        name: its column in ``metrics.csv``; what ends in ``accuracy`` is a share. Higher is better of these,
+            and of what is ``valid``.
         values: one per chip.
     """
     share = name.endswith("accuracy")
@@ -63,7 +64,8 @@ def spread(name: str, values: Sequence[float]) -> str:
     said = f"{name.replace('_', ' ')} {shown(mean)}"
     if len(values) == 1:
         return said
-    return f"{said} mean, {shown(min(values) if share else max(values))} worst of {len(values)} chips"
+    worst = min(values) if share or name.startswith("valid_") else max(values)
+    return f"{said} mean, {shown(worst)} worst of {len(values)} chips"
 
 
 def _size(entry: Any) -> str:

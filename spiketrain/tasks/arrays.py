@@ -58,8 +58,8 @@ class Arrays(Task):
             raise InputError("task.file", self.file, allowed, str(error)) from None
         wanted = torch.int64 if kind == "classification" else torch.float64
         types = {"x": torch.float64, "y": wanted}
-        values: dict[str, Any] = {name: tensors[name].to(types[name[0]]) for name in FIELDS}
-        return TaskData(**values, classes=classes, kind=kind, sha256=_checksum(content))
+        values = {name: tensors[name].to(types[name[0]]) for name in FIELDS}
+        return TaskData(**values, classes=classes, kind=kind, sha256=_checksum(content), free_run=None)
 
     def copies(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         return ({"file": FILE}, {FILE: self._content()}) if self.copy else ({}, {})
