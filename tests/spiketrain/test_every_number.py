@@ -95,6 +95,7 @@ CASES: dict[str, list[str]] = {
         for name, inputs, outputs, times in SYSTEMS
     },
     "rule strong_dfc": [*RATE, "rule=strong_dfc"],
+    **{f"rule {name}": [f"rule={name}"] for name in ("kolen_pollack", "weight_mirror", "local_errors")},
     "arm trimmed": [
         "rule=backprop",
         "mismatch.tau_m={distribution: normal, cv: 0.1}",
