@@ -14,7 +14,7 @@ from learning.model import Model
 from learning.rule import LearningRule, Update, local
 from learning.state import RuleState
 from learning.stimulus import Batch
-from rate_bridge.ranges import GAIN, check_ranges
+from root.ranges import GAIN, check_ranges
 from spiking.presentation import Observation, Phase
 
 __all__ = ["LocalErrors"]

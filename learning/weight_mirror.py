@@ -13,8 +13,8 @@ from learning.feedback_control.relayed_weights import IdentifiedLayers
 from learning.model import Model
 from learning.rule import Update
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import BATCHES, PROBE, SHARE, check_ranges
+from root.errors import InputError
+from root.ranges import BATCHES, PROBE, SHARE, check_ranges
 from spiking.presentation import Observation, Phase
 
 __all__ = ["WeightMirror"]

@@ -12,7 +12,7 @@ from learning.losses import Loss, Squared
 from learning.model import Model
 from learning.rule import Dense, LearningRule, Program, Update
 from learning.stimulus import Batch
-from rate_bridge.ranges import COUNT, GAIN, check_ranges
+from root.ranges import COUNT, GAIN, check_ranges
 from spiking.presentation import Observation, Phase
 
 __all__ = ["WeightPerturbation"]

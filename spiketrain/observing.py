@@ -12,7 +12,7 @@ from chips.base import Chips
 from learning.model import Model
 from learning.rule import LearningRule
 from learning.stimulus import Batch
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.presentation import Observation, Phase, Recording
 
 __all__ = ["Masked", "Shown", "asked", "seen", "shown"]

@@ -15,8 +15,8 @@ from learning.stimulus import Batch
 from mismatch.chip import bench_of
 from mismatch.distributions.stretched import Stretched
 from mismatch.spec import MismatchSpec
-from rate_bridge.ranges import COUNT, GAIN, SHARE, check_ranges
-from rate_bridge.seeds import SeedTree
+from root.ranges import COUNT, GAIN, SHARE, check_ranges
+from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
 from spiketrain.arms.lesson import Lesson, Taught
 from spiketrain.arms.oracle import tell

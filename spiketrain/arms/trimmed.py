@@ -17,9 +17,9 @@ from learning.stimulus import Batch
 from mismatch.chip import bench_of
 from mismatch.spec import MismatchSpec
 from rate_bridge.calibration import MeasuredTransfer
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.seeds import SeedTree
 from rate_bridge.transfer import Transfer
+from root.errors import UnsupportedError
+from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
 from spiketrain.curves import POINTS, measure_curves
 from spiking.connections import Synapses

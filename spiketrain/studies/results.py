@@ -9,7 +9,7 @@ from typing import Any, final
 
 import pandas as pd
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.record.files import write_bytes, write_text
 from spiketrain.report.style import drawn
 from spiketrain.studies.budget import against_presentations, histories, spent

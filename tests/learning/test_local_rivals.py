@@ -17,7 +17,7 @@ from mismatch import oracle
 from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.observing import shown
 from spiking.simulators.steady import SteadySimulator
 

@@ -19,7 +19,7 @@ from mismatch.distributions import Normal
 from mismatch.imperfections.write_noise import WriteNoise
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.observing import shown
 from spiking.network import chain
 from spiking.neurons import LIF

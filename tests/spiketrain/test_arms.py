@@ -16,9 +16,9 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.plugins import available
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError, UnsupportedError
+from root.plugins import available
+from root.seeds import SeedTree
 from spiketrain.arms.aware import Attack, Aware
 from spiketrain.arms.base import Arm
 from spiketrain.arms.lesson import Lesson

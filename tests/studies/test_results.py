@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.cli import app
 from spiketrain.studies.results import build, marked, put
 from spiketrain.studies.statistics import mean_interval
