@@ -30,10 +30,14 @@ class Truth:
     Args:
         weights: effective weights of the synapses per connection, ``(chips, *shape)``.
         transfers: the true curves of layers 1 to L.
+        neurons: per layer 1 to L, the neurons' true values by their config keys, ``(chips, n)``.
+        gains: what written weights were multiplied by, per connection, ``(chips, *shape)``.
     """
 
     weights: tuple[Tensor, ...]
     transfers: tuple[Transfer, ...]
+    neurons: tuple[Mapping[str, Tensor], ...] = ()
+    gains: tuple[Tensor, ...] = ()
 
 
 @final

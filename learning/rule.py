@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, final
 
 import torch
@@ -16,9 +16,9 @@ from root.errors import UnsupportedError
 from spiking.connections import Synapses
 from spiking.named import Named, by_name
 from spiking.network import Network
-from spiking.presentation import Controller, Observation, Phase, Relay
+from spiking.presentation import Controller, Observation, Phase, Relay, Weights
 
-__all__ = ["Dense", "LearningRule", "Outer", "Update", "local"]
+__all__ = ["Dense", "LearningRule", "Outer", "Program", "Update", "local"]
 
 
 @final
@@ -74,6 +74,27 @@ class Dense:
     def bias(self) -> Tensor | None:
         """Return the wanted bias change."""
         return self.bias_change
+
+
+@final
+@dataclass(frozen=True)
+class Program:
+    """Weights other than the model's, and what is shown while they are programmed.
+
+    Args:
+        phases: what is shown, none of which goes on from another program's.
+        weights: per connection, ``(chips, *parameters)``; empty for the model's own.
+        biases: per layer 1 to L, ``(chips, n)``; empty for the model's own.
+    """
+
+    phases: tuple[Phase, ...]
+    weights: tuple[Tensor, ...] = ()
+    biases: tuple[Tensor, ...] = ()
+
+    def of(self, model: Model) -> Weights:
+        """Return what is to be programmed, with the feedback of the model."""
+        own = model.weights()
+        return replace(own, forward=self.weights or own.forward, bias=self.biases or own.bias)
 
 
 @final
@@ -148,6 +169,9 @@ class LearningRule(ABC):
 
     needs_truth: ClassVar[bool] = False
     """Whether the rule computes with the chips' true parameters: an upper bound, for the oracle arm alone."""
+
+    steady: ClassVar[bool] = True
+    """Whether a single update tells the way; otherwise only the mean over many random draws does."""
 
     @property
     def gives_outer(self) -> bool:
@@ -371,6 +395,13 @@ class LearningRule(ABC):
         Returns:
             phases, in the order in which they are shown; their names are keys of the observation.
         """
+
+    def programs(self, batch: Batch, model: Model) -> tuple[Program, ...]:
+        """Return what is programmed, and what of the presentation is shown then, one after the other.
+
+        By default all of it, with the weights of the model.
+        """
+        return (Program(self.presentation(batch, model)),)
 
     @abstractmethod
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:

@@ -37,8 +37,8 @@ class SurrogateBPTT(LearningRule):
     .. math:: \frac{\partial s}{\partial m} \approx \frac{1}{(1 + k\,|m|)^2},
 
     and what is emitted is what the chip emitted: the forward pass is the chip's, the backward pass the
-    design's. Trained ``offline``, the chip is the ideal one and this is ordinary BPTT. Neurons that do not
-    spike have the derivative that they have.
+    design's, or the chip's own where an arm tells it. Trained ``offline``, the chip is the ideal one and this
+    is ordinary BPTT. Neurons that do not spike have the derivative that they have.
 
     Source: Neftci, Mostafa & Zenke 2019, doi:10.1109/MSP.2019.2931595; Eshraghian et al. 2023
     (snnTorch), doi:10.1109/JPROC.2023.3308088; Cramer et al. 2022, doi:10.1073/pnas.2109194119, for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 import torch
@@ -34,10 +34,20 @@ def check_unrolled(network: Network) -> None:
 class _Population:
     """One layer: its printed step, its constants and its state."""
 
-    def __init__(self, neuron: Neuron, size: int, dt_ms: float, like: Tensor, through_reset: bool) -> None:
+    def __init__(
+        self,
+        neuron: Neuron,
+        size: int,
+        dt_ms: float,
+        like: Tensor,
+        *,
+        through_reset: bool,
+        told: Mapping[str, Tensor],
+    ) -> None:
         values = {field: like.new_full((1, size), value) for field, value in neuron.nominal.items()}
-        self.constants = neuron.constants(values, dt_ms)
-        self.synapse_decay = neuron.synapse_decay(values, dt_ms).view(-1)
+        own = values | {field: told[field].to(like) for field in values if field in told}
+        self.constants = neuron.constants(own, dt_ms)
+        self.synapse_decay = neuron.synapse_decay(own, dt_ms).reshape((-1, 1, size) if told else (-1,))
         self.spikes = neuron.emits_spikes
         self.advance: SurrogateStep = surrogate_stepper(
             neuron.program(self.constants), through_reset=through_reset
@@ -61,6 +71,8 @@ def _instead(own: Tensor, seen: Tensor) -> Tensor:
 @final
 class Unrolled:
     """The design over a presentation, in the step order of ``docs/model.md``; used once.
+
+    Where an oracle told the model what its chips are made of, it is those chips that are unrolled.
 
     Args:
         model: the design, its network any graph.
@@ -86,9 +98,18 @@ class Unrolled:
         self.network, self.biases, self.derivative = model.network, biases, derivative
         phase = model.stimulus.phase("free", batch)
         self.window, self.drive = phase.window.to(weights[0]), phase.drive
+        truth = model.truth
+        told: Sequence[Mapping[str, Tensor]] = ({},) * model.network.depth if truth is None else truth.neurons
         self.populations = [
-            _Population(layer.neuron, layer.size, self.network.dt_ms, weights[0], through_reset)
-            for layer in self.network.layers
+            _Population(
+                layer.neuron,
+                layer.size,
+                self.network.dt_ms,
+                weights[0],
+                through_reset=through_reset,
+                told=own,
+            )
+            for layer, own in zip(self.network.layers, told, strict=True)
         ]
         pairs = zip(synapses or self.network.synapses, weights, strict=True)
         self.through: list[Callable[[Tensor], Tensor]] = [own.applied(weight) for own, weight in pairs]

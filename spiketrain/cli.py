@@ -24,6 +24,7 @@ from spiketrain.commands import (
     identify,
     importing,
     lava,
+    results,
     sweep,
     tune,
 )
@@ -188,6 +189,7 @@ app.command("figures")(figures.command)
 app.add_typer(chips.app, name="chips")
 app.command("import")(importing.command)
 app.add_typer(lava.app, name="lava")
+app.add_typer(results.app, name="results")
 
 
 def main() -> None:

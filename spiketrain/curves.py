@@ -11,14 +11,17 @@ from rate_bridge.calibration import MeasuredTransfer, current_levels, measured_t
 from rate_bridge.filters import window
 from spiking.presentation import CurrentDrive, Phase, Weights
 
-__all__ = ["measure_curves"]
+__all__ = ["POINTS", "measure_curves"]
+
+POINTS = 25
+"""Levels of the current, each of them a presentation."""
 
 HIGHEST = 1.5
 """Rate up to which the curves are measured, 1 = ``max_rate_hz``."""
 
 
 def measure_curves(
-    chips: Chips, *, points: int = 25, steps: int = 600, deviation: float = 0.6
+    chips: Chips, *, points: int = POINTS, steps: int = 600, deviation: float = 0.6
 ) -> tuple[MeasuredTransfer, ...]:
     """Return the curve of every neuron of layers 1 to L, from what is observed alone.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from learning.stimulus import Batch
 from spiketrain.free_running import free_runs
 from spiketrain.measures import all_measures
+from spiketrain.observing import shown
 from spiketrain.parts import Parts
 from spiketrain.record.samples import Samples
 from spiketrain.tasks.base import Split
@@ -102,8 +103,7 @@ def measure(parts: Parts) -> Mapping[str, Tensor]:
     """
     batch = replace(next(parts.batches(parts.epoch)), key=("measure", parts.epoch))
     chips, model, rule = parts.chips.trial(), parts.model, parts.rule
-    chips.program(model.weights())
-    observation = chips.present(rule.presentation(batch, model), *batch.key)
+    observation = shown(rule, chips, batch, model).observation
     return all_measures(chips, model, batch, rule.update(batch, observation, model))
 
 

@@ -22,6 +22,7 @@ from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
 from root.errors import DamagedError, InputError
+from spiketrain.arms.lesson import Lesson
 from spiketrain.config import Experiment
 from spiketrain.describe import trained as trained_line
 from spiketrain.deviations import deviations, table
@@ -50,7 +51,7 @@ from spiketrain.record.run import CHECKPOINT, CHIPS, INITIAL, REFERENCE, TRUTH, 
 from spiketrain.tasks.arrays import Given
 from spiketrain.telling import batch_done, check_tracker, epoch_done, tracked
 from spiketrain.tracking import Log
-from spiking.presentation import Observation
+from spiking.presentation import Observation, Weights
 
 __all__ = [
     "RunResult",
@@ -184,8 +185,10 @@ def _recorded(
 
 def _train(parts: Parts, record: RunRecord, progress: Progress, hooks: Hooks, log: Log) -> dict[str, float]:
     clock, shown, stop = time.perf_counter(), 0, False
-    while parts.epoch < parts.experiment.training.epochs and not stop:
+    while parts.epoch < parts.experiment.training.epochs and not stop and not parts.spent:
         for number, batch in enumerate(parts.batches(parts.epoch), start=1):
+            if parts.spent:
+                break
             update, observation = learn(parts, batch, parts.learning_rate)
             parts.watch.batch(observation)
             record.batch(update.residual, update.measures, observation)
@@ -215,11 +218,11 @@ def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Obs
     chips = parts.population(batch)
     rule.prepare(model)
     model.on_chip = parts.optimizer.on_chip(learning_rate)
-    chips.program(model.weights())
-    observation = chips.present(asked(rule, rule.presentation(batch, model)), *batch.key)
-    parts.saw |= seen(observation)
-    update = rule.update(batch, observation, model)
-    masked = Masked(model, chips.answers)
+    taught = parts.arm.teach(Lesson(rule, chips, batch, model))
+    parts.saw |= seen(taught.observation)
+    parts.presented += taught.presentations if chips is parts.chips else 0
+    update = taught.update
+    masked = Masked(model, taught.answers)
     before = [w.detach().clone() for w in model.forward_weights] if rule.follows else []
     parts.optimizer.apply(update, learning_rate)
     model.remember(update.feedback, update.memory)
@@ -228,7 +231,8 @@ def learn(parts: Parts, batch: Batch, learning_rate: float) -> tuple[Update, Obs
         pairs = zip(model.forward_weights, before, strict=True)
         rule.follow(tuple(w.detach() - earlier for w, earlier in pairs), model)
     parts.average.update()
-    return update, observation
+    reported = parts.arm.reported(taught)
+    return reported.update, reported.observation
 
 
 def identify(parts: Parts, batch: Batch) -> None:
@@ -244,7 +248,9 @@ def identify(parts: Parts, batch: Batch) -> None:
     chips = parts.population(batch)
     rule.prepare(model)
     chips.program(model.weights())
-    observation = chips.present(asked(rule, rule.warmup(batch, model)), *batch.key)
+    phases = asked(rule, rule.warmup(batch, model))
+    observation = chips.present(phases, *batch.key)
+    parts.presented += sum(phase.batch for phase in phases) if chips is parts.chips else 0
     parts.saw |= seen(observation)
     update = rule.identify(batch, observation, model)
     masked = Masked(model, chips.answers)
@@ -289,12 +295,29 @@ def restored(experiment: Experiment, store: Store, data_dir: Path | None = None)
 
 def _warm_up(parts: Parts, record: RunRecord) -> Mapping[str, torch.Tensor | float]:
     """Let the rule identify the chips, where it wants to; record and return where training starts from."""
+    first = parts.experiment.before()
+    if first is not None:
+        parts.begin_with(_taught_before(first, parts))
+    parts.arm.begin(parts.chips, parts.model)
     for batch in parts.warmup_batches():
         identify(parts, batch)
     record.initial_weights(named(parts.model.weights()))
     scores = _scores(parts)
-    record.epoch(0, scores)
-    return scores
+    columns: dict[str, torch.Tensor | float] = {**scores, "presentations": float(parts.presented)}
+    record.epoch(0, columns)
+    return columns
+
+
+def _taught_before(first: Experiment, parts: Parts) -> Weights:
+    """Return what a network learns elsewhere, before the chips see it; see `Experiment.before`."""
+    other = build(first, None, parts.data)
+    for batch in other.warmup_batches():
+        identify(other, batch)
+    while other.epoch < first.training.epochs:
+        for batch in other.batches(other.epoch):
+            learn(other, batch, other.learning_rate)
+        other.epoch += 1
+    return other.average.weights()
 
 
 def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> Mapping[str, torch.Tensor | float]:
@@ -303,8 +326,9 @@ def _conclude(parts: Parts, record: RunRecord, progress: Progress) -> Mapping[st
     measures = measure(parts) if parts.experiment.analysis.measures else {}
     parts.epoch += 1
     parts.watch.epoch(parts.epoch, parts.model.weights())
-    steps = parts.optimizer.measures()
-    columns = record.epoch(parts.epoch, {**scores, **measures, **steps, "learning_rate": rate})
+    steps = {name: value[: parts.told] for name, value in parts.optimizer.measures().items()}
+    counted = {"learning_rate": rate, "presentations": float(parts.presented)}
+    columns = record.epoch(parts.epoch, {**scores, **measures, **steps, **counted})
     progress.epoch(parts.epoch, {name: value.tolist() for name, value in scores.items()})
     tensors, description = pack_state(parts.state())
     record.checkpoint(parts.epoch, tensors, {"state": description})
@@ -440,7 +464,7 @@ def _identity(parts: Parts) -> dict[str, Any]:
     return {
         "task": experiment.task.name,
         "rule": experiment.rule.name,
-        "arm": experiment.training.arm,
+        "arm": experiment.training.arm.name,
         "simulator": experiment.simulator.name,
         "neuron": parts.model.network.layers[0].neuron.model,
         "layers": list(parts.model.network.sizes),

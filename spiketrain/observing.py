@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Mapping
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
+from chips.base import Chips
 from learning.model import Model
 from learning.rule import LearningRule
+from learning.stimulus import Batch
 from root.errors import UnsupportedError
-from spiking.presentation import Observation, Phase
+from spiking.presentation import Observation, Phase, Recording
 
-__all__ = ["Masked", "asked", "seen"]
+__all__ = ["Masked", "Shown", "asked", "seen", "shown"]
 
 
 def asked(rule: LearningRule, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
@@ -25,6 +28,39 @@ def asked(rule: LearningRule, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
         allowed = f"traces that it declares (requests): {', '.join(sorted(rule.requests)) or 'none'}"
         raise UnsupportedError("rule", f"{rule.name}, which asks for {', '.join(more)}", allowed)
     return phases
+
+
+class Shown(NamedTuple):
+    """What came of showing a batch.
+
+    Args:
+        observation: the recordings by the name of their phase.
+        answers: which chips answered every time, ``(chips,)``.
+        presentations: how often a chip was shown a sample.
+    """
+
+    observation: Mapping[str, Recording]
+    answers: Tensor
+    presentations: int
+
+
+def shown(rule: LearningRule, chips: Chips, batch: Batch, model: Model) -> Shown:
+    """Program the chips and show them what the rule wants to learn from, after `LearningRule.prepare`.
+
+    Every further program is a presentation of its own: its noise and its initial states are others.
+
+    Raises:
+        UnsupportedError: the rule asks for traces that it has not declared.
+    """
+    found: dict[str, Recording] = {}
+    answers, count = torch.ones(chips.chips, dtype=torch.bool), 0
+    for number, program in enumerate(rule.programs(batch, model)):
+        chips.program(program.of(model))
+        key = (*batch.key, "program", number) if number else batch.key
+        found |= chips.present(asked(rule, program.phases), *key)
+        answers &= chips.answers
+        count += sum(phase.batch for phase in program.phases)
+    return Shown(found, answers, count)
 
 
 def seen(observation: Observation) -> set[str]:

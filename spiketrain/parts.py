@@ -27,6 +27,7 @@ from spiketrain.housing import housed
 from spiketrain.losing import keep_order
 from spiketrain.tasks.base import TaskData
 from spiking.naming import named_weights
+from spiking.network import Network
 from spiking.presentation import Weights
 
 __all__ = ["Parts", "build"]
@@ -51,6 +52,7 @@ class Parts:
         watch: notices chips that diverge.
         epoch: number of epochs done.
         saw: what the rule was shown so far, in words.
+        presented: how often each reported chip was shown a sample so far, calibration included, tests not.
     """
 
     experiment: Experiment
@@ -66,6 +68,7 @@ class Parts:
     watch: Watch
     epoch: int = 0
     saw: set[str] = field(default_factory=set)
+    presented: int = 0
 
     @property
     def learning_rate(self) -> float:
@@ -98,8 +101,23 @@ class Parts:
 
     def deployed(self) -> Weights:
         """Return the averaged weights as they are written to the tested chips."""
-        weights = self.arm.deployed(self.average.weights(), self.chips.chips)
+        weights = self.arm.deployed(self.average.weights(), self.chips.chips, self.model)
         return named_weights(self.model.network, weights)
+
+    @property
+    def spent(self) -> bool:
+        """Whether the chips were shown as much as they may be."""
+        most = self.experiment.training.presentations
+        return most is not None and self.presented >= most
+
+    def begin_with(self, weights: Weights) -> None:
+        """Let training begin with given weights, the same for all models, ``(1, ...)`` each."""
+        given = (*weights.forward, *weights.bias)
+        for ours, value in zip((*self.model.forward_weights, *self.model.bias), given, strict=True):
+            ours.data.copy_(value[:1].expand_as(ours))
+        self.rule.start(self.model)
+        self.optimizer = _stepper(self.experiment, self.model, _scales(self.experiment, self.model.network))
+        self.average = WeightAverage(self.model, self.experiment.training.average)
 
     def diverged(self) -> dict[str, str]:
         """Return the chips that are lost and why; a model that all chips share loses them all."""
@@ -110,9 +128,14 @@ class Parts:
             return {str(chip): next(iter(reasons.values())) for chip in range(self.chips.chips)}
         return reasons
 
+    @property
+    def told(self) -> int:
+        """Number of models that are told of: that of the chips, or one that all share."""
+        return 1 if self.arm.one_model else self.model.chips
+
     def set_back(self) -> dict[str, int]:
         """Return how often the guard has set chips back, for those that it has."""
-        setbacks = self.optimizer.measures().get("setbacks", torch.zeros(0))
+        setbacks = self.optimizer.measures().get("setbacks", torch.zeros(0))[: self.told]
         return {str(chip): int(setbacks[chip]) for chip in setbacks.nonzero().flatten().tolist()}
 
     def warmup_batches(self) -> Iterator[Batch]:
@@ -133,6 +156,7 @@ class Parts:
             "optimizer": self.optimizer.state_dict(),
             "watch": self.watch.state,
             "chips": self.chips.state(),
+            "presented": self.presented,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -155,6 +179,7 @@ class Parts:
         self.optimizer.load_state_dict(state["optimizer"])
         self.watch = Watch(self.model.network, state["watch"])
         self.chips.restore(state["chips"])
+        self.presented = int(state.get("presented", 0))  # checkpoints of earlier versions did not count
 
 
 def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None = None) -> Parts:
@@ -177,6 +202,7 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
     chips = housed(experiment, network, seeds.child("chips"))
     keep_order(chips.device)
     arm.check_chips(chips)
+    arm.check_network(network)
     shown = seeds.child("stimulus")
     model = Model(
         network,
@@ -188,10 +214,6 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
         initial=experiment.network.initial(experiment.clock),
         device=chips.device,
     )
-    scales = tuple(
-        1.0 if network.depth in (c.pre, c.post) else experiment.training.hidden_scale
-        for c in network.connections
-    )
     rule.start(model)
     parts = Parts(
         experiment=experiment,
@@ -199,16 +221,23 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
         chips=chips,
         rule=rule,
         model=model,
-        optimizer=_stepper(experiment, model, scales),
+        optimizer=_stepper(experiment, model, _scales(experiment, network)),
         average=WeightAverage(model, experiment.training.average),
         arm=arm,
         test_stimulus=experiment.build_stimulus(shown, test=True),
         seeds=seeds,
         watch=Watch(network),
+        presented=arm.calibration,
     )
     if experiment.chips.elsewhere:
         _check_questions(parts)
     return parts
+
+
+def _scales(experiment: Experiment, network: Network) -> tuple[float, ...]:
+    """Return factors of the learning rate, per connection."""
+    hidden = experiment.training.hidden_scale
+    return tuple(1.0 if network.depth in (c.pre, c.post) else hidden for c in network.connections)
 
 
 def _check_questions(parts: Parts) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
-from spiking.presentation import Observation, Phase
+from spiking.presentation import Observation, Phase, Recording
 
 __all__ = ["Probe"]
 
@@ -66,5 +66,10 @@ class Probe:
 
     def answers(self, observation: Observation, index: int) -> tuple[Tensor, Tensor]:
         """Return mean and half the difference of the rates of layer ``index + 1``, ``(chips, batch, n)``."""
-        plus, minus = (observation[name].rates[index + 1] for name in self._names)
+        plus, minus = (seen.rates[index + 1] for seen in self.seen(observation))
         return (plus + minus) / 2.0, (plus - minus) / 2.0
+
+    def seen(self, observation: Observation) -> tuple[Recording, Recording]:
+        """Return what was measured with the currents, and with their opposite."""
+        plus, minus = (observation[name] for name in self._names)
+        return plus, minus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, final
 
@@ -170,13 +171,22 @@ class IdentifiedLayers(FeedbackWeights):
         return self.warmup
 
     def start(self, model: Model) -> tuple[Tensor, ...]:
+        self.begin(model, random_weights(model, None))
+        return self.current(model)
+
+    def begin(self, model: Model, weights: Sequence[Tensor]) -> None:
+        """Set the memory to what is known before anything was measured.
+
+        Args:
+            model: whose memory.
+            weights: between layers l and l + 1, from l = 1 on, ``(chips, n_above, n)``.
+        """
         own = tuple(
             torch.ones(model.chips, layer.size, dtype=torch.float64, device=model.device)
             for layer in model.network.layers
         )
-        answer = tuple(weights.clone() for weights in random_weights(model, None))
+        answer = tuple(weight.clone() for weight in weights)
         model.memory |= LayerAnswers(0, 0, own, answer).entries()
-        return self.current(model)
 
     def current(self, model: Model) -> tuple[Tensor, ...]:
         known = LayerAnswers.of(model.memory)

@@ -15,7 +15,10 @@ from learning.stimulus import Batch
 from mismatch.spec import MismatchSpec
 from root.errors import InputError, UnsupportedError
 from root.seeds import SeedTree
-from spiking.presentation import Weights
+from spiketrain.arms.lesson import Lesson, Taught
+from spiking.named import Named
+from spiking.network import Network
+from spiking.presentation import Recording, Weights
 
 __all__ = ["Arm"]
 
@@ -33,6 +36,9 @@ class Arm(ABC):
 
     trains_elsewhere: ClassVar[str] = ""
     """What it needs that no chips of silicon have, in words, where it does."""
+
+    calibration: ClassVar[int] = 0
+    """How often a reported chip is shown something before training begins."""
 
     needs_truth: ClassVar[bool] = False
     """Whether it asks the reported chips what is in them."""
@@ -57,6 +63,12 @@ class Arm(ABC):
         """Raise the error that says what to take instead, and why."""
         raise InputError("training.arm", self.name, allowed)
 
+    def check_network(self, network: Network) -> None:  # noqa: B027 (most arms train every network)
+        """Raise `UnsupportedError` where this arm makes no sense for `network`."""
+
+    def begin(self, chips: Chips, model: Model) -> None:  # noqa: B027 (most arms need no preparation)
+        """Measure what this arm needs of the reported chips, into the model's memory, before training."""
+
     def models(self, chips: int) -> int:
         """Return how many models are trained: one for all chips, or one per chip."""
         return 1 if self.one_model else chips
@@ -72,13 +84,63 @@ class Arm(ABC):
             seeds: the arm's branch of the seed tree.
         """
 
-    def deployed(self, weights: Weights, chips: int) -> Weights:
-        """Return the weights for the reported chips: each model's own, or one's copied to all."""
+    def keeps_outer(self, rule: LearningRule) -> bool:
+        """Return whether changes come as the rule gives them, where it gives each as an `Outer`."""
+        return True
+
+    def teach(self, lesson: Lesson) -> Taught:
+        """Return what a batch teaches the models; by default what it shows once.
+
+        Args:
+            lesson: the batch, and the chips that `population` returned for it.
+        """
+        return lesson.show()
+
+    @final
+    def reported(self, taught: Taught) -> Taught:
+        """Return what is recorded of a batch: one model that learnt on several chips counts as one."""
+        if not self.one_model or len(taught.answers) == 1:
+            return taught
+        update = taught.update
+        residual = None if update.residual is None else update.residual[:1]
+        first = {name: value[:1] for name, value in update.measures.items()}
+        folded = {name: _folded(recording) for name, recording in taught.observation.items()}
+        return taught._replace(update=replace(update, residual=residual, measures=first), observation=folded)
+
+    def deployed(self, weights: Weights, chips: int, model: Model) -> Weights:
+        """Return the weights for the reported chips: each model's own, or one's copied to all.
+
+        Args:
+            weights: the models'.
+            chips: number of reported ones.
+            model: what was learned of them besides.
+        """
         if not self.one_model:
             return weights
 
         def copies(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return tuple(t.expand(chips, *t.shape[1:]).clone() for t in tensors)
+            return tuple(t[:1].expand(chips, *t.shape[1:]).clone() for t in tensors)
 
         relay = weights.relay and replace(weights.relay, strength=copies(weights.relay.strength))
         return Weights(copies(weights.forward), copies(weights.bias), copies(weights.feedback), relay)
+
+
+def _folded(recording: Recording) -> Recording:
+    """Return what several chips showed as further samples of one."""
+
+    def fold(value: Tensor) -> Tensor:
+        return value.reshape(1, -1, *value.shape[2:])
+
+    def each(values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        folded = tuple(fold(value) for value in values)
+        return Named(values.names, folded) if isinstance(values, Named) else folded
+
+    control = recording.control if recording.control is None else fold(recording.control)
+    return replace(
+        recording,
+        rates=each(recording.rates),
+        basal=each(recording.basal),
+        control=control,
+        readout=fold(recording.readout),
+        apical=each(recording.apical),
+    )

@@ -12,7 +12,7 @@ from learning.stimulus import Batch
 from mismatch.spec import MismatchSpec
 from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
-from spiketrain.curves import measure_curves
+from spiketrain.curves import POINTS, measure_curves
 
 __all__ = ["Calibrated"]
 
@@ -30,6 +30,7 @@ class Calibrated(Arm):
     """
 
     name: ClassVar[str] = "calibrated"
+    calibration: ClassVar[int] = POINTS
 
     def check(self, rule: LearningRule, spec: MismatchSpec) -> None:
         Arm.check(self, rule, spec)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, ClassVar, final
 
+import torch
 from torch import Tensor
 
 from chips.base import Chips
@@ -17,6 +18,7 @@ from mismatch.spec import MismatchSpec
 from rate_bridge.transfer import Transfer
 from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
+from spiking.hardware import Hardware
 
 __all__ = ["Oracle", "tell"]
 
@@ -53,7 +55,19 @@ def tell(chips: Chips, model: Model) -> None:
     model.truth = Truth(
         weights=hardware.weights,
         transfers=tuple(_with(curve, v) for curve, v in zip(curves, hardware.neurons, strict=True)),
+        neurons=hardware.neurons,
+        gains=_gains(hardware, model),
     )
+
+
+def _gains(hardware: Hardware, model: Model) -> tuple[Tensor, ...]:
+    """Return what written weights were multiplied by, per connection, ``(chips, *shape)``."""
+    pairs = zip(model.network.synapses, model.forward_weights, hardware.weights, strict=True)
+    found = []
+    for synapses, written, true in pairs:
+        own = synapses.physical(written.detach()).to(true)
+        found.append(torch.where(own == 0, 1.0, true / own))
+    return tuple(found)
 
 
 def _with(curve: Transfer, values: Mapping[str, Tensor]) -> Transfer:

@@ -47,6 +47,10 @@ def check(experiment: Design) -> None:
     _check_plasticity(experiment, spec, rule, simulator)
     arm = experiment.build_arm()
     arm.check(rule, spec)
+    arm.check_network(network)
+    if arm.one_model and experiment.training.presentations is not None:
+        given = experiment.training.presentations
+        refuse("training.presentations", given, None, f"the arm {arm.name} shows the chips nothing to learn")
     _check_analysis(experiment, network, arm)
 
 
@@ -112,6 +116,10 @@ def _check_together(experiment: Design, rule: LearningRule, simulator: Simulator
     simulator.check_input(experiment.build_network(), encoding.largest_current)
     if optimizer.needs_outer and not rule.gives_outer:
         allowed = f"sgd or adam: the rule {rule.name} gives its changes as a whole"
+        raise InputError("training.optimizer.name", optimizer.name, allowed)
+    arm = experiment.build_arm()
+    if optimizer.needs_outer and not arm.keeps_outer(rule):
+        allowed = f"sgd or adam: the arm {arm.name}, as it is set, gives its changes as a whole"
         raise InputError("training.optimizer.name", optimizer.name, allowed)
 
 

@@ -133,7 +133,7 @@ class Design(Section):
 
     def build_arm(self) -> Arm:
         """Return which chips are trained on, and what the rule is told about them."""
-        arm: Arm = building.build("arms", {"name": self.training.arm}, "training.arm")
+        arm: Arm = building.build("arms", self.training.arm.keys, "training.arm")
         return arm
 
     def build_simulator(self) -> Simulator:

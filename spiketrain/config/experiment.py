@@ -21,7 +21,8 @@ from spiketrain.config.ideal import KEY, check_reference, without_mismatch
 from spiketrain.config.network import anchored, prepared
 from spiketrain.config.placing import placed
 from spiketrain.config.problems import input_error
-from spiketrain.reading import read, with_overrides
+from spiketrain.config.sections import TrainingPart
+from spiketrain.reading import assign, read, with_overrides
 from spiketrain.tasks.base import TaskData
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ BY_NAME = (
     ("simulator",),
     ("bridge", "encoding"),
     ("training", "optimizer"),
+    ("training", "arm"),
     ("analysis", "tracker"),
 )
 """Where a part may be given by its name alone."""
@@ -74,6 +76,7 @@ class Experiment(Design):
             except InputError as error:
                 allowed = f"false: without mismatch this is no experiment ({error})"
                 raise InputError(KEY, True, allowed) from None
+        experiment.before()
         return experiment
 
     def without_mismatch(self, epochs: int | None = None) -> Experiment:
@@ -106,6 +109,36 @@ class Experiment(Design):
             )
         return data
 
+    def before(self) -> Experiment | None:
+        """Return the experiment whose weights training begins with, on simulations of the design.
+
+        Raises:
+            InputError: with the changes that ``training.before`` says it cannot be, or it needs the chips.
+        """
+        changes = self.training.before
+        if changes is None:
+            return None
+        plain = self.resolved()
+        training = {**plain["training"], "before": None, "presentations": None, "guard": None}
+        mismatch = {**plain["mismatch"], "seed": plain["mismatch"]["seed"] or 0}
+        first: dict[str, Any] = {**plain, "training": training, "mismatch": mismatch, "chips": {}}
+        for key, value in changes.items():
+            first = assign(first, key.split("."), value, "training.before")
+        try:
+            experiment = Experiment.from_mapping(first)
+        except InputError as error:
+            key = f"training.before.{error.key}"
+            raise type(error)(key, error.given, error.allowed, error.fix) from None
+        arm = experiment.build_arm()
+        if not arm.one_model:
+            allowed = "an arm that trains one network elsewhere, such as offline"
+            raise InputError("training.before.training.arm", arm.name, allowed)
+        if [s.parameters for s in experiment.build_network().synapses] != [
+            s.parameters for s in self.build_network().synapses
+        ]:
+            raise InputError("training.before.network", "other connections", "those of the network itself")
+        return experiment
+
     def resolved(self, *, defaults: bool = True) -> dict[str, Any]:
         """Return the whole config as plain data; it runs again as it is.
 
@@ -122,6 +155,7 @@ class Experiment(Design):
             (plain, "rule", self.rule.keys, self.build_rule()),
             (plain.setdefault("bridge", {}), "encoding", self.bridge.encoding.keys, self.build_encoding()),
             (plain["training"], "optimizer", self.training.optimizer.keys, self.build_optimizer()),
+            (plain["training"], "arm", self.training.arm.keys, self.build_arm()),
             *self._tracked(plain),
             *(
                 (*_within(plain["network"], key), given, part)
@@ -136,6 +170,10 @@ class Experiment(Design):
             known = building.fields_of(part)
             name = {k: v for k, v in given.items() if k not in known}
             place[key] = name | building.fields_of(part, defaults=defaults)
+        if list(plain["training"]["arm"]) == ["name"]:  # as it was written before arms had settings
+            plain["training"]["arm"] = self.training.arm.name
+            if not defaults and self.training.arm == TrainingPart.model_fields["arm"].default:
+                del plain["training"]["arm"]
         if self.task.sha256 is not None:
             plain["task"]["sha256"] = self.task.sha256
         return plain

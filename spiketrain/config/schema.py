@@ -25,6 +25,7 @@ PLACES = {
     "rules": "rule",
     "simulators": "simulator",
     "optimizers": "training.optimizer",
+    "arms": "training.arm",
     "trackers": "analysis.tracker",
 }
 """Group of entry points to the place of its parts in a config."""

@@ -285,6 +285,11 @@ class TrainingPart(Section):
         arm: what the algorithm may know about the chips.
         validation: fraction of the training set that is held out.
         guard: what keeps chips from falling, or null for nothing.
+        presentations: training ends with the batch that has shown each chip so many samples, every phase
+            of a sample counted, and calibration; null for no such end.
+        before: dotted keys and values: changes of the config with which the network is trained first, where
+            no reported chip is shown anything (``{training.arm: offline, training.epochs: 16}``); null for
+            random weights.
     """
 
     epochs: Epochs
@@ -296,9 +301,11 @@ class TrainingPart(Section):
     optimizer: Part = Part(name="sgd")
     seed: Seed = 0
     plasticity: Literal["host", "on_chip"] = "host"
-    arm: str = "in_loop"
+    arm: Part = Part(name="in_loop")
     validation: Fraction = 0.0
     guard: GuardPart | None = None
+    presentations: Count | None = None
+    before: dict[str, Any] | None = None
 
     @property
     def shown(self) -> int:

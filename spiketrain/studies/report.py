@@ -8,14 +8,21 @@ import pandas as pd
 
 from root.errors import InputError
 from spiketrain.config import dump_yaml
+from spiketrain.studies.budget import FEWEST, FLAT, against_presentations
 from spiketrain.studies.figures import against, differences, words
 from spiketrain.studies.page import Page, Sheet, drawn
 from spiketrain.studies.parts import AnalysisPart
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.statistics import compare_levels, summarise
 from spiketrain.studies.study import Study
+from spiketrain.studies.table import HISTORY
 
 __all__ = ["write_report"]
+
+CONVERGED = (
+    f"Converged: over the last quarter of the epochs ({FEWEST} or more in all) a straight line through the "
+    f"mean over the chips moves by less than {FLAT}, on the validation set where there is one."
+)
 
 
 def write_report(study: Study, root: Path, table: pd.DataFrame) -> Path:
@@ -36,12 +43,14 @@ def write_report(study: Study, root: Path, table: pd.DataFrame) -> Path:
         ("failed cells", str(failed)),
         ("chips", str(table["chip"].nunique())),
         ("diverged", f"{int((table['diverged'] != '').sum())} of {len(table)}"),
+        ("not converged", f"{int((~listed['converged']).sum())} of {len(listed)}" if len(listed) else "0"),
     ]
     plan = Plan(study)
     sheets: list[Sheet] = []
     parts: dict[str, object] = {}
     if plan.study.analysis is not None and len(table):
-        parts = _analysed(plan.study.analysis, plan.columns, table, sheets)
+        history = pd.read_csv(root / HISTORY)
+        parts = _analysed(plan.study.analysis, plan.columns, table, history, sheets)
     else:
         sheets.append(Sheet("rows", "Results", "A row per cell and chip.", table))
     if failed:
@@ -62,7 +71,7 @@ def write_report(study: Study, root: Path, table: pd.DataFrame) -> Path:
 
 
 def _analysed(
-    part: AnalysisPart, columns: list[str], table: pd.DataFrame, sheets: list[Sheet]
+    part: AnalysisPart, columns: list[str], table: pd.DataFrame, history: pd.DataFrame, sheets: list[Sheet]
 ) -> dict[str, object]:
     """Return the figures and findings that an analysis asks for; its tables are added to `sheets`."""
     panels = (part.panels,) if isinstance(part.panels, str) else part.panels or ()
@@ -73,6 +82,7 @@ def _analysed(
     cells = [name for name in columns if name != "seed"]
     others = [name for name in cells if name != part.compare]
     summary = summarise(table, cells, part.outcome, part.resamples)
+    summary["converged"] = table.groupby(cells, sort=False, dropna=False)["converged"].all().to_numpy()
     tests = compare_levels(
         table, part.compare, others, part.outcome, reference=part.reference, resamples=part.resamples
     )
@@ -81,7 +91,7 @@ def _analysed(
     seeds = table["seed"].nunique() if "seed" in table else 1
     note = f"Unit: the chip; {seeds} training seed{'s' if seeds > 1 else ''} averaged per chip."
     sheets += [
-        Sheet("summary", "Means", f"{note} Low and high: 95 % bootstrap interval.", summary),
+        Sheet("summary", "Means", f"{note} Low and high: 95 % bootstrap interval. {CONVERGED}", summary),
         Sheet(
             "tests",
             "Paired comparisons",
@@ -94,6 +104,9 @@ def _analysed(
         if len(tests):
             places = [name for name in others if name in varied]
             drawings.append(differences(tests, places, part.outcome))
+        lines = [name for name in varied if name not in panels]
+        budget = against_presentations(history, series=lines, panels=panels)
+        drawings += [] if budget is None else [budget]
     return {"drawings": drawings, "findings": _findings(part, others, tests)}
 
 

@@ -12,10 +12,13 @@ import pandas as pd
 from root.errors import InputError, printable
 from spiketrain.record.files import read_json, write_bytes, write_text
 from spiketrain.record.tables import read_rows, table_text
+from spiketrain.studies.budget import histories, spent
 from spiketrain.studies.folder import Cells
 from spiketrain.studies.plan import Cell, Plan
 
-__all__ = ["read_table", "tidy", "write_table"]
+__all__ = ["HISTORY", "read_table", "tidy", "write_table"]
+
+HISTORY = "history.csv"
 
 CLOCKED = ("seconds", "train_samples_per_second")
 """What differs from one computation of a cell to the next; it is in ``cells.csv``."""
@@ -48,9 +51,20 @@ def tidy(plan: Plan, cells: Cells) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_table(plan: Plan, cells: Cells) -> pd.DataFrame:
-    """Write ``table.csv``, ``table.parquet`` and ``cells.csv`` into the study's folder; return the table."""
+    """Write ``table.csv``, ``table.parquet``, ``cells.csv`` and ``history.csv``; return the table.
+
+    Whether a cell converged stands in all but the last, what it showed every chip in all.
+    """
     table, listed = tidy(plan, cells)
+    history = histories(plan, cells)
+    over = spent(history).set_index("cell")
+    for frame in (table, listed):
+        if len(frame):
+            frame["converged"] = frame["cell"].map(over["converged"]).fillna(False).astype(bool)
+    if len(listed):
+        listed["presentations"] = listed["cell"].map(over["presentations"])
     write_text(cells.root / "cells.csv", table_text(listed))
+    write_text(cells.root / HISTORY, table_text(history))
     write_text(cells.root / "table.csv", table_text(table))
     write_bytes(cells.root / "table.parquet", _parquet(table))
     return table

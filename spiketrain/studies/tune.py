@@ -20,6 +20,7 @@ from spiketrain.record.tables import read_rows, table_text
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.style import blank, colour
 from spiketrain.studies.display import Display, display
+from spiketrain.studies.edges import EDGE, searched, warnings
 from spiketrain.studies.folder import Cells, StudyFolder, full_disk
 from spiketrain.studies.naming import Names
 from spiketrain.studies.page import Page, Sheet, drawn
@@ -301,6 +302,12 @@ def _validation(cells: Cells, key: str) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
+def _edges(candidates: Sequence[Candidate]) -> pd.DataFrame:
+    """Return what was searched and found of all candidates, see `searched`."""
+    worked = [c for c in candidates if any(trial.value is not None for trial in c.trials.trials)]
+    return searched([(c.label, c.search, c.trials.best_trial.params) for c in worked])
+
+
 def _table(candidates: Sequence[Candidate]) -> pd.DataFrame:
     rows = []
     for candidate in candidates:
@@ -325,6 +332,8 @@ def _write_chosen(root: Path, candidates: Sequence[Candidate]) -> None:
             comment = (
                 f"# {candidate.label}: best of {_counted(candidate)} trials, validation {best.value:.4f}.\n"
             )
+            ends = warnings(_edges([candidate]))[:-1]
+            comment += "".join(f"# {text}\n" for text in ends)
             write_text(root / "chosen" / f"{_file_name(candidate.label)}.yaml", comment + dump_yaml(said))
 
 
@@ -345,11 +354,12 @@ def _page(study: Study, part: TunePart, candidates: Sequence[Candidate], table: 
         ax.set_ylabel("validation accuracy")
         ax.legend(loc="lower right")
     best = table.sort_values("validation_accuracy").groupby("candidate", sort=False).tail(1)
-    ends = "; ".join(f"{row.candidate} {row.best:.3f}" for row in best.itertuples())
+    bests = "; ".join(f"{row.candidate} {row.best:.3f}" for row in best.itertuples())
+    edges = _edges(candidates)
     drawing = Drawing(
         "search",
         "Search",
-        f"Best validation accuracy: {ends}.",
+        f"Best validation accuracy: {bests}.",
         "A dot per trial; the line is the best so far.",
         figure,
         table,
@@ -357,8 +367,10 @@ def _page(study: Study, part: TunePart, candidates: Sequence[Candidate], table: 
     return Page(
         title=f"{study.name}: {part.trials} trials for each of {len(candidates)} candidates",
         lead=f"Validation accuracy, mean over {part.chips} chips that are not reported.",
+        findings=warnings(edges),
         drawings=[drawing],
         sheets=[
+            Sheet("ranges", "Ranges searched", f"Edge: within {EDGE:.0%} of an end.", edges),
             Sheet("best", "Chosen", "Written as configs into chosen/.", best),
             Sheet("trials", "Trials", "In order.", table),
         ],

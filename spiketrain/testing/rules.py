@@ -25,6 +25,7 @@ from rate_bridge.encodings import CurrentEncoding
 from root.errors import UnsupportedError
 from root.seeds import SeedTree
 from spiketrain.arms.oracle import tell
+from spiketrain.observing import shown
 from spiketrain.testing.cases import Case, require, skip
 from spiking.feedback import Direct, FeedbackPath
 from spiking.hardware import Hardware
@@ -141,8 +142,7 @@ def _observe(rule: LearningRule, model: Model, chips: Chips, batch: Batch) -> Ob
     if rule.needs_truth:
         tell(chips, model)
     rule.prepare(model)
-    chips.program(model.weights())
-    return chips.present(rule.presentation(batch, model), *batch.key)
+    return shown(rule, chips, batch, model).observation
 
 
 def _taught(rule: LearningRule, network: Network, seed: int = 1) -> _Lesson:
@@ -278,6 +278,8 @@ def _parts(thing: Any) -> list[Any]:
 
 def _learns(rule: LearningRule, network: Network) -> None:
     """Following its own update, a rule tells the right outputs from the others."""
+    if not rule.steady:
+        skip("it follows the gradient in the mean over many draws alone")
     model, chips, batch = _model(network, 1.0), _population(network, 1), _batch()
     right = (batch.target == batch.target.max()).double()
     rule.start(model)
@@ -290,8 +292,8 @@ def _learns(rule: LearningRule, network: Network) -> None:
 
     before, better = margin(), 0.0
     for step in range(MOST_UPDATES):
-        shown = Batch(batch.x, batch.target, ("train", 0, step))
-        update = rule.update(shown, _observe(rule, model, chips, shown), model)
+        own = Batch(batch.x, batch.target, ("train", 0, step))
+        update = rule.update(own, _observe(rule, model, chips, own), model)
         stepper.apply(update, 0.2)
         model.remember(update.feedback, update.memory)
         if step % 60 == 59 and (better := float((margin() - before).mean())) > 0.1:

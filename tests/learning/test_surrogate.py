@@ -18,6 +18,7 @@ from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding, PhaseEncoding
 from root.errors import UnsupportedError
 from root.seeds import SeedTree
+from spiketrain.arms.oracle import tell
 from spiking.connections import AveragePool2d, Conv2d, Recurrent
 from spiking.network import Connection, Layer, Network, chain
 from spiking.neurons import ALIF, LIF, QIF, Rate
@@ -64,7 +65,8 @@ def setup(network, encoding="currents", cv=0.0, gain=3.0, steps=(80, 60)):
     stimulus = Stimulus(network, ENCODINGS[encoding], SeedTree(1), *steps)
     gains, spreads = (gain,) * len(network.connections), (0.3,) * network.depth
     model = Model(network, stimulus, 2, SeedTree(2), weight_gain=gains, bias_spread=spreads)
-    spec = MismatchSpec(2, 1, {"threshold": Normal(cv=cv), "weight": Normal(cv=cv)} if cv else {})
+    names = ("threshold", "tau_m", "tau_syn", "weight") if cv else ()
+    spec = MismatchSpec(2, 1, dict.fromkeys(names, Normal(cv=cv)))
     return ChipPopulation(network, spec, TorchSimulator(), SeedTree(0)), model
 
 
@@ -101,19 +103,26 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_unrolled_design_spikes_with_the_ideal_chip(name, encoding):
-    """It is told what was emitted, not the states at first: neurons agree from their first spike on."""
+@pytest.mark.parametrize(("name", "cv"), [*((name, 0.0) for name in NETWORKS), ("adaptive graph", 0.2)])
+def test_the_unrolled_design_spikes_with_the_ideal_chip(name, cv, encoding):
+    """It is told what was emitted, not the states at first: neurons agree from their first spike on.
+
+    A mismatched chip is unrolled where an oracle tells what is in it.
+    """
     network = NETWORKS[name]()
-    chips, model = setup(network, encoding)
+    chips, model = setup(network, encoding, cv)
     batch, own = batch_of(network), []
+    if cv:
+        tell(chips, model)
 
     def listening(distance):
         own.append((distance > 0).double())
         return own[-1]
 
     seen = observe(chips, model, batch)["free"]
-    unrolled = Unrolled(model, batch, list(model.forward_weights), list(model.bias), listening)
+    known = [model.known(index) for index in range(len(network.connections))]
+    weights, synapses = [weight for _, weight in known], [own for own, _ in known]
+    unrolled = Unrolled(model, batch, weights, list(model.bias), listening, synapses=synapses)
     rates = unrolled.rates(seen.traces["spikes"])
     assert torch.allclose(rates, seen.rates[-1], atol=1e-12)
     for layer, emitted in enumerate(seen.traces["spikes"]):

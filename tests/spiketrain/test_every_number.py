@@ -95,6 +95,20 @@ CASES: dict[str, list[str]] = {
         for name, inputs, outputs, times in SYSTEMS
     },
     "rule strong_dfc": [*RATE, "rule=strong_dfc"],
+    **{f"rule {name}": [f"rule={name}"] for name in ("kolen_pollack", "weight_mirror", "local_errors")},
+    "arm trimmed": [
+        "rule=backprop",
+        "mismatch.tau_m={distribution: normal, cv: 0.1}",
+        "training.arm=trimmed",
+    ],
+    "budget": ["rule=backprop", "training.presentations=100"],
+    "rule node_perturbation": ["rule=node_perturbation"],
+    "rule weight_perturbation": ["rule=weight_perturbation"],
+    "arm aware": [
+        "rule=backprop",
+        "mismatch.weight={distribution: normal, cv: 0.1}",
+        "training.arm={name: aware, draws: 2, attack: {steps: 1}}",
+    ],
     "rule surrogate_bptt": ["rule=surrogate_bptt", "network.neuron.refractory_ms=0"],
     "rule equilibrium_propagation": [*RATE, "rule=equilibrium_propagation", "network.bidirectional=true"],
     **{
@@ -190,7 +204,7 @@ def _parts() -> Iterator[tuple[str, Any]]:
         if group.startswith("spiketrain.")
     }
     assert set(PLACES) <= named
-    for group in sorted(named - {"arms"}):
+    for group in sorted(named):
         for name in available(group):
             yield f"{group}.{name}", load(group, name)
 

@@ -160,9 +160,9 @@ def test_the_page_is_complete(compared: Path) -> None:
     for name in re.findall(r'href="#([^"]+)"', page):
         assert f'id="{name}"' in page
     assert not re.search(r'(src|href)="https?:', page)
-    assert page.count("<figure") == 2
+    assert page.count("<figure") == 3
     for ending in ("svg", "png", "pdf", "csv"):
-        assert len(list((compared / "figures").glob(f"*.{ending}"))) == 2
+        assert len(list((compared / "figures").glob(f"*.{ending}"))) == 3
 
 
 CHROMIUM = next(
@@ -201,7 +201,7 @@ addEventListener("load", () => {
         copy.as_uri(),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
-    assert "<title>figures 2 lost 0</title>" in done.stdout
+    assert "<title>figures 3 lost 0</title>" in done.stdout
     assert "CONSOLE" not in done.stderr
 
 
