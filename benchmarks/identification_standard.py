@@ -39,7 +39,7 @@ from mismatch.distributions import Normal
 from mismatch.oracle import reveal
 from mismatch.spec import MismatchSpec
 from rate_bridge.filters import window
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.studies.identify import gain, r2
 from spiking.network import chain
 from spiking.neurons import LIF

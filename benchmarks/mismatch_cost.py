@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from machine import machine
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import Experiment
 from spiketrain.experiment import learn
 from spiketrain.parts import Parts, build

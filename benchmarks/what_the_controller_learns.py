@@ -28,7 +28,7 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.arms.oracle import tell
 from spiketrain.measures import all_measures
 from spiking.network import chain

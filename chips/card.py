@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import TRACES, Phase, SpikeDrive

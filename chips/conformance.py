@@ -15,8 +15,8 @@ import torch
 
 from chips.base import Chips
 from chips.probing import BUSY, QUIET, SHARE, STEPS, Bench
-from rate_bridge.errors import SpiketrainError
 from rate_bridge.filters import spike_value
+from root.errors import SpiketrainError
 from spiking.presentation import Controller, SpikeDrive
 
 __all__ = ["CHECKS", "Finding", "examine"]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from chips.base import Chips
 from chips.card import Card
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Recording, SpikeDrive, Weights

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from chips.base import Chips
 from chips.wire.remote import SilentError
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.presentation import Change, Observation, Phase, Recording, Weights

@@ -12,7 +12,7 @@ from torch import Tensor
 from learning.error_feedback import ErrorFeedback, random_matrices
 from learning.model import Model
 from learning.state import RuleState
-from rate_bridge.ranges import GAIN, check_ranges
+from root.ranges import GAIN, check_ranges
 
 __all__ = ["DirectFeedbackAlignment"]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from learning.model import Model
 from learning.rule import Dense, LearningRule, Outer, Update
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.ranges import GAIN, check_ranges
+from root.errors import InputError, UnsupportedError
+from root.ranges import GAIN, check_ranges
 from spiking.connections import Synapses
 from spiking.named import Named
 from spiking.network import Network

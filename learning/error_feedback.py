@@ -13,7 +13,7 @@ from learning.losses import Loss, Squared
 from learning.model import Model
 from learning.rule import LearningRule, Update, local
 from learning.stimulus import Batch
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.network import Network
 from spiking.presentation import Observation, Phase
 

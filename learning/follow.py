@@ -14,9 +14,9 @@ from learning.population_code import Sums, filtered, tuning
 from learning.rule import Dense, LearningRule, Update
 from learning.state import RuleState
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
-from rate_bridge.ranges import BATCHES, FACTOR, GAIN, RATE_HZ, TIME_MS, check_ranges
+from root.errors import InputError, UnsupportedError
+from root.ranges import BATCHES, FACTOR, GAIN, RATE_HZ, TIME_MS, check_ranges
 from spiking.network import Network
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Observation, Phase, Plasticity

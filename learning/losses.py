@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, final
 
 from torch import Tensor
 
-from rate_bridge.ranges import GAIN, check_ranges
+from root.ranges import GAIN, check_ranges
 
 __all__ = ["CrossEntropy", "Loss", "Squared"]
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from learning.state import RuleState
 from learning.stimulus import Stimulus
 from rate_bridge.calibration import MeasuredTransfer
-from rate_bridge.seeds import SeedTree
 from rate_bridge.transfer import Transfer
+from root.seeds import SeedTree
 from spiking.connections import Synapses
 from spiking.naming import named_weights
 from spiking.network import Network

@@ -11,8 +11,8 @@ from torch import Tensor
 from learning.model import Model
 from learning.optimizers import Optimizer, Stepper
 from learning.rule import Outer, Update
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.ranges import SHARE, check_ranges
+from root.errors import UnsupportedError
+from root.ranges import SHARE, check_ranges
 
 __all__ = ["CentredNLMS"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learning.model import Model, OnChip
 from learning.rule import Update
-from rate_bridge.ranges import EPSILON, FACTOR, FRACTION_BELOW_1, check_ranges
+from root.ranges import EPSILON, FACTOR, FRACTION_BELOW_1, check_ranges
 
 __all__ = ["SGD", "Adam", "Optimizer", "Stepper", "TorchStepper"]
 

@@ -13,7 +13,7 @@ import torch
 from scipy.signal import lfilter
 from torch import Tensor
 
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 
 __all__ = ["Sums", "Tuning", "filtered", "tuning"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rate_bridge.encodings import Encoding
 from rate_bridge.filters import window
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiking.network import Network
 from spiking.presentation import Controller, CurrentDrive, Drive, Noise, Phase, SpikeDrive
 

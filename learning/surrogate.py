@@ -13,7 +13,7 @@ from learning.model import Model
 from learning.rule import Dense, LearningRule, Update
 from learning.stimulus import Batch
 from learning.unrolled import Unrolled, check_unrolled
-from rate_bridge.ranges import GAIN, check_ranges
+from root.ranges import GAIN, check_ranges
 from spiking.named import Named
 from spiking.network import Network
 from spiking.presentation import Observation, Phase

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.connections import Synapses
 from spiking.network import Network
 from spiking.neurons.base import Neuron

@@ -17,8 +17,8 @@ from mismatch.imperfections.base import Die, Moment
 from mismatch.memory import Memory
 from mismatch.spec import MismatchSpec
 from mismatch.streams import Streams
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import UnsupportedError
+from root.seeds import SeedTree
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Weights

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mismatch.spec import MismatchSpec, nominal
 from mismatch.streams import Streams
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Parameter

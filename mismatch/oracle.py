@@ -5,7 +5,7 @@ from __future__ import annotations
 from chips.base import Chips
 from mismatch.chip import ChipPopulation
 from mismatch.values import flatten
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiking.hardware import Hardware
 
 __all__ = ["flatten", "reveal"]

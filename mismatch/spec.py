@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mismatch.distributions import Distribution
 from mismatch.imperfections.base import Imperfection
-from rate_bridge.errors import InputError, UnsupportedError, nearest
+from root.errors import InputError, UnsupportedError, nearest
 from spiking.network import Network
 from spiking.neurons.base import Parameter
 from spiking.simulators.base import Simulator

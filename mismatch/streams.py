@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 
 __all__ = ["Streams"]
 

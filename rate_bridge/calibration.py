@@ -12,8 +12,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError
 from rate_bridge.transfer import Transfer
+from root.errors import InputError
 
 __all__ = ["MeasuredTransfer", "current_levels", "measured_transfer"]
 

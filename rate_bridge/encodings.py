@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import INNER, POTENTIAL, SHARE, check_ranges
+from root.errors import InputError
+from root.ranges import INNER, POTENTIAL, SHARE, check_ranges
 
 __all__ = ["CurrentEncoding", "Encoding", "LatencyEncoding", "PhaseEncoding", "PoissonEncoding"]
 

@@ -10,8 +10,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError
 from rate_bridge.filters import steps
+from root.errors import InputError
 
 __all__ = ["LIFTransfer", "Transfer"]
 

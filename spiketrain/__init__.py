@@ -55,9 +55,9 @@ if TYPE_CHECKING:  # what type checkers and editors read; what runs is `__getatt
     from rate_bridge.encodings import Encoding as Encoding
     from rate_bridge.encodings import PhaseEncoding as PhaseEncoding
     from rate_bridge.encodings import PoissonEncoding as PoissonEncoding
-    from rate_bridge.errors import InputError as InputError
-    from rate_bridge.errors import SimulationError as SimulationError
-    from rate_bridge.errors import SpiketrainError as SpiketrainError
+    from root.errors import InputError as InputError
+    from root.errors import SimulationError as SimulationError
+    from root.errors import SpiketrainError as SpiketrainError
     from spiketrain.api.activity import Activity as Activity
     from spiketrain.api.fitted import Run as Run
     from spiketrain.api.fitted import open_run as open  # noqa: A004, F401 (types alone)
@@ -151,7 +151,7 @@ _WHERE = {
     "spiketrain.mismatch.imperfections.faults": ("Faults",),
     "spiketrain.mismatch.imperfections.resolution": ("Resolution",),
     "spiketrain.rate_bridge.encodings": ("CurrentEncoding", "Encoding", "PhaseEncoding", "PoissonEncoding"),
-    "spiketrain.rate_bridge.errors": ("InputError", "SimulationError", "SpiketrainError"),
+    "spiketrain.root.errors": ("InputError", "SimulationError", "SpiketrainError"),
     "spiketrain.spiking.connections": ("AveragePool2d", "Conv2d", "Dense", "OneToOne", "Recurrent", "Sparse"),
     "spiketrain.spiking.feedback": ("Direct", "Layered"),
     "spiketrain.spiking.neurons.alif": ("ALIF",),

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.commands import (
     chips,
     compare,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import final
 
-from rate_bridge.plugins import available, load
+from root.plugins import available, load
 
 __all__ = ["Finding", "examine"]
 

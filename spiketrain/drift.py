@@ -17,8 +17,8 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import COUNT, DECADES, GAIN, STOPS, check_ranges
+from root.errors import InputError
+from root.ranges import COUNT, DECADES, GAIN, STOPS, check_ranges
 from spiketrain.config import Experiment
 from spiketrain.evaluation import evaluate
 from spiketrain.experiment import learn, run, trained

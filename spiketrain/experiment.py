@@ -21,7 +21,7 @@ from chips.wire.remote import RemoteChips
 from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
-from rate_bridge.errors import DamagedError, InputError
+from root.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.describe import trained as trained_line
 from spiketrain.deviations import deviations, table

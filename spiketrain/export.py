@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError, UnsupportedError, nearest
+from root.errors import InputError, UnsupportedError, nearest
 from spiketrain.deployment.source import read_run
 from spiketrain.naming import of_network
 from spiketrain.record.files import read_tensors, remove_leftovers, write_bytes

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["BatchDone", "EarlyStopping", "EpochDone", "Hooks"]
 

@@ -9,8 +9,8 @@ from chips.rack import ChipRack
 from chips.wire.links import Address, read_key
 from chips.wire.remote import Line, RemoteChips, SilentError
 from mismatch.chip import ChipPopulation
-from rate_bridge.errors import InputError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.seeds import SeedTree
 from spiketrain.config import Experiment
 from spiketrain.isolation import start
 from spiking.network import Network

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from rate_bridge.errors import InputError, printable
+from root.errors import InputError, printable
 from spiketrain.record.files import write_yaml
 from spiking.network import Clock
 from spiking.nir import NIRFile, Reading, Stored

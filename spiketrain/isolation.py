@@ -28,8 +28,8 @@ from chips.wire.remote import Line
 from chips.wire.server import Server
 from mismatch import oracle
 from mismatch.chip import ChipPopulation
-from rate_bridge.errors import InputError, SimulationError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError, SimulationError
+from root.seeds import SeedTree
 from spiketrain.config import Experiment
 from spiketrain.config.problems import input_error
 from spiketrain.config.sections import Section, Seed

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch.utils import deterministic
 
-from rate_bridge.errors import SimulationError
+from root.errors import SimulationError
 
 __all__ = ["keep_order", "lost_cards"]
 

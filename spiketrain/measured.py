@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mismatch.measurement.fitting import Fit, fit
 from mismatch.measurement.reading import BROKEN, Measurement, Quantity
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.record.files import write_bytes, yaml_bytes
 from spiketrain.report.style import RC, blank, colour
 

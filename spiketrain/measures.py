@@ -20,8 +20,8 @@ from learning.model import Model
 from learning.rule import Update
 from learning.stimulus import Batch
 from mismatch import oracle
-from rate_bridge.errors import UnsupportedError
 from rate_bridge.transfer import Transfer
+from root.errors import UnsupportedError
 from spiking.hardware import Hardware
 from spiking.presentation import Phase
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.rule import LearningRule
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.presentation import Observation, Phase
 
 __all__ = ["Masked", "asked", "seen"]

@@ -18,7 +18,7 @@ from learning.on_chip import OnChipStepper
 from learning.optimizers import Stepper
 from learning.rule import LearningRule
 from learning.stimulus import Batch, Stimulus
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.allocator import keep_freed_memory
 from spiketrain.arms.base import Arm
 from spiketrain.config import Experiment

@@ -13,8 +13,8 @@ from rich.table import Table
 from mismatch.chip import ChipPopulation
 from mismatch.population import Difference, Population, Summary
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.seeds import SeedTree
 from spiketrain.config import Experiment
 from spiketrain.curves import measure_curves
 from spiketrain.report.style import RC, blank, colour

@@ -15,8 +15,8 @@ from typing import Any, final
 
 import yaml
 
-from rate_bridge.errors import InputError, nearest
-from rate_bridge.files import read_regular
+from root.errors import InputError, nearest
+from root.files import read_regular
 
 __all__ = ["MAX_NODES", "assign", "dump_yaml", "parse", "read", "with_overrides"]
 

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar, final
 
 from torch import Tensor
 
-from rate_bridge.errors import InputError
 from rate_bridge.filters import whole_steps
-from rate_bridge.ranges import TIME_MS, check_ranges
+from root.errors import InputError
+from root.ranges import TIME_MS, check_ranges
 from spiking.connections import Synapses
 
 __all__ = ["Direct", "FeedbackPath", "Layered"]

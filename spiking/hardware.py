@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import Relay

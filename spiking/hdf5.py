@@ -18,7 +18,7 @@ from typing import Any
 
 import h5py
 
-from rate_bridge.arrays import DEFLATE
+from root.arrays import DEFLATE
 
 __all__ = ["MAX_UNPACKED", "RefusedError", "check", "check_array"]
 

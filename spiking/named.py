@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, SupportsIndex, TypeVar, final, overload
 
-from rate_bridge.errors import InputError, nearest
+from root.errors import InputError, nearest
 
 __all__ = ["Named", "by_name"]
 

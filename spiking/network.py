@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 
 from torch import Tensor
 
-from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value
+from root.errors import InputError
 from spiking.connections import Dense, Pattern, Synapses
 from spiking.connections.base import Axes
 from spiking.connections.part import PartSynapses

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.neurons.base import State
 from spiking.shapes import check_phase
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 if TYPE_CHECKING:  # phases check themselves when they are made
     from spiking.connections import Synapses

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from rate_bridge.errors import InputError
-from rate_bridge.files import read_regular
+from root.errors import InputError
+from root.files import read_regular
 
 __all__ = ["MAX_BYTES", "read_tensors", "tensors_of"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available, load
+from root.errors import InputError
+from root.plugins import available, load
 from spiketrain.config import Experiment, json_schema
 from spiketrain.studies.study import Study
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from chips.card import Card
 from chips.wire.frames import FrameError
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking import presentation
 
 __all__ = ["pack", "unpack"]

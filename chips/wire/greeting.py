@@ -17,7 +17,7 @@ from typing import Any
 
 from chips.wire.frames import FrameError
 from chips.wire.links import Link, LostError
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["greet", "greeted"]
 

@@ -22,7 +22,7 @@ from typing import Any, final
 from numpy.typing import NDArray
 
 from chips.wire.frames import PREFIX, FrameError, body_of, frame, header_of, lengths
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["Address", "Link", "LostError", "read_key"]
 

@@ -16,7 +16,7 @@ from chips.wire.codec import pack, unpack
 from chips.wire.frames import FrameError
 from chips.wire.greeting import greet
 from chips.wire.links import Link, LostError
-from rate_bridge.errors import InputError, SimulationError, UnsupportedError
+from root.errors import InputError, SimulationError, UnsupportedError
 from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Weights

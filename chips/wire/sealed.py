@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chips.wire.codec import pack, unpack
 from chips.wire.frames import PREFIX, FrameError, body_of, frame, header_of, lengths
-from rate_bridge.errors import DamagedError, InputError
+from root.errors import DamagedError, InputError
 
 __all__ = ["Sealed"]
 

@@ -22,7 +22,7 @@ from chips.wire.frames import FrameError
 from chips.wire.greeting import greeted
 from chips.wire.links import Address, Link, LostError
 from chips.wire.sealed import Sealed
-from rate_bridge.errors import InputError, SimulationError, UnsupportedError
+from root.errors import InputError, SimulationError, UnsupportedError
 from spiking.presentation import Phase, Weights
 
 __all__ = ["Server", "serve"]

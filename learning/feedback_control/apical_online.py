@@ -9,7 +9,7 @@ from torch import Tensor
 
 from learning.feedback_control.prediction import Prediction
 from learning.model import Model
-from rate_bridge.ranges import TIME_MS, check_ranges
+from root.ranges import TIME_MS, check_ranges
 from spiking.presentation import Observation, Plasticity
 
 __all__ = ["ApicalOnline"]

@@ -14,7 +14,7 @@ from learning.feedback_control.prediction import Prediction
 from learning.model import Model
 from learning.state import RuleState
 from learning.stimulus import Batch
-from rate_bridge.ranges import COUNT, SHARE, STEP, check_ranges
+from root.ranges import COUNT, SHARE, STEP, check_ranges
 from spiking.presentation import Observation, Phase, Recording
 
 __all__ = ["AffineShadow", "CalibratedShadow", "DendriticShadow"]

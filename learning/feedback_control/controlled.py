@@ -17,7 +17,7 @@ from learning.feedback_control.with_feedback import RuleWithFeedback
 from learning.model import Model
 from learning.rule import Dense, Outer, Update, local
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiking.named import Named
 from spiking.network import Network
 from spiking.presentation import Controller, Observation, Phase, Relay

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, final
 from learning.feedback_control.controlled import ControlledRule
 from learning.feedback_control.gains import ControllerGains
 from learning.stimulus import Batch
-from rate_bridge.ranges import SHARE, check_ranges
+from root.ranges import SHARE, check_ranges
 from spiking.presentation import Controller
 
 __all__ = ["ControllerGains", "DeepFeedbackControl"]

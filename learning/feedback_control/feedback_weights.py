@@ -14,10 +14,10 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.files import checksum
-from rate_bridge.plugins import available, load
-from rate_bridge.ranges import GAIN, check_ranges
+from root.errors import InputError, UnsupportedError
+from root.files import checksum
+from root.plugins import available, load
+from root.ranges import GAIN, check_ranges
 from spiking.network import Network
 from spiking.presentation import Noise, Observation, Phase
 from spiking.tensor_files import read_tensors

@@ -7,8 +7,8 @@ from typing import Annotated, Any, final
 
 from torch import Tensor
 
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import FACTOR, check_ranges
+from root.errors import InputError
+from root.ranges import FACTOR, check_ranges
 from spiking.presentation import Controller
 
 __all__ = ["ControllerGains"]

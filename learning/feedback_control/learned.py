@@ -14,8 +14,8 @@ from learning.feedback_control.noise_learning import NoiseLearning
 from learning.model import Model
 from learning.state import RuleState
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import BATCHES
+from root.errors import InputError
+from root.ranges import BATCHES
 from spiking.presentation import Observation, Phase
 
 __all__ = ["LearnedFeedback"]

@@ -14,7 +14,7 @@ from learning.feedback_control.probing import Probe
 from learning.model import Model
 from learning.state import RuleState
 from learning.stimulus import Batch
-from rate_bridge import ranges
+from root import ranges
 from spiking.presentation import Observation, Phase
 
 __all__ = ["Measured"]

@@ -17,8 +17,8 @@ from learning.feedback_control.feedback_weights import (
 )
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import BATCHES, FACTOR, GAIN
+from root.errors import InputError
+from root.ranges import BATCHES, FACTOR, GAIN
 from spiking.presentation import Observation
 
 __all__ = ["NoiseLearning"]

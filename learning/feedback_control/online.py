@@ -11,8 +11,8 @@ from torch import Tensor
 from learning.feedback_control.noise_learning import NoiseLearning
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.ranges import GAIN, TIME_MS
+from root.errors import UnsupportedError
+from root.ranges import GAIN, TIME_MS
 from spiking.network import Network
 from spiking.neurons.rate import Rate
 from spiking.presentation import Noise, Observation

@@ -12,7 +12,7 @@ from torch import Tensor
 from learning.feedback_control.gates import Gate
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.presentation import Observation, Phase, Plasticity
 
 __all__ = ["Basal", "Nominal", "Prediction", "TwoPhase"]

@@ -13,8 +13,8 @@ from learning.feedback_control.probing import Probe
 from learning.model import Model
 from learning.state import RuleState
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import BATCHES, INNER, PROBE, SHARE
+from root.errors import InputError
+from root.ranges import BATCHES, INNER, PROBE, SHARE
 from spiking.presentation import Observation, Phase
 
 __all__ = ["IdentifiedLayers", "KolenPollack", "Transposed"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["Distribution", "check_cv"]
 

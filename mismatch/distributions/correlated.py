@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mismatch.distributions.base import Distribution
 from mismatch.distributions.normal import Normal
-from rate_bridge.ranges import CUT, FRACTION, PITCHES, SPREAD, check_ranges
+from root.ranges import CUT, FRACTION, PITCHES, SPREAD, check_ranges
 
 __all__ = ["Correlated", "gaussian_field"]
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mismatch.distributions.base import Distribution
 from mismatch.distributions.nested import nested
 from mismatch.distributions.normal import Normal
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import CUT, SPREAD, check_ranges
+from root.errors import InputError
+from root.ranges import CUT, SPREAD, check_ranges
 
 __all__ = ["DieShift"]
 

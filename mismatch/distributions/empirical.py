@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mismatch.distributions.base import Distribution
-from rate_bridge.arrays import Archive, read_npy
-from rate_bridge.errors import InputError, nearest
-from rate_bridge.files import checksum, read_regular
-from rate_bridge.ranges import GAIN, check_ranges
-from rate_bridge.texts import is_number
+from root.arrays import Archive, read_npy
+from root.errors import InputError, nearest
+from root.files import checksum, read_regular
+from root.ranges import GAIN, check_ranges
+from root.texts import is_number
 
 __all__ = ["Empirical"]
 

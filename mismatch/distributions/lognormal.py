@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mismatch.distributions.base import Distribution
-from rate_bridge.ranges import SPREAD, check_ranges
+from root.ranges import SPREAD, check_ranges
 
 __all__ = ["Lognormal"]
 

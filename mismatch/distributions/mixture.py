@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mismatch.distributions.base import Distribution
 from mismatch.distributions.die_shift import DieShift
 from mismatch.distributions.nested import nested
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["Mixture"]
 

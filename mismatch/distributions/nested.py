@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from mismatch.distributions.base import Distribution
-from rate_bridge.errors import InputError, nearest
-from rate_bridge.plugins import load
+from root.errors import InputError, nearest
+from root.plugins import load
 
 __all__ = ["nested"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from mismatch.distributions.base import Distribution, check_cv
-from rate_bridge.ranges import CUT, SPREAD, check_ranges
+from root.ranges import CUT, SPREAD, check_ranges
 
 __all__ = ["FLOOR", "Normal"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mismatch.distributions.base import Distribution, check_cv
-from rate_bridge.ranges import INNER, SPREAD, check_ranges
+from root.ranges import INNER, SPREAD, check_ranges
 
 __all__ = ["TwoPoint"]
 

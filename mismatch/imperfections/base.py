@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mismatch.distributions.normal import FLOOR
 from mismatch.streams import Streams
-from rate_bridge.errors import InputError, nearest
+from root.errors import InputError, nearest
 from spiking.connections import Synapses
 from spiking.hardware import Hardware
 from spiking.network import Network

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, final
 
 from mismatch.imperfections.base import Die, Effect, Imperfection, Write
-from rate_bridge.ranges import GAIN, check_ranges
+from root.ranges import GAIN, check_ranges
 
 __all__ = ["Clipping"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mismatch.imperfections.base import Die, Effect, Imperfection, Moment
-from rate_bridge.ranges import AGE_MS, EXPONENT, check_ranges
+from root.ranges import AGE_MS, EXPONENT, check_ranges
 from spiking.hardware import Hardware
 
 __all__ = ["ConductanceDrift"]

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, final
 
 from mismatch.distributions.lognormal import Lognormal
 from mismatch.imperfections.base import Die, Effect, Imperfection, Write
-from rate_bridge.ranges import SPREAD, WRITES, check_ranges
+from root.ranges import SPREAD, WRITES, check_ranges
 
 __all__ = ["Endurance"]
 

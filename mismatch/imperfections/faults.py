@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mismatch.imperfections.base import Die, Effect, Imperfection
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.ranges import FRACTION, GAIN, check_ranges
+from root.errors import InputError, UnsupportedError
+from root.ranges import FRACTION, GAIN, check_ranges
 from spiking.connections import Synapses
 from spiking.hardware import Hardware
 from spiking.network import Network

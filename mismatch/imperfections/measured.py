@@ -15,8 +15,8 @@ from torch import Tensor
 from mismatch.imperfections.base import Die, Effect, Imperfection, check_parameters, scaled_parameters
 from mismatch.measurement.reading import SYNAPSES, Measurement, Quantity, read_measurement
 from mismatch.streams import Streams
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.ranges import CUT, check_ranges
+from root.errors import InputError, UnsupportedError
+from root.ranges import CUT, check_ranges
 from spiking.connections import Synapses
 from spiking.hardware import Hardware
 from spiking.network import Network

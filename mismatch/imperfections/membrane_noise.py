@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, final
 import torch
 
 from mismatch.imperfections.base import Die, Effect, Imperfection, Moment
-from rate_bridge.ranges import GAIN, check_ranges
+from root.ranges import GAIN, check_ranges
 from spiking.hardware import Hardware, NoiseCurrent
 
 __all__ = ["MembraneNoise"]

@@ -17,7 +17,7 @@ from mismatch.imperfections.base import (
     scaled_parameters,
 )
 from mismatch.imperfections.processes import Wandering
-from rate_bridge.ranges import LONG_S, SPREAD, check_ranges
+from root.ranges import LONG_S, SPREAD, check_ranges
 from spiking.hardware import Hardware
 from spiking.network import Network
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mismatch.imperfections.base import Die, Effect, Imperfection, Moment
 from mismatch.streams import Streams
-from rate_bridge.ranges import GAIN, check_ranges
+from root.ranges import GAIN, check_ranges
 from spiking.hardware import Hardware
 
 __all__ = ["ReadNoise"]

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, final
 from torch import Tensor
 
 from mismatch.imperfections.base import Die, Effect, Imperfection, Write
-from rate_bridge.ranges import BITS, GAIN, check_ranges
+from root.ranges import BITS, GAIN, check_ranges
 
 __all__ = ["Resolution"]
 

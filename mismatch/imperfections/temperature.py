@@ -15,8 +15,8 @@ from mismatch.imperfections.base import (
     scaled_parameters,
 )
 from mismatch.imperfections.processes import Wandering
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import COEFFICIENT, KELVIN, LONG_S, check_ranges
+from root.errors import InputError
+from root.ranges import COEFFICIENT, KELVIN, LONG_S, check_ranges
 from spiking.hardware import Hardware
 from spiking.network import Network
 

@@ -13,7 +13,7 @@ from mismatch.imperfections.base import (
     Imperfection,
     Write,
 )
-from rate_bridge.ranges import ASYMMETRY, FACTOR, FRACTION, GAIN, SPREAD, check_ranges
+from root.ranges import ASYMMETRY, FACTOR, FRACTION, GAIN, SPREAD, check_ranges
 
 __all__ = ["Updates"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, final
 
 from mismatch.imperfections.base import Die, Effect, Imperfection, Write
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import SPREAD, check_ranges
+from root.errors import InputError
+from root.ranges import SPREAD, check_ranges
 
 __all__ = ["WriteNoise"]
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from mismatch.distributions import DieShift, Distribution, Lognormal, Normal, Uniform
 from mismatch.measurement.reading import Quantity
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["Fit", "fit"]
 

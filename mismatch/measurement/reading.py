@@ -26,10 +26,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.arrays import Archive, read_npy
-from rate_bridge.errors import InputError
-from rate_bridge.files import checksum, read_regular
-from rate_bridge.texts import is_number
+from root.arrays import Archive, read_npy
+from root.errors import InputError
+from root.files import checksum, read_regular
+from root.texts import is_number
 
 __all__ = ["BROKEN", "SYNAPSES", "Measurement", "Quantity", "read_measurement"]
 

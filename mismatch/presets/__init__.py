@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from rate_bridge.errors import InputError, nearest
-from rate_bridge.files import read_regular
+from root.errors import InputError, nearest
+from root.files import read_regular
 
 __all__ = ["describe", "load", "names"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 if TYPE_CHECKING:
     import xarray

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rate_bridge.errors import InputError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.seeds import SeedTree
 from spiketrain.tasks.base import TaskData, stratified_split
 
 __all__ = ["Ends", "inputs", "samples", "wanted"]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiketrain.api import arguments
 from spiketrain.api.activity import Activity
 from spiketrain.api.showing import show

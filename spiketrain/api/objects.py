@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeVar, overload
 import numpy as np
 from torch import Tensor
 
-from rate_bridge import plugins
-from rate_bridge.errors import InputError
+from root import plugins
+from root.errors import InputError
 from spiketrain.api.sections import Section
 from spiketrain.config import building
 

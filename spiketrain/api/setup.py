@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.api import arguments
 from spiketrain.api.fitted import Run
 from spiketrain.api.objects import plain

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.api import arguments
 from spiketrain.api.activity import PER_LAYER, PER_RUN, Activity, LayerActivity
 from spiketrain.parts import Parts

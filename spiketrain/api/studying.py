@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.api.objects import plain
 from spiketrain.api.setup import Setup, Source, load
 from spiketrain.studies.statistics import compare_levels, summarise

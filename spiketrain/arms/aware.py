@@ -11,7 +11,7 @@ from learning.rule import LearningRule
 from learning.stimulus import Batch
 from mismatch.chip import bench_of
 from mismatch.spec import MismatchSpec
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
 
 __all__ = ["Aware"]

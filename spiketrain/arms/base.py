@@ -13,8 +13,8 @@ from learning.model import Model
 from learning.rule import LearningRule
 from learning.stimulus import Batch
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError, UnsupportedError
+from root.seeds import SeedTree
 from spiking.presentation import Weights
 
 __all__ = ["Arm"]

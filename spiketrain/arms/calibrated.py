@@ -10,7 +10,7 @@ from learning.model import Model
 from learning.rule import LearningRule
 from learning.stimulus import Batch
 from mismatch.spec import MismatchSpec
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
 from spiketrain.curves import measure_curves
 

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 from chips.base import Chips
 from learning.model import Model
 from learning.stimulus import Batch
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
 
 __all__ = ["InLoop"]

@@ -9,7 +9,7 @@ from chips.base import Chips
 from learning.model import Model
 from learning.stimulus import Batch
 from mismatch.chip import bench_of
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
 
 __all__ = ["Offline"]

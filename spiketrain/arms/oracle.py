@@ -14,8 +14,8 @@ from learning.rule import LearningRule
 from learning.stimulus import Batch
 from mismatch import oracle
 from mismatch.spec import MismatchSpec
-from rate_bridge.seeds import SeedTree
 from rate_bridge.transfer import Transfer
+from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
 
 __all__ = ["Oracle", "tell"]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.commands.guard import FAILED, guarded
 from spiketrain.commands.options import ConfigOption, DebugOption, SetOption, refuse_options, required
 

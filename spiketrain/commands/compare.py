@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.commands.studying import study_command, train_and_report
 
 if TYPE_CHECKING:  # a usage error needs no libraries

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiketrain.commands.guard import guarded
 from spiketrain.commands.options import DataOption, DebugOption
 

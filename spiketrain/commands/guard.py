@@ -13,7 +13,7 @@ from typing import Any, final
 
 import typer
 
-from rate_bridge.errors import InputError, SpiketrainError, disk_full, printable
+from root.errors import InputError, SpiketrainError, disk_full, printable
 
 __all__ = ["FAILED", "INTERRUPTED", "TERMINATED", "WRONG_INPUT", "end_on_sigterm", "guarded", "resumable"]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rate_bridge.errors import InputError, nearest
+from root.errors import InputError, nearest
 from spiketrain.commands.guard import guarded
 from spiketrain.commands.options import DebugOption
 

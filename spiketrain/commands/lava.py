@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rate_bridge.errors import SimulationError
+from root.errors import SimulationError
 from spiketrain.commands.guard import guarded
 from spiketrain.commands.options import DebugOption
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = [
     "ConfigOption",

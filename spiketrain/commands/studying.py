@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.commands.guard import FAILED, guarded, resumable
 from spiketrain.commands.options import (
     ConfigOption,

@@ -20,8 +20,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available, load, name_of
+from root.errors import InputError
+from root.plugins import available, load, name_of
 from spiketrain.config.problems import input_error, prefixed, unknown
 
 __all__ = ["build", "build_named", "call", "fields_of", "find", "key_of", "kinds", "plain", "signature"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from learning.optimizers import SGD
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.arms.base import Arm
 from spiketrain.config.design import Design
 from spiketrain.config.effects import check_effects, refuse

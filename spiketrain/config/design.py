@@ -11,9 +11,9 @@ from learning.rule import LearningRule
 from learning.stimulus import Stimulus
 from mismatch.spec import MismatchSpec, deviating
 from rate_bridge.encodings import Encoding
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.plugins import available
+from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
 from spiketrain.config import building
 from spiketrain.config.memory import estimate_bytes

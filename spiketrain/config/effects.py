@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config.design import Design
 from spiking.network import Network
 from spiking.neurons.base import Neuron

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from pydantic import ValidationError
 
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available
-from rate_bridge.seeds import SeedTree
-from rate_bridge.texts import check_texts
+from root.errors import InputError
+from root.plugins import available
+from root.seeds import SeedTree
+from root.texts import check_texts
 from spiketrain.config import building, checks
 from spiketrain.config.design import Design
 from spiketrain.config.finding import find_config

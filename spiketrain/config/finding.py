@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rate_bridge.errors import InputError, nearest
+from root.errors import InputError, nearest
 
 __all__ = ["find_config", "shipped"]
 

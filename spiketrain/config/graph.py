@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
-from rate_bridge.errors import InputError, nearest
+from root.errors import InputError, nearest
 from spiketrain.config import building
 from spiketrain.config.feedback import feedback_part
 from spiketrain.config.problems import prefixed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config.design import Design
 
 __all__ = ["KEY", "check_reference", "without_mismatch"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 from torch import Tensor
 
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available
+from root.errors import InputError
+from root.plugins import available
 from spiketrain.config import building
 from spiketrain.config.feedback import feedback_part
 from spiketrain.config.graph import GraphPart

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chips.wire.links import Address
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiketrain.config.design import Design
 from spiketrain.config.effects import refuse
 

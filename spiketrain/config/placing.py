@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import building
 from spiketrain.config.sections import SimulatorPart
 from spiking.simulators.cuda.card import driver, free_bytes, number, why_not

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from rate_bridge.errors import InputError, nearest
+from root.errors import InputError, nearest
 
 __all__ = ["ALTERNATIVE", "input_error", "prefixed", "unknown"]
 

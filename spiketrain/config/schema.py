@@ -7,9 +7,9 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
 
-from rate_bridge import ranges
-from rate_bridge.plugins import available
-from rate_bridge.ranges import Range
+from root import ranges
+from root.plugins import available
+from root.ranges import Range
 from spiketrain.config import building
 from spiketrain.config.experiment import Experiment
 

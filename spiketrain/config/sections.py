@@ -10,8 +10,8 @@ from pydantic_core.core_schema import no_info_after_validator_function
 
 from mismatch import presets
 from rate_bridge import filters, ranges
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import Range
+from root.errors import InputError
+from root.ranges import Range
 
 __all__ = [
     "AnalysisPart",

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mismatch.chip import ChipPopulation, bench_of
 from mismatch.imperfections.resolution import Resolution
-from rate_bridge.errors import InputError, UnsupportedError, printable
-from rate_bridge.plugins import load
+from root.errors import InputError, UnsupportedError, printable
+from root.plugins import load
 from spiketrain.deployment.compared import Compared
 from spiketrain.deployment.cost import cost
 from spiketrain.deployment.page import write_page

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mismatch.chip import ChipPopulation, bench_of
-from rate_bridge.errors import DamagedError, InputError
+from root.errors import DamagedError, InputError
 from spiketrain.config import Experiment
 from spiketrain.config.network import anchored
 from spiketrain.config.sections import SimulatorPart

@@ -17,8 +17,8 @@ import numpy as np
 from safetensors.torch import save
 from torch import Tensor
 
-from rate_bridge.errors import DamagedError, InputError
-from rate_bridge.files import checksum, read_regular
+from root.errors import DamagedError, InputError
+from root.files import checksum, read_regular
 from spiketrain.reading import MAX_NODES, dump_yaml, parse
 from spiking import tensor_files
 

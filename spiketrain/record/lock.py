@@ -9,7 +9,7 @@ from io import FileIO
 from pathlib import Path
 from typing import final
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["LOCK", "FolderLock"]
 

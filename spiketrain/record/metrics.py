@@ -12,8 +12,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import DamagedError
-from rate_bridge.texts import cell, is_number
+from root.errors import DamagedError
+from root.texts import cell, is_number
 from spiketrain.record.store import Store
 from spiketrain.record.tables import rows_of
 from spiking.presentation import Observation

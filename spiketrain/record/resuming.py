@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from rate_bridge.errors import DamagedError, InputError, SpiketrainError
+from root.errors import DamagedError, InputError, SpiketrainError
 from spiketrain.record.tables import read_rows
 
 __all__ = ["as_ours", "check_shapes", "refuse_difference", "refuse_epoch", "refuse_lost"]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rate_bridge.errors import DamagedError, InputError
+from root.errors import DamagedError, InputError
 from spiketrain.record.files import (
     digest,
     is_leftover,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.record.lock import LOCK, FolderLock
 
 __all__ = ["scratch"]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
-from rate_bridge.errors import DamagedError
-from rate_bridge.files import read_regular
+from root.errors import DamagedError
+from root.files import read_regular
 from spiketrain.record.files import is_leftover, write_bytes
 from spiketrain.record.lock import LOCK
 from spiking.tensor_files import MAX_BYTES

@@ -7,9 +7,9 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rate_bridge.errors import DamagedError
-from rate_bridge.files import read_regular
-from rate_bridge.texts import cell
+from root.errors import DamagedError
+from root.files import read_regular
+from root.texts import cell
 
 if TYPE_CHECKING:  # training needs no pandas
     import pandas as pd

@@ -16,7 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.record.files import write_bytes
 from spiketrain.record.tables import table_text
 from spiketrain.report.style import THEMED, drawn, dressed

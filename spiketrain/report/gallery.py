@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.record.samples import Samples
 from spiketrain.record.store import Store
 from spiketrain.report import activity, curves, dynamics

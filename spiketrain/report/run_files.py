@@ -11,7 +11,7 @@ from typing import Any, Self, final
 import pandas as pd
 from torch import Tensor
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.naming import connection_names, layer_names, stored_names, with_names
 from spiketrain.reading import parse
 from spiketrain.record.files import json_of, tensors_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.studies.parts import ComparePart
 from spiketrain.studies.study import Study
 

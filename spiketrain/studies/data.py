@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import Experiment
 from spiketrain.record.files import read_yaml
 from spiketrain.studies.folder import Cells

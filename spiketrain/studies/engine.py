@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
-from rate_bridge.errors import InputError, SimulationError
+from root.errors import InputError, SimulationError
 from spiketrain.record.scratch import scratch
 from spiketrain.studies import hush
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, final
 
-from rate_bridge.errors import InputError, SimulationError
+from root.errors import InputError, SimulationError
 from spiketrain.record.files import is_leftover, plain, read_json, remove_leftovers, write_json, write_yaml
 from spiketrain.record.lock import LOCK, FolderLock
 from spiketrain.record.metrics import checked_metrics

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rate_bridge.errors import DamagedError, InputError
-from rate_bridge.files import read_regular
+from root.errors import DamagedError, InputError
+from root.files import read_regular
 from spiketrain.config import dump_yaml
 from spiketrain.record.files import write_text
 from spiketrain.record.tables import table_text

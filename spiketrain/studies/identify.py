@@ -24,7 +24,7 @@ from chips.base import Chips
 from learning.feedback_control.feedback_weights import WeightProduct
 from learning.stimulus import Batch
 from mismatch.chip import bench_of
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiketrain.config import Experiment
 from spiketrain.evaluation import evaluate
 from spiketrain.experiment import identify, learn

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, final
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import Experiment
 from spiketrain.config.sections import MismatchPart, TrainingPart
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from rate_bridge.errors import InputError, nearest
-from rate_bridge.texts import check_text
+from root.errors import InputError, nearest
+from root.texts import check_text
 from spiketrain.config.placing import placed
 from spiketrain.reading import assign
 from spiketrain.studies.compare import expanded

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import dump_yaml
 from spiketrain.studies.figures import against, differences, words
 from spiketrain.studies.page import Page, Sheet, drawn

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Self, final
 
 from pydantic import Field, ValidationError
 
-from rate_bridge.errors import InputError, nearest
-from rate_bridge.texts import check_texts
+from root.errors import InputError, nearest
+from root.texts import check_texts
 from spiketrain.config.finding import find_config
 from spiketrain.config.network import anchored
 from spiketrain.config.problems import input_error

@@ -10,7 +10,7 @@ from typing import Any, final
 
 import pandas as pd
 
-from rate_bridge.errors import SimulationError, disk_full
+from root.errors import SimulationError, disk_full
 from spiketrain.record.files import write_bytes
 from spiketrain.studies.cards import worker_for_each
 from spiketrain.studies.data import check_same_data

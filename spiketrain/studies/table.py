@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from rate_bridge.errors import InputError, printable
+from root.errors import InputError, printable
 from spiketrain.record.files import read_json, write_bytes, write_text
 from spiketrain.record.tables import read_rows, table_text
 from spiketrain.studies.folder import Cells

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
-from rate_bridge.errors import DamagedError, InputError, nearest
-from rate_bridge.files import open_regular
-from rate_bridge.seeds import SeedTree
+from root.errors import DamagedError, InputError, nearest
+from root.files import open_regular
+from root.seeds import SeedTree
 from spiketrain.config import Experiment, dump_yaml
 from spiketrain.reading import assign
 from spiketrain.record.files import write_text

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
-from rate_bridge.errors import DamagedError, InputError, disk_full, printable
+from root.errors import DamagedError, InputError, disk_full, printable
 from spiketrain.config import Experiment
 from spiketrain.experiment import run
 from spiketrain.record.lock import FolderLock

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rate_bridge.arrays import Header
-from rate_bridge.errors import InputError
-from rate_bridge.files import read_regular
+from root.arrays import Header
+from root.errors import InputError
+from root.files import read_regular
 from spiketrain.record.files import tensor_bytes
 from spiketrain.tasks.base import Task, TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford, locate

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
-from rate_bridge.files import checksum
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.files import checksum
+from root.seeds import SeedTree
 from spiketrain.tasks.files import MEMORY_BYTES
 
 __all__ = ["SPLITS", "FreeRun", "Split", "Task", "TaskData", "stratified_split"]

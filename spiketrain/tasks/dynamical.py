@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from rate_bridge.arrays import Header
-from rate_bridge.errors import InputError
 from rate_bridge.filters import whole_steps
-from rate_bridge.ranges import DT_MS, SAMPLES, SEED, TIME_MS, TIME_OR_0_MS, check_ranges
-from rate_bridge.seeds import SeedTree
+from root.arrays import Header
+from root.errors import InputError
+from root.ranges import DT_MS, SAMPLES, SEED, TIME_MS, TIME_OR_0_MS, check_ranges
+from root.seeds import SeedTree
 from spiketrain.tasks.base import FreeRun, Task, TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rate_bridge.arrays import Header
-from rate_bridge.errors import InputError
+from root.arrays import Header
+from root.errors import InputError
 
 __all__ = ["COPIES", "MEMORY_BYTES", "afford", "locate", "taken"]
 

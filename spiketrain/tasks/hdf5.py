@@ -10,9 +10,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.arrays import Header
-from rate_bridge.errors import InputError
-from rate_bridge.files import open_regular
+from root.arrays import Header
+from root.errors import InputError
+from root.files import open_regular
 from spiketrain.tasks.base import TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford, locate
 from spiketrain.tasks.own import Floats, OwnFiles, numbered

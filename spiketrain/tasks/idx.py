@@ -13,10 +13,10 @@ from typing import Annotated, BinaryIO, final
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.arrays import DEFLATE, MAX_FILE_BYTES, UNREADABLE, Header
-from rate_bridge.errors import InputError
-from rate_bridge.files import checksum, open_regular
-from rate_bridge.ranges import SAMPLES, check_ranges
+from root.arrays import DEFLATE, MAX_FILE_BYTES, UNREADABLE, Header
+from root.errors import InputError
+from root.files import checksum, open_regular
+from root.ranges import SAMPLES, check_ranges
 from spiketrain.tasks.base import Task, TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford, locate, taken
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, final
 
 import numpy as np
 
-from rate_bridge.arrays import Header
-from rate_bridge.errors import InputError
-from rate_bridge.files import read_regular
-from rate_bridge.ranges import Range
+from root.arrays import Header
+from root.errors import InputError
+from root.files import read_regular
+from root.ranges import Range
 from spiketrain.tasks.base import TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford, taken
 from spiketrain.tasks.own import Floats, OwnFiles, numbered

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError
-from rate_bridge.files import checksum
-from rate_bridge.ranges import INNER, SEED, check_ranges
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.files import checksum
+from root.ranges import INNER, SEED, check_ranges
+from root.seeds import SeedTree
 from spiketrain.tasks.base import Task, TaskData, stratified_split
 
 __all__ = ["OwnFiles", "numbered"]

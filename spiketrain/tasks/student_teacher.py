@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rate_bridge.arrays import Header
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import SAMPLES, SEED, TEACHER, check_ranges
-from rate_bridge.seeds import SeedTree
+from root.arrays import Header
+from root.errors import InputError
+from root.ranges import SAMPLES, SEED, TEACHER, check_ranges
+from root.seeds import SeedTree
 from spiketrain.tasks.base import Task, TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford
 

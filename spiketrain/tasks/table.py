@@ -11,9 +11,9 @@ from typing import final
 
 import numpy as np
 
-from rate_bridge.arrays import Header
-from rate_bridge.errors import InputError, nearest
-from rate_bridge.files import read_regular
+from root.arrays import Header
+from root.errors import InputError, nearest
+from root.files import read_regular
 from spiketrain.tasks.base import TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford, locate
 from spiketrain.tasks.own import Floats, OwnFiles, numbered

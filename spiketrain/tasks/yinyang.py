@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.ranges import SAMPLES, check_ranges
+from root.ranges import SAMPLES, check_ranges
 from spiketrain.tasks.base import Task, TaskData
 from spiketrain.tasks.files import MEMORY_BYTES
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Never, final
 from unittest import SkipTest
 
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 
 __all__ = ["Case", "ConformanceError", "Finding", "Report", "examine", "require", "skip"]
 

@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rate_bridge.plugins import load
+from root.plugins import load
 from spiketrain.testing.agreement import LAST_DIGIT, close
 from spiketrain.testing.cases import Case, require, skip
 from spiketrain.testing.neurons import agreeing, in_time

@@ -9,8 +9,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.plugins import available, load
+from root.errors import UnsupportedError
+from root.plugins import available, load
 from spiketrain.testing.agreement import LAST_DIGIT, agree
 from spiketrain.testing.cases import Case, require, skip
 from spiketrain.testing.problems import Problem, pair

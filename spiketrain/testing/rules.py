@@ -22,8 +22,8 @@ from mismatch.distributions import Normal
 from mismatch.distributions.base import Distribution
 from mismatch.spec import MismatchSpec, deviating
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import UnsupportedError
+from root.seeds import SeedTree
 from spiketrain.arms.oracle import tell
 from spiketrain.testing.cases import Case, require, skip
 from spiking.feedback import Direct, FeedbackPath

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.hooks import EpochDone
 
 __all__ = ["NO_LOG", "Log", "Started", "Tracker", "flat", "over_chips"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.hooks import EpochDone
 from spiketrain.tracking.base import Log, Started, Tracker, flat, over_chips
 

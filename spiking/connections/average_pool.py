@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import GAIN, SIDE, check_ranges
+from root.errors import InputError
+from root.ranges import GAIN, SIDE, check_ranges
 from spiking.connections.base import Axes, Image, Order, Pattern, Synapses, Wiring, image, same_shape
 
 __all__ = ["AveragePool2d"]

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["Axes", "Image", "Order", "Pattern", "Synapses", "Wiring", "image", "same_shape"]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 from torch.nn.grad import conv2d_weight
 
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import PADDING, SIDE, SIZE, check_ranges
+from root.errors import InputError
+from root.ranges import PADDING, SIDE, SIZE, check_ranges
 from spiking.connections.base import Axes, Image, Order, Pattern, Synapses, Wiring, image, same_shape
 
 __all__ = ["Conv2d"]

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.connections.base import Axes, Pattern, Synapses, Wiring
 from spiking.connections.dense import Dense
 

@@ -11,8 +11,8 @@ from typing import ClassVar, final
 import numpy as np
 from torch import Tensor
 
-from rate_bridge.errors import InputError
-from rate_bridge.files import checksum
+from root.errors import InputError
+from root.files import checksum
 from spiking.connections.base import Axes, Pattern, Synapses, Wiring
 from spiking.tensor_files import read_tensors
 

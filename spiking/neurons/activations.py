@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError, nearest
+from root.errors import InputError, nearest
 from spiking.neurons.bend import bend, bend_equation, bend_slope, unbend
 
 __all__ = ["ACTIVATIONS", "Activation", "activation"]

@@ -11,10 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError
 from rate_bridge.filters import decay, steps
-from rate_bridge.ranges import POTENTIAL, check_ranges
 from rate_bridge.transfer import Transfer
+from root.errors import InputError
+from root.ranges import POTENTIAL, check_ranges
 from spiking.neurons.measured import measured_curve
 from spiking.programs import Dynamics, Program, discretise
 from spiking.programs.statements import HOLD, Statement

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, final
 import torch
 from torch import Tensor
 
-from rate_bridge.ranges import GAIN, POTENTIAL, TIME_MS, TIME_OR_0_MS
+from root.ranges import GAIN, POTENTIAL, TIME_MS, TIME_OR_0_MS
 from spiking.neurons.base import Neuron, Parameter, Values
 from spiking.programs import Dynamics
 

@@ -7,8 +7,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, final
 
-from rate_bridge.errors import InputError
-from rate_bridge.ranges import POTENTIAL
+from root.errors import InputError
+from root.ranges import POTENTIAL
 from spiking.neurons.base import Neuron, Parameter
 from spiking.programs import Dynamics, discretise
 from spiking.programs.expressions import Place

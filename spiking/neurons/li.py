@@ -6,7 +6,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, final
 
-from rate_bridge.ranges import POTENTIAL, TIME_MS, TIME_OR_0_MS
+from root.ranges import POTENTIAL, TIME_MS, TIME_OR_0_MS
 from spiking.neurons.base import Neuron, Parameter
 from spiking.programs import Dynamics
 

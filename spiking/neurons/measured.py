@@ -10,9 +10,9 @@ from typing import Protocol, final
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError
 from rate_bridge.filters import spike_value, window
 from rate_bridge.transfer import Transfer
+from root.errors import InputError
 from spiking.programs.to_torch import Step
 
 __all__ = ["MeasuredCurve", "Stepped", "measured_curve"]

@@ -6,7 +6,7 @@ import sys
 from dataclasses import MISSING, fields
 from pathlib import Path
 
-from rate_bridge.plugins import available, load
+from root.plugins import available, load
 from spiking.neurons.base import Neuron
 from spiking.programs.to_latex import latex
 

@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, final
 import torch
 from torch import Tensor
 
-from rate_bridge.ranges import GAIN, POTENTIAL, TIME_MS
 from rate_bridge.transfer import Transfer
+from root.ranges import GAIN, POTENTIAL, TIME_MS
 from spiking.neurons.activations import Activation, activation
 from spiking.neurons.base import Neuron, Parameter, Values
 from spiking.programs import Dynamics

@@ -15,9 +15,9 @@ import nir
 import numpy as np
 import torch
 
-from rate_bridge.errors import InputError
-from rate_bridge.files import read_regular
-from rate_bridge.plugins import load
+from root.errors import InputError
+from root.files import read_regular
+from root.plugins import load
 from spiking import hdf5
 from spiking.network import Clock, Connection, Layer, Network
 from spiking.neurons.base import Neuron

@@ -7,7 +7,7 @@ from typing import final
 
 import nir
 
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiking.nir.stored import KEY
 
 __all__ = ["Flat", "flat"]

@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiking.neurons import IF, LI, LIF, CubaLIF, Equations
 from spiking.neurons.base import Neuron
 from spiking.nir.stored import KEY, check_values

@@ -30,8 +30,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rate_bridge.errors import UnsupportedError
 from rate_bridge.filters import decay
+from root.errors import UnsupportedError
 from spiking.network import Layer, Network
 from spiking.nir.kinds import kind_of
 

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import spike_value
+from root.errors import InputError, UnsupportedError
 from spiking.connections import Dense, Pattern, Unconnected
 from spiking.network import Clock, Connection, Layer, Network
 from spiking.nir.flat import Flat, flat

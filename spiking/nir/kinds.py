@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.neurons.base import Neuron
 
 __all__ = ["Kind", "kind_of"]

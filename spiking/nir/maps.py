@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiking.nir.flat import Flat
 from spiking.nir.kernels import Kernel, kernel_of
 from spiking.nir.shapes import image_shape, input_shape, neurons_shape

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiking.network import Clock, Layer
 from spiking.neurons import LIF
 from spiking.nir import graphs

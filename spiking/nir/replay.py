@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.connections import Synapses
 from spiking.network import Network
 from spiking.neurons.base import Neuron, State, Values

@@ -9,7 +9,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.nir.flat import Flat
 from spiking.nir.stored import KEY
 

@@ -9,8 +9,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rate_bridge import ranges
-from rate_bridge.errors import InputError
+from root import ranges
+from root.errors import InputError
 from spiking.network import Network
 from spiking.neurons.base import Neuron
 

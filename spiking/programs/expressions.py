@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import NoReturn
 
-from rate_bridge.errors import InputError, nearest
+from root.errors import InputError, nearest
 
 __all__ = ["CONDITION", "FUNCTIONS", "Place", "names", "parse", "text", "with_names"]
 

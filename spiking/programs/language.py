@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.programs.dynamics import Dynamics
 from spiking.programs.expressions import CONDITION, FUNCTIONS, Dimension, Place, parse, unit, with_names
 from spiking.programs.statements import HELD, HOLD

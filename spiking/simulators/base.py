@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 import torch
 
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values

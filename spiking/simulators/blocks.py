@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import (

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.network import Network
 from spiking.simulators.blocks import Block
 

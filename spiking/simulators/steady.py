@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, final
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.ranges import SHARE, TOLERANCE, check_values, of
+from root.errors import UnsupportedError
+from root.ranges import SHARE, TOLERANCE, check_values, of
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State

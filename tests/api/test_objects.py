@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import spiketrain as st
-from rate_bridge import plugins
+from root import plugins
 from spiketrain.config.graph import ConnectionPart, GraphPart, PopulationPart
 from spiketrain.config.network import NetworkPart
 from spiketrain.config.sections import AnalysisPart, BridgePart, MismatchPart, SimulatorPart, TrainingPart

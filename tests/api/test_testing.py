@@ -13,8 +13,8 @@ from learning.readout_only import ReadoutOnly
 from learning.rule import Outer
 from mismatch.chip import ChipPopulation
 from mismatch.spec import MismatchSpec
-from rate_bridge import plugins
-from rate_bridge.seeds import SeedTree
+from root import plugins
+from root.seeds import SeedTree
 from spiketrain import testing
 from spiketrain.testing.cases import Case, examine, skip
 from spiking.connections import Dense, OneToOne, Synapses

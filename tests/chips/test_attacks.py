@@ -21,7 +21,7 @@ from mismatch import oracle
 from mismatch.chip import ChipPopulation
 from mismatch.draw import Draw
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError, SpiketrainError, UnsupportedError
+from root.errors import InputError, SpiketrainError, UnsupportedError
 from spiketrain.config import load_experiment
 from spiketrain.experiment import learn
 from spiketrain.parts import build

@@ -14,7 +14,7 @@ from wired import Place, places, population
 from chips.base import Chips
 from chips.conformance import CHECKS, examine
 from chips.wire.server import Server
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiketrain.config import load_experiment
 from spiketrain.evaluation import evaluate
 from spiketrain.experiment import learn

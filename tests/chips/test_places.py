@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from chips.wire.links import Address, LostError
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiketrain.config import load_experiment
 from spiketrain.evaluation import evaluate
 from spiketrain.experiment import learn, run, run_in_memory

@@ -10,7 +10,7 @@ from wired import NETWORK, Place, phases, places, population, same, weights
 from chips.base import Chips
 from chips.rack import ChipRack
 from chips.wire.remote import SilentError
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 
 class Slow(Chips):

@@ -18,7 +18,7 @@ from chips.wire.links import Address, LostError, read_key
 from chips.wire.remote import Line, RemoteChips, SilentError
 from chips.wire.server import Server, serve
 from mismatch.imperfections.write_noise import WriteNoise
-from rate_bridge.errors import InputError, SimulationError, UnsupportedError
+from root.errors import InputError, SimulationError, UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF

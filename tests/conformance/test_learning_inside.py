@@ -9,9 +9,9 @@ from functools import cache
 import pytest
 import torch
 
-from rate_bridge.errors import UnsupportedError
 from rate_bridge.filters import window
-from rate_bridge.plugins import available, load
+from root.errors import UnsupportedError
+from root.plugins import available, load
 from spiketrain.testing.agreement import agree, close
 from spiketrain.testing.problems import (
     EVERYTHING,

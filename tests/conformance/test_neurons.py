@@ -6,8 +6,8 @@ import pytest
 import torch
 from example_neurons import NEURONS
 
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.plugins import available, load
+from root.errors import UnsupportedError
+from root.plugins import available, load
 from spiketrain.testing.neurons import alike, in_time, neuron_cases
 from spiketrain.testing.problems import pair
 from spiketrain.testing.simulators import exact

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiketrain.testing.agreement import agree
 from spiketrain.testing.problems import Problem, pair
 from spiking.network import Network, bidirectional, chain

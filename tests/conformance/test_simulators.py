@@ -7,7 +7,7 @@ work here, is skipped with the simulator's own reason. What is checked is `spike
 import pytest
 import torch
 
-from rate_bridge.plugins import available, load
+from root.plugins import available, load
 from spiketrain.testing.cases import Case
 from spiketrain.testing.networks import SMALL
 from spiketrain.testing.simulators import check, exact, reference, simulator_cases, single_neuron

@@ -13,9 +13,9 @@ from problems import (
     random_start,
 )
 
-from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
-from rate_bridge.plugins import available, load
+from root.errors import InputError, UnsupportedError
+from root.plugins import available, load
 from spiking.network import Connection, Layer, Network, chain
 from spiking.neurons import LI, LIF
 from spiking.presentation import Controller, Phase, Plasticity

@@ -16,7 +16,7 @@ from torch import Tensor
 from learning.feedback_control.dfc import DeepFeedbackControl
 from learning.stimulus import Batch
 from mismatch import oracle
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.config import load_experiment
 from spiketrain.parts import build
 

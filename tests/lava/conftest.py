@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.simulators.lava.environment import find
 
 

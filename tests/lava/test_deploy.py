@@ -6,7 +6,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.cli import app
 from spiketrain.config import load_experiment
 from spiketrain.deployment.deploy import deploy

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import load_experiment
 from spiketrain.deployment.deploy import deploy
 from spiketrain.experiment import run

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rate_bridge.errors import InputError, SimulationError
+from root.errors import InputError, SimulationError
 from spiking.simulators.lava.environment import Environment, default_folder, find, install
 
 

@@ -16,7 +16,7 @@ import pytest
 from lava_problems import small
 from leftovers import traces_of
 
-from rate_bridge.errors import SimulationError
+from root.errors import SimulationError
 from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.data import arrays, header
 from spiking.simulators.lava.runtime import bundle

@@ -8,7 +8,7 @@ import torch
 from lava_problems import header, random_rate_program
 from test_lava_simulator import compare, hardware_of, phases_of, run
 
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiketrain.testing.problems import layered, pair, relayed
 from spiking.network import Connection, Network, bidirectional, chain
 from spiking.neurons import LIF, Rate

@@ -11,7 +11,7 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiking.feedback import Direct
 from spiking.network import chain
 from spiking.neurons import Rate

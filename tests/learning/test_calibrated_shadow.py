@@ -10,7 +10,7 @@ from learning.feedback_control.dfc import DeepFeedbackControl
 from learning.feedback_control.feedback_weights import WeightProduct
 from learning.feedback_control.gains import ControllerGains
 from learning.feedback_control.prediction import Basal
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from tests.learning.student import samples, student
 
 GAINS = ControllerGains(kp=0.5, ki_per_ms=0.01, leak_per_ms=0.005)

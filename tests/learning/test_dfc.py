@@ -11,7 +11,7 @@ from learning.feedback_control.jacobian import jacobian, solve_control
 from learning.feedback_control.prediction import Basal, TwoPhase
 from learning.feedback_control.strong_dfc import StrongDFC
 from learning.losses import CrossEntropy
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiketrain.measures import all_measures
 from spiking.network import chain
 from spiking.neurons import LIF

@@ -13,8 +13,8 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError, UnsupportedError
+from root.seeds import SeedTree
 from spiking.connections import Conv2d, Dense, OneToOne, Recurrent
 from spiking.network import Connection, Layer, Network, bidirectional, chain
 from spiking.neurons import Rate

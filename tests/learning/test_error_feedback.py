@@ -13,8 +13,8 @@ from learning.stimulus import Batch, Stimulus
 from mismatch.chip import ChipPopulation
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import UnsupportedError
+from root.seeds import SeedTree
 from spiking.network import chain
 from spiking.neurons import LIF, Rate
 from spiking.simulators.torch import TorchSimulator

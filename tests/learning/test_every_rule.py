@@ -6,7 +6,7 @@ It runs on rate and on spiking chips. A new rule joins by being registered. What
 
 import pytest
 
-from rate_bridge.plugins import available, load
+from root.plugins import available, load
 from spiketrain.testing.rules import NEURONS, rule_cases
 from spiking.feedback import Direct, Layered
 

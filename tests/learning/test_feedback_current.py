@@ -11,7 +11,7 @@ from learning.feedback_control.feedback_current import FeedbackCurrent
 from learning.feedback_control.feedback_weights import RandomFeedback, WeightProduct
 from learning.feedback_control.gains import ControllerGains
 from learning.feedback_control.gates import Slope
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import load_experiment
 from tests.learning.student import learn, samples, student
 

@@ -13,7 +13,7 @@ from learning.feedback_control.learned import LearnedFeedback
 from learning.feedback_control.online import OnlineFeedback
 from learning.feedback_control.strong_dfc import StrongDFC
 from mismatch.oracle import reveal
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiketrain.measures import feedback_measures, measured_response, true_state
 from spiking.network import chain
 from spiking.neurons import LIF

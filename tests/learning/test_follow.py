@@ -8,8 +8,8 @@ import torch
 
 from learning.follow import Follow
 from learning.population_code import Sums, filtered, tuning
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import UnsupportedError
+from root.seeds import SeedTree
 from spiketrain.config import Experiment, load_experiment
 from spiketrain.experiment import identify, run_in_memory
 from spiketrain.free_running import free_runs

@@ -29,8 +29,8 @@ from learning.surrogate import SurrogateBPTT
 from mismatch.chip import ChipPopulation
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError, UnsupportedError
+from root.seeds import SeedTree
 from spiking.connections import AveragePool2d, Conv2d, Dense, OneToOne, Recurrent
 from spiking.feedback import Layered
 from spiking.network import Connection, Layer, Network, Source

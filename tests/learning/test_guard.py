@@ -13,7 +13,7 @@ from learning.optimizers import SGD, Adam
 from learning.rule import Dense, Outer, Update
 from learning.stimulus import Stimulus
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiking.network import chain
 from spiking.neurons import Rate
 

@@ -19,8 +19,8 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError, UnsupportedError
+from root.seeds import SeedTree
 from spiketrain.config import load_experiment
 from spiketrain.experiment import run
 from spiking.feedback import Layered

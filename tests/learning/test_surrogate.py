@@ -16,8 +16,8 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding, PhaseEncoding
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import UnsupportedError
+from root.seeds import SeedTree
 from spiking.connections import AveragePool2d, Conv2d, Recurrent
 from spiking.network import Connection, Layer, Network, chain
 from spiking.neurons import ALIF, LIF, QIF, Rate

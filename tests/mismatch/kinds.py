@@ -10,7 +10,7 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.filters import window
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.config import building
 from spiking.network import chain
 from spiking.neurons import LIF

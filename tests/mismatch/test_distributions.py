@@ -19,8 +19,8 @@ from mismatch.distributions import (
     Uniform,
 )
 from mismatch.distributions.correlated import gaussian_field
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available, load
+from root.errors import InputError
+from root.plugins import available, load
 
 DRAWS = 40_000
 cvs = st.floats(0.0, 0.5)

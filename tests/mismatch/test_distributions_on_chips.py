@@ -10,7 +10,7 @@ from mismatch.distributions import Correlated, DieShift, Normal
 from mismatch.oracle import reveal
 from mismatch.population import draw
 from mismatch.spec import MismatchSpec
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiketrain.config import building
 from spiking.network import chain
 from spiking.neurons import LIF

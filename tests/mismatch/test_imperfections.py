@@ -15,9 +15,9 @@ from mismatch.distributions import Normal, TwoPoint
 from mismatch.imperfections.faults import Faults
 from mismatch.oracle import reveal
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.plugins import available
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError, UnsupportedError
+from root.plugins import available
+from root.seeds import SeedTree
 from spiketrain.record.state import pack_state, unpack_state
 from spiking.hardware import NoiseCurrent
 from spiking.network import chain

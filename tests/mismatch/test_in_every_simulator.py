@@ -6,8 +6,8 @@ from kinds import EXAMPLES, history, population
 
 from mismatch.distributions import Normal
 from mismatch.oracle import reveal
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.plugins import available, load
+from root.errors import UnsupportedError
+from root.plugins import available, load
 from spiking.network import chain
 from spiking.neurons import Rate
 from spiking.simulators.torch import TorchSimulator

@@ -19,8 +19,8 @@ from mismatch.measurement.fitting import fit
 from mismatch.oracle import reveal
 from mismatch.population import draw
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.seeds import SeedTree
 from spiketrain.config import load_experiment
 from spiketrain.config.experiment import Experiment
 from spiking.connections import OneToOne

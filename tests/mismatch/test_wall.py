@@ -9,9 +9,9 @@ from learning.model import Model
 from learning.stimulus import Batch, Stimulus
 from mismatch.distributions import Normal
 from rate_bridge.encodings import CurrentEncoding, PhaseEncoding
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.plugins import available, load
-from rate_bridge.seeds import SeedTree
+from root.errors import UnsupportedError
+from root.plugins import available, load
+from root.seeds import SeedTree
 from spiking.network import bidirectional, chain
 from spiking.neurons import LIF, Rate
 from spiking.presentation import Recording

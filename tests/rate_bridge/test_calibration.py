@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rate_bridge.calibration import current_levels, measured_transfer
-from rate_bridge.errors import InputError
 from rate_bridge.transfer import LIFTransfer
+from root.errors import InputError
 
 
 @st.composite

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rate_bridge.encodings import CurrentEncoding, Encoding, LatencyEncoding, PhaseEncoding, PoissonEncoding
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available, load
+from root.errors import InputError
+from root.plugins import available, load
 
 MAX_RATE_HZ = 100.0
 values = st.floats(0.0, 1.0, allow_subnormal=False)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import Experiment, load_experiment
 from spiketrain.experiment import run
 

@@ -14,9 +14,9 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.plugins import available
+from root.seeds import SeedTree
 from spiketrain.arms.aware import Aware
 from spiketrain.arms.oracle import tell
 from spiketrain.config import Experiment

@@ -12,8 +12,8 @@ from mismatch.distributions import Normal
 from mismatch.oracle import reveal
 from mismatch.population import Population, draw
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.seeds import SeedTree
 from spiketrain.cli import app
 from spiketrain.config import Experiment
 from spiketrain.curves import measure_curves

@@ -17,8 +17,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from rate_bridge.errors import SimulationError
-from rate_bridge.plugins import available
+from root.errors import SimulationError
+from root.plugins import available
 from spiketrain.cli import app
 from spiketrain.commands.guard import Terminated
 from spiketrain.config import Experiment

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.plugins import available
+from root.seeds import SeedTree
 from spiketrain.config import (
     Experiment,
     building,

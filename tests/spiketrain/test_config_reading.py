@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config.finding import find_config, shipped
 from spiketrain.reading import dump_yaml, parse, read, with_overrides
 

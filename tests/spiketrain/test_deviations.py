@@ -15,7 +15,7 @@ import spiketrain as st
 from mismatch.distributions import Normal
 from mismatch.imperfections.faults import Faults
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.deviations import deviations, table
 from spiketrain.record.files import tensors_of
 from spiking.network import chain

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import load_experiment
 from spiketrain.experiment import run
 from spiketrain.hooks import Hooks

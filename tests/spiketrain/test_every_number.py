@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rate_bridge import ranges
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available, load
+from root import ranges
+from root.errors import InputError
+from root.plugins import available, load
 from spiketrain.config import Experiment, building
 from spiketrain.config.schema import PLACES
 from spiketrain.evaluation import evaluate

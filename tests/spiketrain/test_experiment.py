@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 import spiketrain.experiment as experiment_module
 from learning.stimulus import Batch
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import Experiment
 from spiketrain.experiment import run
 from spiketrain.outcome import show

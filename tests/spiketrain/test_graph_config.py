@@ -7,7 +7,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import Experiment, load_experiment
 from spiketrain.experiment import run
 from spiking.connections import AveragePool2d, Conv2d, Dense, Recurrent, Sparse

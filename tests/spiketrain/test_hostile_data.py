@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from learning.feedback_control.feedback_weights import GivenFeedback
 from mismatch.distributions import Empirical
 from mismatch.population import Population
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.tasks.idx import IdxFiles, read_idx
 from spiketrain.tasks.npz import NpzFile
 from spiketrain.tasks.student_teacher import StudentTeacher
@@ -188,8 +188,8 @@ def test_a_teacher_that_does_not_fit_is_refused() -> None:
 PEAK = """
 import sys, tracemalloc
 from pathlib import Path
-from rate_bridge.arrays import Header
-from rate_bridge.seeds import SeedTree
+from root.arrays import Header
+from root.seeds import SeedTree
 from spiketrain.tasks.files import taken
 from spiketrain.tasks.npz import NpzFile
 import numpy as np

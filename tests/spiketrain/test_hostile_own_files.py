@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.tasks.base import Task
 from spiketrain.tasks.hdf5 import Hdf5File
 from spiketrain.tasks.images import ImageFolder

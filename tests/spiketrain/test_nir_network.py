@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from learning.stimulus import Batch
 from mismatch.population import draw
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.cli import app
 from spiketrain.config import Experiment, load_experiment
 from spiketrain.deployment.source import read_run

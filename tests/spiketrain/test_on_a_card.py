@@ -14,8 +14,8 @@ import torch
 from pretended_card import CARD, PretendedCard
 
 import spiketrain as st
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.plugins import available, load
+from root.errors import UnsupportedError
+from root.plugins import available, load
 
 SPIKING = {"model": "lif", "bias": 1.2, "tau_m_ms": 8.0}
 RATES = {"model": "rate", "activation": "tanh", "tau_ms": 4.0}

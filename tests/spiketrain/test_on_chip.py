@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import Experiment
 from spiketrain.experiment import learn
 from spiketrain.parts import build

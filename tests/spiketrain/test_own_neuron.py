@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from mismatch import oracle
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import load_experiment
 from spiketrain.config.experiment import Experiment
 from spiketrain.parts import build

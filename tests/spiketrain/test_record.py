@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from rate_bridge.errors import DamagedError, InputError
+from root.errors import DamagedError, InputError
 from spiketrain.record import SUMMARY, RunRecord, pack_state, progress, provenance, unpack_state
 from spiketrain.record.files import (
     plain,

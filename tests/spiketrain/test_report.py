@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typer.testing import CliRunner
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.cli import app
 from spiketrain.record import RunRecord
 from spiketrain.report import Samples, write

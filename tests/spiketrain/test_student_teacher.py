@@ -5,7 +5,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPRegressor
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.tasks.student_teacher import StudentTeacher
 
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.seeds import SeedTree
 from spiketrain.tasks.base import SPLITS, TaskData, stratified_split
 from spiketrain.tasks.digits import Digits
 from spiketrain.tasks.idx import IdxFiles

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from rate_bridge.errors import InputError, SimulationError
+from root.errors import InputError, SimulationError
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF

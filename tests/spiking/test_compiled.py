@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
+from root.errors import InputError, UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF, Rate

@@ -10,7 +10,7 @@ import nir as reference
 import numpy as np
 import pytest
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.network import Clock
 from spiking.nir import read
 
@@ -216,7 +216,7 @@ def test_what_compresses_well_is_read(tmp_path: Path) -> None:
 OPEN = """
 import sys
 from pathlib import Path
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.nir import read
 for path in sys.argv[1:]:
     try:

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rate_bridge.errors import InputError
 from rate_bridge.filters import window
+from root.errors import InputError
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF

@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.naming import connection_names, layer_names, named, of_network, with_names
 from spiketrain.testing.problems import pair
 from spiking.named import Named, by_name

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
+from root.errors import InputError, UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Clock, Connection, Network, chain
 from spiking.neurons import ALIF, IF, LI, LIF, CubaLIF, Rate

@@ -10,7 +10,7 @@ import torch
 from test_nir import LINEAR, NEURON, chained, foreign
 from torch.nn import functional
 
-from rate_bridge.errors import InputError, UnsupportedError
+from root.errors import InputError, UnsupportedError
 from spiking.network import Clock
 from spiking.nir import NIRFile, Reading, read, replay
 

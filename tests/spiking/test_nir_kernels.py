@@ -14,7 +14,7 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.filters import window
-from rate_bridge.seeds import SeedTree
+from root.seeds import SeedTree
 from spiking.connections import AveragePool2d, Conv2d, Dense, Unconnected
 from spiking.network import Clock
 from spiking.nir import Reading, read, replay

@@ -6,7 +6,7 @@ import nir_environment as environment
 import numpy as np
 import pytest
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.network import Clock
 from spiking.nir import NIRFile, Reading, replay
 

@@ -7,8 +7,8 @@ import torch
 
 from mismatch.chip import ChipPopulation
 from mismatch.spec import MismatchSpec
-from rate_bridge.plugins import load
-from rate_bridge.seeds import SeedTree
+from root.plugins import load
+from root.seeds import SeedTree
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import CurrentDrive, Phase, Weights

@@ -9,8 +9,8 @@ import torch
 
 from mismatch.chip import ChipPopulation
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError
+from root.seeds import SeedTree
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, Plasticity, SpikeDrive, Weights

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
+from root.errors import InputError, UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF, Rate

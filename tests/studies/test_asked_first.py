@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from small_study import study
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.studies.figures import against
 from spiketrain.studies.folder import StudyFolder
 from spiketrain.studies.page import drawn

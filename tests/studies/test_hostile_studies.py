@@ -16,7 +16,7 @@ import pytest
 from small_study import BASE, study
 from typer.testing import CliRunner
 
-from rate_bridge.errors import DamagedError, InputError
+from root.errors import DamagedError, InputError
 from spiketrain.cli import app
 from spiketrain.config import Experiment
 from spiketrain.record.scratch import USED, scratch

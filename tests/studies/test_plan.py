@@ -12,7 +12,7 @@ import pytest
 from small_study import BASE, study
 
 from learning.backprop import Backprop
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.config import Experiment, building
 from spiketrain.studies.naming import Names
 from spiketrain.studies.plan import Plan

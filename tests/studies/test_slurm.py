@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.studies.engine import DaskEngine
 
 SBATCH = """#!{python}

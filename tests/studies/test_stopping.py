@@ -20,7 +20,7 @@ import yaml
 from small_study import BASE, study
 from typer.testing import CliRunner, Result
 
-from rate_bridge.errors import SimulationError
+from root.errors import SimulationError
 from spiketrain.cli import app
 from spiketrain.studies.sweep import Options
 from spiketrain.studies.tune import JOURNAL, tune

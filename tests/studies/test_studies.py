@@ -19,7 +19,7 @@ import yaml
 from small_study import BASE, study
 from typer.testing import CliRunner
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiketrain.cli import app
 from spiketrain.config import Experiment, load_experiment, shipped
 from spiketrain.studies.figures import against

@@ -13,7 +13,7 @@ import pytest
 from small_study import study
 
 import spiketrain.studies.table as table_module
-from rate_bridge.errors import InputError, SimulationError
+from root.errors import InputError, SimulationError
 from spiketrain.record.lock import FolderLock
 from spiketrain.studies.engine import DaskEngine
 from spiketrain.studies.folder import Cells, StudyFolder

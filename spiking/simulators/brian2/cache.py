@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from rate_bridge.errors import InputError, SimulationError
+from root.errors import InputError, SimulationError
 from spiking.simulators.brian2.shape import Shape
 
 __all__ = ["compiler", "folder", "program"]

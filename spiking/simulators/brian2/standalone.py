@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import SimulationError
+from root.errors import SimulationError
 from spiking.simulators.brian2.layout import Section, layout
 from spiking.simulators.brian2.shape import Shape
 

@@ -9,7 +9,7 @@ import brian2
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.errors import UnsupportedError
+from root.errors import UnsupportedError
 from spiking.simulators.brian2.model import Model
 from spiking.simulators.brian2.shape import Shape
 

@@ -18,7 +18,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.programs.statements import HOLD, Program
 from spiking.programs.to_numba import body
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple, final
 import numpy as np
 import torch
 
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.ranges import THREADS, check_values, of
+from root.errors import UnsupportedError
+from root.ranges import THREADS, check_values, of
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron

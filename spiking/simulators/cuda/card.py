@@ -13,7 +13,7 @@ from typing import Any, Protocol, final
 
 import torch
 
-from rate_bridge.errors import InputError, SimulationError, UnsupportedError
+from root.errors import InputError, SimulationError, UnsupportedError
 from spiking.simulators.cuda.source import Shape, source
 
 __all__ = ["Bindings", "Card", "CardError", "Driver", "cards", "driver", "free_bytes", "number", "why_not"]

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import final
 
-from rate_bridge.errors import SimulationError, UnsupportedError
+from root.errors import SimulationError, UnsupportedError
 from spiking.simulators.cuda.source import Shape, source
 
 __all__ = ["Host", "compiler"]

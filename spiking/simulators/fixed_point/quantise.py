@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import steps
+from root.errors import InputError, UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron, Values

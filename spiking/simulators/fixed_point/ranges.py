@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["RANGES", "Range", "check"]
 

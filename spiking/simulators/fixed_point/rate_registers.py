@@ -18,7 +18,7 @@ from typing import Protocol, final
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.activations import activation

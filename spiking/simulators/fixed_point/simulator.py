@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, final
 import torch
 from torch import Tensor
 
-from rate_bridge.errors import UnsupportedError
-from rate_bridge.ranges import FACTOR, check_values, of
+from root.errors import UnsupportedError
+from root.ranges import FACTOR, check_values, of
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values

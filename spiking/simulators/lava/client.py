@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from numpy.typing import NDArray
 
-from rate_bridge.errors import SimulationError
+from root.errors import SimulationError
 from spiking.simulators.lava.environment import Environment
 from spiking.simulators.lava.runtime import bundle
 from spiking.simulators.lava.runtime.leftovers import new_token, remove, sweep

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from rate_bridge.errors import InputError, SimulationError
+from root.errors import InputError, SimulationError
 from spiking.simulators.lava.folder_lock import folder_lock
 
 __all__ = ["PYTHONS", "Environment", "default_folder", "find", "install"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError, SpiketrainError
+from root.errors import InputError, SpiketrainError
 from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.environment import Environment, find
 

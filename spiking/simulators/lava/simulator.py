@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, final
 
 import torch
 
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.ranges import FACTOR, PATIENCE_S, check_values, of
+from root.errors import InputError, UnsupportedError
+from root.ranges import FACTOR, PATIENCE_S, check_values, of
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rate_bridge.errors import InputError
-from rate_bridge.plugins import available
+from root.errors import InputError
+from root.plugins import available
 from spiking.connections import AveragePool2d, Conv2d, Dense, OneToOne, Recurrent, Sparse, Unconnected
 
 CHIPS, BATCH = 3, 4

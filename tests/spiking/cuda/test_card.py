@@ -14,7 +14,7 @@ import torch
 from pretended_card import CARD, PretendedCard
 
 import spiketrain as st
-from rate_bridge.errors import InputError, SimulationError, UnsupportedError
+from root.errors import InputError, SimulationError, UnsupportedError
 from spiketrain.config import load_experiment
 from spiketrain.config.placing import check_device, check_room, placed
 from spiketrain.experiment import run

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import spiketrain as st
-from rate_bridge.errors import UnsupportedError
 from rate_bridge.filters import window
+from root.errors import UnsupportedError
 from spiking.network import chain
 from spiking.neurons import LIF, Rate
 from spiking.presentation import Noise, Phase, Plasticity

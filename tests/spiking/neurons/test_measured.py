@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from rate_bridge.errors import InputError
 from rate_bridge.transfer import LIFTransfer
+from root.errors import InputError
 from spiking.neurons import ALIF, IF, LI, LIF, QIF, Equations
 from spiking.neurons.measured import measured_curve
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mismatch.spec import deviating
-from rate_bridge.errors import InputError
 from rate_bridge.transfer import LIFTransfer
+from root.errors import InputError
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import Rate

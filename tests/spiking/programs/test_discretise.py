@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.neurons import Equations
 from spiking.programs import Dynamics, discretise
 from spiking.programs.discretise import exact

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 from spiking.neurons import Equations
 
 VALUES = {"tau_m": "20 ms", "theta": 1}

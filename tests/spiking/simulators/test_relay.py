@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rate_bridge.errors import InputError, UnsupportedError
 from rate_bridge.filters import window
+from root.errors import InputError, UnsupportedError
 from spiketrain.testing.problems import layered, pair, random_hardware, random_relay, random_start, relayed
 from spiking.feedback import Direct, Layered
 from spiking.network import chain

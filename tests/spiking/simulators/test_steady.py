@@ -6,8 +6,8 @@ import torch
 from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
-from rate_bridge.errors import InputError, UnsupportedError
-from rate_bridge.seeds import SeedTree
+from root.errors import InputError, UnsupportedError
+from root.seeds import SeedTree
 from spiking.network import bidirectional, chain
 from spiking.neurons import LIF, Rate
 from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, SpikeDrive, Weights

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from rate_bridge.errors import InputError, nearest
+from root.errors import InputError, nearest
 
 __all__ = ["available", "load", "name_of", "register"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, final, get_args, get_origin, get_type_hints
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = [
     "AGE_MS",

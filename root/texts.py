@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from rate_bridge.errors import InputError, printable
+from root.errors import InputError, printable
 
 __all__ = ["cell", "check_text", "check_texts", "is_number", "printable"]
 

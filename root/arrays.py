@@ -21,8 +21,8 @@ from typing import IO, Any, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError
-from rate_bridge.files import open_regular
+from root.errors import InputError
+from root.files import open_regular
 
 npy: Any = np.lib.format  # its functions have no types
 

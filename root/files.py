@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from rate_bridge.errors import InputError
+from root.errors import InputError
 
 __all__ = ["checksum", "open_regular", "read_regular"]
 

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, seeds, plug-ins, ranges of numbers, texts and files."""
