@@ -86,7 +86,7 @@ class Population:
                 float(value.flatten(1).mean(1).std(correction=0)),
             )
             for name, value in ((n, v.double()) for n, v in self.values.items())
-            if bool((value != value.flatten()[0]).any())
+            if value.numel() and bool((value != value.flatten()[0]).any())
         ]
 
     def save(self, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -17,6 +17,7 @@ from spiketrain.naming import of_network
 from spiketrain.record.files import read_tensors, remove_leftovers, write_bytes
 from spiketrain.record.resuming import check_shapes
 from spiking import nir
+from spiking.connections import Dense, Synapses
 from spiking.network import Network
 
 __all__ = ["Exported", "export_nir"]
@@ -50,20 +51,19 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False, reader: str 
 
     Raises:
         InputError: it is no finished run.
-        UnsupportedError: NIR has no such neurons, or no delays of single synapses.
+        UnsupportedError: NIR has no such neurons, no delays of single synapses, or several inputs.
     """
     if reader not in nir.FORMS:
         raise InputError("--for", reader, ", ".join(nir.FORMS), nearest(reader, nir.FORMS))
     source = read_run(run, None, None)
     experiment = source.experiment("torch")
     network, spec = experiment.build_network(), experiment.build_mismatch()
+    if network.sources:
+        several = ", ".join(one.name for one in network.sources)
+        raise UnsupportedError("network.input", several, "one input: NIR files are written with one")
     if effective and "delay" in spec.deviations:
         allowed = "no deviation: NIR's connections have one delay"
         raise UnsupportedError("mismatch.delay", spec.deviations["delay"], allowed)
-    if not network.dense:
-        kinds = sorted({c.pattern.origin for c in network.connections} - {"dense"}) or ["several inputs"]
-        allowed = "dense: the connections of other kinds are not written to NIR files"
-        raise UnsupportedError("network.connections", ", ".join(kinds), allowed)
     truth = _truth(run / "truth.safetensors", network, source.chips) if effective else {}
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
@@ -71,10 +71,12 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False, reader: str 
     for chip in range(source.chips):
         given = truth if effective else source.weights
         true = [f"weight.{number}" for number in range(1, 1 + len(network.connections))]
+        names = true if effective else of_network(network)["forward"]
         stored = nir.Stored(
-            network=network,
+            network=_plain(network),
             weights=tuple(
-                given[name][chip] for name in (true if effective else of_network(network)["forward"])
+                _matrix(synapses, given[name][chip], physical=effective)
+                for name, synapses in zip(names, network.synapses, strict=True)
             ),
             neurons=_true(network, truth, chip)
             if effective
@@ -86,6 +88,25 @@ def export_nir(run: Path, folder: Path, *, effective: bool = False, reader: str 
         write_bytes(paths[-1], nir.encode(stored, nir.FORMS[reader]))
         chips.append(stored)
     return _told(paths, chips, reader)
+
+
+def _plain(network: Network) -> Network:
+    """Return the same network of matrices, which every program reads."""
+    connections = tuple(replace(c, pattern=Dense()) for c in network.connections)
+    layers = tuple(replace(layer, shape=()) for layer in network.layers)
+    return replace(network, connections=connections, layers=layers, input_shape=())
+
+
+def _matrix(synapses: Synapses, values: Tensor, *, physical: bool) -> Tensor:
+    """Return a connection's weights as a matrix, ``(n_pre, n_post)``.
+
+    Args:
+        synapses: of the connection.
+        values: of one chip.
+        physical: those of the synapses, ``(*shape)``; otherwise what is programmed, ``(*parameters)``.
+    """
+    given = values.unsqueeze(0)
+    return synapses.matrix(given if physical else synapses.physical(given))[0]
 
 
 def _told(paths: list[Path], chips: list[nir.Stored], reader: str) -> Exported:
@@ -107,9 +128,9 @@ def _truth(path: Path, network: Network, chips: int) -> dict[str, Tensor]:
         DamagedError: they cannot be read, or are of another network.
     """
     truth, _ = read_tensors(path)
-    sizes, one = network.sizes, torch.zeros(1, dtype=torch.float64)
+    one = torch.zeros(1, dtype=torch.float64)
     wanted: dict[str, tuple[int, ...]] = {
-        f"weight.{i}": (sizes[c.pre], sizes[c.post]) for i, c in enumerate(network.connections, start=1)
+        f"weight.{i}": synapses.shape for i, synapses in enumerate(network.synapses, start=1)
     }
     for index, layer in enumerate(network.layers, start=1):
         wanted |= {f"neuron.{index}.{p.field}": (layer.size,) for p in layer.neuron.parameters}

@@ -91,10 +91,13 @@ def _clock(source: NIRFile, dt_ms: float | None) -> Clock:
 
 def _described(chip: Stored) -> list[str]:
     network = chip.network
-    layers = [f"{network.inputs} inputs"]
-    layers += [f"{layer.size} {layer.neuron.model}" for layer in network.layers]
+    line = f"{network.inputs} inputs"
+    for connection, layer in zip(network.connections, network.layers, strict=False):
+        kind = connection.pattern.origin
+        way = {"dense": " -> ", "none": " | "}.get(kind, f" -> {kind} ")
+        line += f"{way}{layer.size} {layer.neuron.model}"
     beside = len(network.connections) - network.depth
-    lines = [" -> ".join(layers)]
+    lines = [line]
     if beside:
         lines.append(f"{beside} more connection{'s' if beside > 1 else ''}, within layers or over several")
     return lines

@@ -123,7 +123,7 @@ class Connection(Section):
     """A connection of a `Graph`.
 
     Args:
-        pre: name of the population before, or ``input``.
+        pre: name of the population before, or ``input``, or that of one input of several.
         post: name of the population behind.
         by: which synapses there are, such as ``Conv2d(...)``; by default all to all.
         delay_ms: from a spike to the membrane that sees it.
@@ -151,7 +151,8 @@ class Graph(Section):
     """Populations and the connections between them, by name.
 
     Args:
-        input: axes of the input, (n,), (height, width) or (height, width, channels).
+        input: axes of the input, (n,), (height, width) or (height, width, channels); or several inputs by
+            name, with the axes of each.
         populations: by name, in the order of computation; the last is read out.
         connections: by name.
         neuron: of all populations.
@@ -160,7 +161,7 @@ class Graph(Section):
 
     def __init__(
         self,
-        input: Sequence[int],  # noqa: A002 (the key's name)
+        input: Sequence[int] | Mapping[str, Sequence[int]],  # noqa: A002 (the key's name)
         populations: Mapping[str, Population],
         connections: Mapping[str, Connection],
         neuron: Neuron,

@@ -161,7 +161,8 @@ class GraphPart(Section):
             if found is None:
                 pre = " or ".join(before)
                 allowed = f"a connection from {pre} to {post}: each population is joined to the next"
-                raise InputError("network.connections", list(self.connections), allowed)
+                fix = "Two that stand side by side are, by kind: none."
+                raise InputError("network.connections", list(self.connections), allowed, fix)
             chain.append((found, left.pop(found)))
         return [*chain, *left.items()]
 

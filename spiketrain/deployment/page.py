@@ -22,4 +22,5 @@ def write_page(path: Path, summary: Mapping[str, Any]) -> None:
         """Call layers by their names, where the account counts them."""
         return re.sub(r"\blayer (\d+)\b", lambda found: names[int(found[1])], words)
 
-    write_text(path, render("deployment.html", s=summary, layer=named))
+    said = {**summary, "cost": {"unit": "", **summary["cost"]}}  # spikes, where no other unit is counted
+    write_text(path, render("deployment.html", s=said, layer=named))

@@ -20,7 +20,8 @@ BINS = 60
 def weights(run: RunFiles) -> Drawing | Omitted:
     """Histograms of the programmed forward weights: initial, and final per chip."""
     title = "Programmed weights"
-    names = [f"forward.{name}" for name in run.connections if f"forward.{name}" in run.weights]
+    known = [f"forward.{name}" for name in run.connections]
+    names = [name for name in known if name in run.weights and run.weights[name].numel()]
     if not names:
         return Omitted(title, "No forward weights were stored.")
     figure, axes = blank(1, len(names), 3.2)

@@ -136,10 +136,10 @@ class Synapses:
         """Return sums over synapses that share a number, ``(chips, *parameters)``; adjoint to `physical`."""
         if self.dense:
             return changes
-        sums = changes.new_zeros(changes.shape[0], math.prod(self.parameters))
-        return sums.index_add_(1, self.wiring.parameter.to(changes.device), changes).view(
-            -1, *self.parameters
-        )
+        chips = changes.shape[0]
+        sums = changes.new_zeros(chips, math.prod(self.parameters))
+        sums.index_add_(1, self.wiring.parameter.to(changes.device), changes)
+        return sums.view(chips, *self.parameters)
 
     def matrix(self, values: Tensor) -> Tensor:
         """Return physical synapses as a matrix, ``(chips, n_pre, n_post)``.

@@ -53,9 +53,14 @@ class Kernel:
         own = self.synapses
         return np.asarray(own.matrix(own.physical(weights))[0].T.numpy())
 
-    def scaled(self, factor: float) -> Kernel:
-        """Return the same with all weights times a factor."""
-        return replace(self, weight=self.weight * factor)
+    def scaled(self, factor: float) -> Kernel | None:
+        """Return the same with all weights times a factor; None where there is no such kind."""
+        pattern = self.pattern
+        if isinstance(pattern, AveragePool2d):
+            if factor <= 0:
+                return None
+            pattern = replace(pattern, gain=pattern.gain * factor)
+        return replace(self, pattern=pattern, weight=self.weight * factor)
 
     def joined(self, gain: Array) -> tuple[Pattern, Tensor] | None:
         """Return the connection and what is programmed where neurons behind have gains; None if it cannot.
@@ -64,15 +69,12 @@ class Kernel:
             gain: ``(n,)``; one number for a channel of a convolution, one for all behind a pooling.
         """
         channels = gain.reshape(self.behind[0], -1)
-        if isinstance(self.pattern, AveragePool2d):
-            if (gain != gain[0]).any():
-                return None
-            scale = float(gain[0]) * self.pattern.gain
-            weight = torch.from_numpy(self.weight * gain[0])
-            return (replace(self.pattern, gain=scale), weight) if scale > 0 else None
         if (channels != channels[:, :1]).any():
             return None
-        return self.pattern, torch.from_numpy(np.ascontiguousarray(self.weight * channels[:, 0]))
+        if isinstance(self.pattern, Conv2d):
+            return self.pattern, torch.from_numpy(np.ascontiguousarray(self.weight * channels[:, 0]))
+        whole = self.scaled(float(gain[0])) if (gain == gain[0]).all() else None
+        return None if whole is None else (whole.pattern, torch.from_numpy(whole.weight))
 
 
 def kernel_of(node: Any, shape: tuple[int, ...]) -> Kernel | None:

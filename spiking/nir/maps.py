@@ -178,11 +178,13 @@ def _scale(name: str, node: Any, given: Map) -> Map:
         raise InputError(KEY, f"a scale {shape} in {name!r}", allowed) from None
     terms: dict[tuple[str, float], Term] = {}
     for key, term in given.terms.items():
-        if isinstance(term, Kernel) and (factor == factor[0]).all():
-            terms[key] = term.scaled(float(factor[0]))
-        else:
-            _check_size(name, given.size, given)
-            terms[key] = np.diag(factor) if term is None else factor[:, None] * dense(term, given.size, name)
+        alike = bool((factor == factor[0]).all())
+        kept = term.scaled(float(factor[0])) if alike and isinstance(term, Kernel) else None
+        if kept is not None:
+            terms[key] = kept
+            continue
+        _check_size(name, given.size, given)
+        terms[key] = np.diag(factor) if term is None else factor[:, None] * dense(term, given.size, name)
     return Map(given.shape, terms, factor * given.bias)
 
 

@@ -283,3 +283,54 @@ def test_an_effective_export_cannot_hold_delays_of_single_synapses(exported, tmp
     assert len(export_nir(tmp_path / "run", tmp_path / "a").paths) == 1
     with pytest.raises(InputError, match=r"mismatch\.delay: .*one delay"):
         export_nir(tmp_path / "run", tmp_path / "b", effective=True)
+
+
+CONVOLUTION = {
+    "network": {
+        "input": [2, 2],
+        "populations": {"maps": {"bias_spread": 0.3}, "output": {"size": 3}},
+        "connections": {
+            "look": {
+                "pre": "input",
+                "post": "maps",
+                "kind": "conv2d",
+                "channels": 3,
+                "kernel": 2,
+                "padding": 1,
+            },
+            "decide": {"pre": "maps", "post": "output", "delay_ms": 1.0},
+            "again": {"pre": "maps", "post": "maps", "kind": "recurrent", "weight_gain": 0.3},
+        },
+        "neuron": {"model": "lif", "bias": 1.0},
+    },
+    "mismatch": {
+        "chips": 2,
+        "seed": 3,
+        "first_chip": 4,
+        **{n: DEVIATING[n] for n in ("threshold", "weight")},
+    },
+    "rule": {"name": "readout_only"},
+}
+
+
+def test_connections_of_every_kind_are_exported_as_matrices(tmp_path):
+    """What the synapses of a kernel became on a chip, one by one, in a file that every program reads."""
+    run(
+        Experiment.from_mapping({"name": "conv", **CONFIG, **CONVOLUTION}),
+        tmp_path / "run",
+        quiet=True,
+        report=False,
+    )
+    paths = export_nir(tmp_path / "run", tmp_path / "effective", effective=True).paths
+    (parts,) = (build(Experiment.from_mapping(from_file(path, "effective", 5)), None) for path in paths[1:])
+    assert parts.model.network.dense
+    original = read_run(tmp_path / "run", "1", None).parts("torch")
+    for ours, theirs in zip(spikes(parts), spikes(original), strict=True):
+        assert ours.sum() > 50
+        assert torch.equal(ours, theirs)
+    synapses = original.model.network.synapses[0]
+    programmed = read_run(tmp_path / "run", "1", None).weights["forward.look"]
+    export_nir(tmp_path / "run", tmp_path / "programmed")
+    matrix = reference.read(tmp_path / "programmed" / "chip-5.nir").nodes["connection_0"].metadata["weight"]
+    wanted = synapses.matrix(synapses.physical(programmed[-1:]))[0].T
+    assert np.allclose(np.array(matrix), wanted.numpy())

@@ -62,12 +62,8 @@ def test_a_convolution_and_a_pooling_are_what_they_were(tmp_path):
     kernel, bias = 3 * RNG.normal(size=(3, 2, 3, 3)), RNG.normal(size=3)
     last = 4 * RNG.normal(size=(4, 12))
     graph = chained(
-        *(
-            conv(kernel, 4, padding=1, bias=bias),
-            lif(3, 4, 4),
-            reference.AvgPool2d(TWO, TWO, NONE),
-            lif(3, 2, 2),
-        ),
+        *(conv(kernel, 4, padding=1, bias=bias), lif(3, 4, 4)),
+        *(reference.AvgPool2d(TWO, TWO, NONE), reference.Scale(np.array([5.3])), lif(3, 2, 2)),
         *(reference.Flatten(np.array([3, 2, 2]), 0), reference.Linear(last), lif(4)),
         shape=(2, 4, 4),
         outputs=4,
@@ -77,6 +73,7 @@ def test_a_convolution_and_a_pooling_are_what_they_were(tmp_path):
     assert chip.network.input_shape == (2, 4, 4)
     assert [layer.shape for layer in chip.network.layers] == [(3, 4, 4), (3, 2, 2), ()]
     assert chip.weights[0].shape == (3, 3, 2, 3)
+    assert chip.network.connections[1].pattern.gain == 5.3
     x = torch.from_numpy((RNG.random((60, 2, 4, 4)) < 0.5).astype(float))
     first = euler(functional.conv2d(x, torch.from_numpy(kernel), torch.from_numpy(bias), padding=1))
     second = euler(5.3 * functional.avg_pool2d(first, 2))
@@ -132,11 +129,11 @@ def test_gains_of_single_neurons_make_a_matrix_and_those_of_channels_do_not(tmp_
 
 
 def test_images_that_no_matrix_could_hold(tmp_path):
-    nodes = (conv(np.ones((8, 3, 3, 3)), 200, padding=1), lif(8, 200, 200))
-    graph = chained(*nodes, shape=(3, 200, 200), outputs=320_000)
+    nodes = (conv(np.ones((4, 3, 3, 3)), 100, padding=1), lif(4, 100, 100))
+    graph = chained(*nodes, shape=(3, 100, 100), outputs=40_000)
     chip = told(tmp_path, graph)
-    assert chip.network.sizes == (120_000, 320_000)
-    assert chip.weights[0].shape == (3, 3, 3, 8)
+    assert chip.network.sizes == (30_000, 40_000)
+    assert chip.weights[0].shape == (3, 3, 3, 4)
 
 
 A, B, LEFT, RIGHT, LATE = (4 * RNG.normal(size=shape) for shape in ((5, 6), (7, 6), (4, 5), (4, 7), (4, 6)))
