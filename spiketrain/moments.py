@@ -11,13 +11,16 @@ from torch import Tensor
 from learning.stimulus import Batch
 from rate_bridge.sequences import split
 from root.errors import UnsupportedError
+from spiketrain.evaluation import TIE_BREAK
 from spiketrain.parts import Parts
 from spiking.presentation import Phase
 
 __all__ = ["Moments", "moments"]
 
 ELEMENTS = 20_000_000
-"""Values of read-out traces that are held at once."""
+"""Values of traces that are held at once."""
+
+RECORDED = frozenset({"spikes", "readout"})
 
 POINTS = 100
 """Moments that are told, at most."""
@@ -63,38 +66,54 @@ class Moments:
 
 
 def moments(parts: Parts) -> Moments:
-    """Show the test set once more and take the largest read-out trace of every step as the answer.
+    """Show the test set once more and ask at every moment: what if the sample ended now?
+
+    The answer is the output with the highest rate over the averaging window that ends there, or since the
+    sample began; the read-out trace breaks ties, as in tests.
 
     Args:
         parts: everything that meets; a classification with one label per sample.
 
     Raises:
-        UnsupportedError: the read-out trace may not be recorded on these chips.
+        UnsupportedError: what the answers are made of may not be recorded on these chips.
     """
     x, y = parts.data.split("test")
     assert isinstance(y, Tensor)
-    if "readout" not in parts.chips.card.traces & parts.experiment.observed:
-        raise UnsupportedError("analysis.moments", True, "false: the read-out trace may not be recorded")
+    if missing := RECORDED - (parts.chips.card.traces & parts.experiment.observed):
+        allowed = f"false: {', '.join(sorted(missing))} may not be recorded"
+        raise UnsupportedError("analysis.moments", True, allowed)
     chips, stimulus, network = parts.chips.trial(), parts.test_stimulus, parts.model.network
     chips.program(parts.deployed())
     each = -(-stimulus.steps // POINTS)
     steps = torch.arange(stimulus.steps - 1, -1, -each).flip(0)
-    size = max(1, ELEMENTS // (chips.chips * stimulus.steps * network.outputs))
+    size = max(1, ELEMENTS // (chips.chips * stimulus.steps * sum(network.sizes)))
     right = torch.zeros(chips.chips, len(steps), dtype=torch.float64)
     for index, inputs in enumerate(split(x, size)):
         none = torch.zeros(len(inputs), network.outputs, dtype=torch.float64)
         batch = stimulus.towards(Batch(inputs, none, ("moments", index)).to(parts.model.device), none)
-        phase = replace(stimulus.phase("free", batch), record=frozenset({"readout"}))
-        seen = chips.present((phase,), *batch.key)["free"]
-        said = _said(seen.traces["readout"][0], phase, steps)
+        phase = replace(stimulus.phase("free", batch), record=RECORDED)
+        traces = chips.present((phase,), *batch.key)["free"].traces
+        window = min(stimulus.window_steps, stimulus.steps)
+        value = network.emission_value(network.depth)
+        rates = _running(traces["spikes"][-1], window) * value
+        said = _said(rates + TIE_BREAK * traces["readout"][0], phase, steps)
         labels = y[index * size : index * size + len(inputs)]
         right += (said == labels.view(1, -1, 1)).double().sum(1)
     return Moments((steps + 1).to(torch.float64) * network.dt_ms, right / len(x))
 
 
-def _said(trace: Tensor, phase: Phase, steps: Tensor) -> Tensor:
+def _running(emitted: Tensor, window: int) -> Tensor:
+    """Return means over the last `window` steps, or those that there were, ``(chips, batch, time, n)``."""
+    sums = emitted.double().cumsum(2)
+    earlier = torch.zeros_like(sums)
+    earlier[:, :, window:] = sums[:, :, :-window]
+    number = torch.arange(1, sums.shape[2] + 1, device=sums.device).clamp(max=window)
+    return (sums - earlier) / number.view(1, 1, -1, 1)
+
+
+def _said(scores: Tensor, phase: Phase, steps: Tensor) -> Tensor:
     """Return the answers, ``(chips, batch, moments)``."""
-    answers = trace.cpu().argmax(-1)
+    answers = scores.cpu().argmax(-1)
     if phase.lengths is None:
         return answers[:, :, steps]
     places = torch.minimum(steps.unsqueeze(0), phase.lengths.cpu().unsqueeze(1) - 1)

@@ -40,7 +40,7 @@ def moments(run: RunFiles) -> Drawing | Omitted:
         title,
         f"Test accuracy against the time since a sample began; at the end {100 * mean.iloc[-1]:.1f} %. "
         + (f"Mean latency: {', '.join(told)}." if told else "No level that is told is reached."),
-        "The output with the largest read-out trace is the answer; a sample that is over keeps its last one. "
+        "The answer is what it would be if the sample ended then; one that is over keeps its last. "
         "Thin: single chips.",
         figure,
         table,
