@@ -19,6 +19,7 @@ from root.errors import InputError
 from root.files import checksum
 from root.seeds import SeedTree
 from spiketrain.tasks.files import MEMORY_BYTES
+from spiketrain.tasks.kept import parts_of
 
 __all__ = ["SPLITS", "Answers", "FreeRun", "Split", "Task", "TaskData", "stratified_split"]
 
@@ -114,7 +115,12 @@ class TaskData:
     def fingerprint(self) -> str:
         """SHA-256 of all samples and what is wanted of them, wherever they came from."""
         names = [f"{what}_{split}" for split in ("train", "val", "test") for what in "xy"]
-        return checksum({name: np.asarray(getattr(self, name)) for name in names})
+        arrays: dict[str, np.ndarray] = {}
+        for name in names:
+            value = getattr(self, name)
+            tensors = {"": value} if isinstance(value, Tensor) else parts_of(value)[0]
+            arrays |= {f"{name}.{part}" if part else name: np.asarray(t) for part, t in tensors.items()}
+        return checksum(arrays)
 
     @property
     def inputs(self) -> int:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from problems import EVERYTHING, Problem, random_hardware, random_start
 
 from learning.stimulus import Batch, Stimulus
 from rate_bridge.encodings import CurrentEncoding, PhaseEncoding
@@ -17,6 +16,7 @@ from rate_bridge.sequences import Events, Series
 from root.errors import UnsupportedError
 from root.plugins import available, load
 from root.seeds import SeedTree
+from spiketrain.testing.problems import EVERYTHING, Problem, random_hardware, random_start
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.neurons.rate import Rate
@@ -24,6 +24,9 @@ from spiking.presentation import Controller, Phase
 from spiking.simulators.torch import TorchSimulator
 
 STEPS, INPUTS, OUT = 60, 6, 3
+OPTIONS = {"brian2": {"mode": "runtime"}}
+"""Programs that are built take minutes; that of what changes over time is a case of every suite."""
+
 MACHINES = [name for name in available("simulators") if name != "torch"]
 G = np.random.default_rng(3)
 LENGTHS = (12, 7, 12, 4)
@@ -65,7 +68,7 @@ def machine(name: str):
     works, why = simulator.status()
     if not works and not simulator.anywhere:
         pytest.skip(why)
-    return simulator(**simulator.anywhere) if not works else simulator()
+    return simulator(**{**simulator.anywhere, **OPTIONS.get(name, {})})
 
 
 CASES = [("currents", 1), ("rates", 1), ("delta modulation", 3), ("events", 3)]
