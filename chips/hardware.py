@@ -103,12 +103,30 @@ class HardwareChips(Chips):
             samples.append(self._checked(self.show(shown), phase.steps))
         self.advance(phase.batch * (phase.steps + rest) * network.dt_ms)
         layers = [torch.from_numpy(np.stack(layer)).unsqueeze(0) for layer in zip(*samples, strict=True)]
-        weights = phase.window / phase.window.sum() * network.spike_value
-        rates = [torch.einsum("t,cbtn->cbn", weights, layer.double()) for layer in layers]
-        inputs = torch.einsum("t,btn->bn", weights, phase.drive.spikes.double()).unsqueeze(0)
         traces = {"spikes": tuple(layers)} if "spikes" in phase.record else {}
-        seen = Recording((inputs, *rates), (), None, self._trace(layers[-1]), traces=traces)
+        rates = [self._rates(phase, layer) for layer in (phase.drive.spikes.unsqueeze(0), *layers)]
+        seen = Recording(tuple(rates), (), None, self._readout(phase, layers[-1]), traces=traces)
         return named_recording(network, seen)
+
+    def _rates(self, phase: Phase, spikes: Tensor) -> Tensor:
+        """Return the mean rates over the windows that count, ``(1, rows, n)``."""
+        value = self._network.spike_value
+        if phase.lengths is None and phase.whole:
+            weights = phase.window / phase.window.sum() * value
+            return torch.einsum("t,cbtn->cbn", weights, spikes.double())
+        weights = phase.weights.reshape(phase.batch, phase.windows, -1)
+        parts = spikes.double().reshape(-1, *weights.shape, spikes.shape[-1])
+        sample, window = phase.rows
+        sums = torch.einsum("bkt,cbktn->cbkn", weights, parts)[:, sample, window]
+        rates: Tensor = sums * value / weights.sum(2)[sample, window].unsqueeze(1)
+        return rates
+
+    def _readout(self, phase: Phase, output: Tensor) -> Tensor:
+        """Return the read-out traces at the ends of the windows' parts, ``(1, rows, n_out)``."""
+        size = phase.steps // phase.windows
+        ends = [self._trace(output[:, :, : size * (k + 1)]) for k in range(phase.windows)]
+        sample, window = phase.rows
+        return torch.stack(ends, dim=2)[:, sample, window]
 
     def _checked(self, layers: Sequence[Any], steps: int) -> list[Spikes]:
         """Return what a subclass gave, if it is what it should be."""

@@ -1,8 +1,8 @@
-"""How samples are shown to a chip: encoding, duration, averaging window."""
+"""How samples are shown to a chip: encoding, duration, averaging windows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rate_bridge.encodings import Encoding
 from rate_bridge.filters import window
+from rate_bridge.sequences import Samples, Series
 from root.seeds import SeedTree
 from spiking.network import Network
 from spiking.presentation import Controller, CurrentDrive, Drive, Noise, Phase, SpikeDrive
@@ -23,18 +24,22 @@ class Batch:
     """Samples to learn from.
 
     Args:
-        x: inputs in [0, 1], ``(batch, inputs)``.
-        target: wanted output rates, ``(batch, n_out)``; labels are coded by the task.
+        x: inputs in [0, 1], ``(batch, inputs)``, or samples over time.
+        target: wanted output rates, ``(batch, n_out)``; labels are coded by the task. Where a presentation
+            has several windows, those of every window that counts, sample by sample.
         key: names the batch, so that its random numbers are its own.
+        counted: False for windows to leave out, ``(batch, windows)``, or None.
     """
 
-    x: Tensor
+    x: Samples
     target: Tensor
     key: tuple[str | int, ...] = ()
+    counted: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch with its samples on `device`."""
-        return Batch(self.x.to(device), self.target.to(device), self.key)
+        counted = None if self.counted is None else self.counted.to(device)
+        return Batch(self.x.to(device), self.target.to(device), self.key, counted)
 
 
 @final
@@ -50,6 +55,7 @@ class Stimulus:
         window_steps: length of the averaging window at its end.
         window_shape: ``"rectangular"`` or ``"hann"``.
         record: names of traces to be recorded in every phase.
+        windows: equal parts that a presentation falls into, with a window at the end of each.
     """
 
     network: Network
@@ -59,6 +65,7 @@ class Stimulus:
     window_steps: int
     window_shape: str = "rectangular"
     record: frozenset[str] = field(default_factory=frozenset)
+    windows: int = 1
 
     def phase(
         self,
@@ -72,6 +79,7 @@ class Stimulus:
         after: str | None = None,
         noise: Noise | None = None,
         shared_input: bool = False,
+        one_window: bool = False,
     ) -> Phase:
         """Return a phase that shows `batch`.
 
@@ -86,11 +94,14 @@ class Stimulus:
             noise: noise in the feedback compartments.
             shared_input: use the same input spikes as every other phase of this batch that says so,
                 instead of spikes of its own.
+            one_window: count all windows of a sample as one, so that there is one row for every sample.
         """
         return Phase(
             name=name,
             drive=self.drive(batch, "shared" if shared_input else name),
-            window=window(self.steps, self.window_steps, self.window_shape),
+            window=window(self.steps // self.windows, self.window_steps, self.window_shape).repeat(
+                self.windows
+            ),
             controller=controller,
             shadow=shadow,
             currents=currents,
@@ -98,7 +109,39 @@ class Stimulus:
             after=after,
             noise=noise,
             record=self.record,
+            lengths=self.lengths(batch.x),
+            windows=1 if one_window else self.windows,
+            counted=None if one_window else batch.counted,
         )
+
+    def towards(self, batch: Batch, wanted: Tensor | Series) -> Batch:
+        """Return the batch with a target for every window that counts.
+
+        Args:
+            batch: the samples, with any target.
+            wanted: output rates of every sample, ``(batch, n_out)``; or over time, NaN where nothing is
+                wanted: a window wants their mean.
+        """
+        if self.windows == 1 and isinstance(wanted, Tensor):
+            return replace(batch, target=wanted)
+        phase = self.phase("wanted", replace(batch, counted=None))
+        if isinstance(wanted, Tensor):
+            return replace(batch, target=wanted[phase.rows[0]])
+        weights = phase.weights.reshape(phase.batch, self.windows, -1, 1)
+        values = wanted.held(self.steps, self.network.dt_ms)
+        values = values.reshape(*weights.shape[:3], values.shape[-1])
+        weights = torch.where(values.isnan(), 0.0, weights)
+        total = weights.sum(2)
+        counted = (total > 0).all(2)
+        target = (values.nan_to_num(0.0) * weights).sum(2) / total
+        return replace(batch, target=target[counted], counted=None if bool(counted.all()) else counted)
+
+    def lengths(self, x: Samples) -> Tensor | None:
+        """Return the steps after which each sample is over, ``(batch,)``; None where all last to the end."""
+        if isinstance(x, Tensor):
+            return None
+        lengths = x.lengths(self.network.dt_ms).clamp(max=self.steps)
+        return None if bool((lengths == self.steps).all()) else lengths
 
     def drive(self, batch: Batch, name: str) -> Drive:
         """Return the input that shows `batch`, with the random numbers of `name`."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from learning.model import Model
 from learning.stimulus import Batch
+from learning.window_means import WindowMeans
 from root.errors import UnsupportedError
 from spiking.connections import Synapses
 from spiking.network import Network
@@ -97,7 +98,7 @@ class Unrolled:
     ) -> None:
         self.network, self.biases, self.derivative = model.network, biases, derivative
         phase = model.stimulus.phase("free", batch)
-        self.window, self.drive = phase.window.to(weights[0]), phase.drive
+        self.phase, self.drive, self.like = phase, phase.drive, weights[0]
         truth = model.truth
         told: Sequence[Mapping[str, Tensor]] = ({},) * model.network.depth if truth is None else truth.neurons
         self.populations = [
@@ -115,7 +116,7 @@ class Unrolled:
         self.through: list[Callable[[Tensor], Tensor]] = [own.applied(weight) for own, weight in pairs]
 
     def rates(self, seen: Sequence[Tensor]) -> Tensor:
-        """Return the output's mean rates over the window, ``(chips, batch, n_out)``.
+        """Return the output's mean rates over the windows, ``(chips, rows, n_out)``.
 
         Args:
             seen: what the chip emitted, per layer 1 to L, ``(chips, batch, time, n)``; it takes the place of
@@ -126,8 +127,8 @@ class Unrolled:
         synaptic, arriving = list(zeros), self._inputs()
         under_way = [deque([zeros[c.pre - 1]] * (c.delay_steps - 1)) for c in self.network.connections]
         emissions = [trace.unbind(2) for trace in seen]
-        total = torch.zeros_like(zeros[-1])
-        for t in range(len(self.window)):
+        means = WindowMeans(self.phase, self.like)
+        for t in range(self.phase.steps):
             currents = [own + bias.unsqueeze(1) for own, bias in zip(synaptic, self.biases, strict=True)]
             if not isinstance(self.drive, SpikeDrive):
                 for index, steps in arriving.items():
@@ -138,8 +139,8 @@ class Unrolled:
                 for part, current, chip in zip(self.populations, currents, emissions, strict=True)
             ]
             synaptic = self._deliver(synaptic, emitted, arriving, under_way, t)
-            total = total + self.window[t] * emitted[-1]
-        return total * (self.network.emission_value(self.network.depth) / self.window.sum())
+            means.add(t, emitted[-1])
+        return means.rates(self.network.emission_value(self.network.depth))
 
     def _inputs(self) -> dict[int, tuple[Tensor, ...]]:
         """Return what the input gives through each of its connections, per step, or once if it is constant.
@@ -157,7 +158,7 @@ class Unrolled:
                 values = self.drive.values
                 values = values.unsqueeze(1) if values.ndim == 2 else values
             samples, steps, n = values.shape
-            reached = self.through[index](values.to(self.window).reshape(1, samples * steps, n))
+            reached = self.through[index](values.to(self.like).reshape(1, samples * steps, n))
             found[index] = reached.view(len(reached), samples, steps, -1).unbind(2)
         return found
 

@@ -1,9 +1,13 @@
-"""What becomes of an input value: spikes with a phase, random spikes, one early spike, or a current."""
+"""What becomes of an input value: spikes with a phase, random spikes, one early spike, or a current.
+
+Values over time become rates or currents that follow them; what else there is for them, and for events, is in
+:mod:`rate_bridge.encodings_in_time`.
+"""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import ABC
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, final
 
@@ -11,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from root.errors import InputError
+from rate_bridge.sequences import Events, Form, Samples, Series
+from root.errors import InputError, UnsupportedError
 from root.ranges import INNER, POTENTIAL, SHARE, check_ranges
 
 __all__ = ["CurrentEncoding", "Encoding", "LatencyEncoding", "PhaseEncoding", "PoissonEncoding"]
@@ -26,34 +31,63 @@ class Encoding(ABC):
 
     Attributes:
         kind: ``"spikes"`` or ``"current"``: what `encode` returns.
+        takes: what samples it can present: ``values``, ``series``, ``events``.
     """
 
     kind: ClassVar[Literal["spikes", "current"]]
+    takes: ClassVar[frozenset[Form]] = frozenset({"values"})
+
+    def lines(self, inputs: int) -> int:
+        """Return how many inputs a network needs for samples of so many."""
+        return inputs
+
+    @final
+    def check_form(self, form: Form) -> None:
+        """Raise `UnsupportedError` where samples of this form cannot be presented."""
+        if form not in self.takes:
+            words = {"values": "a value per input", "series": "values over time", "events": "events"}
+            allowed = f"one for {words[form]}, as the task has them; this one is for"
+            raise UnsupportedError(
+                "bridge.encoding.name", type(self).__name__, f"{allowed} {', '.join(sorted(self.takes))}"
+            )
 
     @final
     def encode(
-        self, x: Tensor, steps: int, dt_ms: float, max_rate_hz: float, generator: np.random.Generator
+        self, x: Samples, steps: int, dt_ms: float, max_rate_hz: float, generator: np.random.Generator
     ) -> Tensor:
         """Present values for a number of time steps.
 
         Args:
-            x: values in [0, 1], ``(batch, inputs)``; where they are rates, 1 = `max_rate_hz`.
+            x: values in [0, 1], ``(batch, inputs)``, or samples over time; where values are rates,
+                1 = `max_rate_hz`. After the end of a sample there is nothing.
             steps: length of the presentation.
             dt_ms: time step.
             max_rate_hz: the rate that counts as 1.
             generator: where randomness comes from; the same seed gives the same presentation.
 
         Returns:
-            boolean spikes ``(batch, time, inputs)``, or currents ``(batch, inputs)`` that are held for
-            the whole presentation.
+            boolean spikes ``(batch, time, lines)``, or currents: ``(batch, inputs)`` where they are held
+            for the whole presentation, ``(batch, time, inputs)`` for values over time.
 
         Raises:
             InputError: values outside [0, 1], or a rate above one spike per step.
+            UnsupportedError: samples of a form that this encoding cannot present.
         """
-        if not bool(((x >= 0) & (x <= 1)).all()):  # also refuses NaN
-            raise InputError("x", (float(x.min()), float(x.max())), "values in [0, 1]", "Rescale the data")
+        expected = max_rate_hz * dt_ms / 1000.0
         self.check(dt_ms, max_rate_hz)
-        return self._present(x.to(torch.float64), steps, max_rate_hz * dt_ms / 1000.0, generator)
+        if isinstance(x, Tensor):
+            self.check_form("values")
+            _check_values(x)
+            return self._present(x.to(torch.float64), steps, expected, generator)
+        self.check_form(x.form)
+        if isinstance(x, Events):
+            return self._bin(x, steps, dt_ms)
+        assert isinstance(x, Series)
+        _check_values(x.values)
+        shown = self._follow(x.held(steps, dt_ms).to(torch.float64), expected, generator)
+        times = torch.arange(steps, device=shown.device)
+        there = (times < x.lengths(dt_ms).unsqueeze(1)).unsqueeze(2)
+        return shown & there if shown.dtype == torch.bool else shown * there
 
     @final
     def check(self, dt_ms: float, max_rate_hz: float) -> None:
@@ -72,9 +106,25 @@ class Encoding(ABC):
         """The largest absolute current that is presented; 0 for spikes."""
         return 0.0
 
-    @abstractmethod
     def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
         """Present checked float64 values; `expected` is the number of spikes per step that x = 1 means."""
+        raise NotImplementedError
+
+    def _follow(self, x: Tensor, expected: float, generator: np.random.Generator) -> Tensor:
+        """Present checked float64 values over time, ``(batch, time, inputs)``, the last one held to the end.
+
+        What is presented after the end of a sample is taken away.
+        """
+        raise NotImplementedError
+
+    def _bin(self, x: Events, steps: int, dt_ms: float) -> Tensor:
+        """Present events."""
+        raise NotImplementedError
+
+
+def _check_values(x: Tensor) -> None:
+    if not bool(((x >= 0) & (x <= 1)).all()):  # also refuses NaN
+        raise InputError("x", (float(x.min()), float(x.max())), "values in [0, 1]", "Rescale the data")
 
 
 def _uniform(generator: np.random.Generator, shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -85,6 +135,9 @@ def _uniform(generator: np.random.Generator, shape: tuple[int, ...], like: Tenso
 @dataclass(frozen=True)
 class PhaseEncoding(Encoding):
     r"""Input neurons that integrate their value and fire: regular spikes with a random phase.
+
+    Of values over time the phase is the sum so far: :math:`\varphi_t = \varphi_0 + \sum_{s \le t} x_s\,
+    r_{max}\, dt`.
 
     .. math::
         \varphi_t = \varphi_0 + (t + 1)\, x\, r_{max}\, dt, \qquad
@@ -103,6 +156,7 @@ class PhaseEncoding(Encoding):
     start: Literal["random", "zero"] = "random"
 
     kind: ClassVar[Literal["spikes", "current"]] = "spikes"
+    takes: ClassVar[frozenset[Form]] = frozenset({"values", "series"})
 
     def __post_init__(self) -> None:
         if self.start not in ("random", "zero"):
@@ -120,6 +174,13 @@ class PhaseEncoding(Encoding):
         spikes = torch.zeros(x.shape[0], steps + 1, x.shape[1], dtype=torch.bool, device=x.device)
         return spikes.scatter_(1, when, True)[:, :steps]
 
+    def _follow(self, x: Tensor, expected: float, generator: np.random.Generator) -> Tensor:
+        start = torch.full_like(x[:, :1], ROUNDING)
+        if self.start == "random":
+            start += _uniform(generator, tuple(start.shape), x)
+        reached = torch.floor(start + (x * expected).cumsum(1))
+        return torch.diff(reached, dim=1, prepend=torch.zeros_like(start)) > 0
+
 
 @final
 @dataclass(frozen=True)
@@ -132,11 +193,16 @@ class PoissonEncoding(Encoding):
     """
 
     kind: ClassVar[Literal["spikes", "current"]] = "spikes"
+    takes: ClassVar[frozenset[Form]] = frozenset({"values", "series"})
 
     def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
         batch, inputs = x.shape
         drawn = torch.from_numpy(generator.random((batch, steps, inputs), dtype=np.float32))
         return drawn.to(x.device) < (x * expected).to(torch.float32).unsqueeze(1)
+
+    def _follow(self, x: Tensor, expected: float, generator: np.random.Generator) -> Tensor:
+        drawn = torch.from_numpy(generator.random(tuple(x.shape), dtype=np.float32))
+        return drawn.to(x.device) < (x * expected).to(torch.float32)
 
 
 @final
@@ -197,6 +263,7 @@ class CurrentEncoding(Encoding):
     high: Annotated[float, POTENTIAL] = 1.0
 
     kind: ClassVar[Literal["spikes", "current"]] = "current"
+    takes: ClassVar[frozenset[Form]] = frozenset({"values", "series"})
 
     def __post_init__(self) -> None:
         check_ranges(self, "bridge.encoding")
@@ -209,3 +276,6 @@ class CurrentEncoding(Encoding):
 
     def _present(self, x: Tensor, steps: int, expected: float, generator: np.random.Generator) -> Tensor:
         return x if (self.low, self.high) == (0.0, 1.0) else self.low + (self.high - self.low) * x
+
+    def _follow(self, x: Tensor, expected: float, generator: np.random.Generator) -> Tensor:
+        return self._present(x, x.shape[1], expected, generator)

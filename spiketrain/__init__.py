@@ -55,6 +55,8 @@ if TYPE_CHECKING:  # what type checkers and editors read; what runs is `__getatt
     from rate_bridge.encodings import Encoding as Encoding
     from rate_bridge.encodings import PhaseEncoding as PhaseEncoding
     from rate_bridge.encodings import PoissonEncoding as PoissonEncoding
+    from rate_bridge.sequences import Events as Events
+    from rate_bridge.sequences import Series as Series
     from root.errors import InputError as InputError
     from root.errors import SimulationError as SimulationError
     from root.errors import SpiketrainError as SpiketrainError
@@ -161,6 +163,7 @@ _WHERE = {
     "spiketrain.spiking.neurons.li": ("LI",),
     "spiketrain.spiking.neurons.lif": ("LIF",),
     "spiketrain.spiking.neurons.rate": ("Rate",),
+    "spiketrain.rate_bridge.sequences": ("Events", "Series"),
     "spiketrain.tasks.base": ("Task", "TaskData"),
     "spiketrain.tasks.digits": ("Digits",),
     "spiketrain.tasks.hdf5": ("Hdf5File",),

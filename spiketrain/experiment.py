@@ -27,10 +27,11 @@ from spiketrain.config import Experiment
 from spiketrain.describe import trained as trained_line
 from spiketrain.deviations import deviations, table
 from spiketrain.divergence import not_finite
-from spiketrain.evaluation import answers, confusion, evaluate, look_at_a_sample, measure, score
+from spiketrain.evaluation import confusion, evaluate, judged, look_at_a_sample, measure, score
 from spiketrain.free_running import free_runs
 from spiketrain.hooks import Hooks
 from spiketrain.losing import lost_cards
+from spiketrain.moments import moments
 from spiketrain.naming import named, of_network, with_names
 from spiketrain.observing import Masked, asked, seen
 from spiketrain.parts import Parts, build
@@ -47,7 +48,7 @@ from spiketrain.record import (
 from spiketrain.record.files import tensors_of
 from spiketrain.record.metrics import METRICS
 from spiketrain.record.resuming import as_ours, check_shapes
-from spiketrain.record.run import CHECKPOINT, CHIPS, INITIAL, REFERENCE, TRUTH, Checkpoint
+from spiketrain.record.run import CHECKPOINT, CHIPS, INITIAL, MOMENTS, REFERENCE, TRUTH, Checkpoint
 from spiketrain.tasks.arrays import Given
 from spiketrain.telling import batch_done, check_tracker, epoch_done, tracked
 from spiketrain.tracking import Log
@@ -406,12 +407,12 @@ def _finish(
         runs.save(record.store)
         accuracy, sample, confused = 1.0 - runs.errors(), None, None
     else:
-        x, y = parts.data.split("test")
-        said = answers(parts, x)
-        accuracy = score(said, parts.data.wanted(y, parts.experiment.bridge.target_rates))
+        said, wanted = judged(parts, "test")
+        accuracy = score(said, wanted)
         classify = parts.data.kind == "classification"
-        confused = confusion(said, y, parts.data.classes).numpy() if classify else None
+        confused = confusion(said, wanted, parts.data.classes).numpy() if classify else None
         sample = look_at_a_sample(parts)
+    seen = moments(parts) if parts.experiment.analysis.moments else None
     parts.chips.program(parts.deployed())
     summary = record.finish(
         {
@@ -423,13 +424,14 @@ def _finish(
             "saw": sorted(parts.saw),
             "reference": None if reference is None else reference.summary["test_accuracy_mean"],
             "data_sha256": parts.data.fingerprint,
+            **({} if seen is None else {"latency_ms": seen.latencies}),
             **pace,
         },
         named(parts.deployed()),
         _truth(parts, record.store),
         sample,
         confused,
-        tables=_tables(parts, reference),
+        tables=_tables(parts, reference) | ({} if seen is None else {MOMENTS: seen.table}),
     )
     if report and isinstance(record.store, Folder):
         from spiketrain.report import write  # noqa: PLC0415 (matplotlib, only where it is needed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from learning.stimulus import Batch
 from rate_bridge.filters import window
 from spiketrain.parts import Parts
@@ -21,6 +23,7 @@ def free_runs(parts: Parts, split: Split) -> FreeRuns:
     how = parts.data.free_run
     assert how is not None
     x, y = parts.data.split(split)
+    assert isinstance(y, Tensor)
     batch = Batch(x, y, (split, 0)).to(parts.model.device)
     chips = parts.chips.trial()
     chips.program(parts.deployed())

@@ -121,7 +121,7 @@ def measured_response(
 def _step_phases(model: Model, batch: Batch, index: int, neuron: int, step: float) -> list[Phase]:
     """Return two phases with a current step of either sign into one neuron."""
     network = model.network
-    current = torch.zeros(batch.x.shape[0], network.layers[index].size, dtype=torch.float64)
+    current = torch.zeros(len(batch.x), network.layers[index].size, dtype=torch.float64)
     current[:, neuron] = step
     nothing: list[Tensor | None] = [None] * network.depth
     return [

@@ -92,7 +92,7 @@ class Parts:
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Return the training batches of an epoch, in its order."""
         size, rates = self._shown, self.experiment.bridge.target_rates
-        given = self.data.train_batches(epoch, size, self.seeds, rates)
+        given = self.data.train_batches(epoch, size, self.seeds, rates, self.model.stimulus)
         return (batch.to(self.model.device) for batch in given)
 
     def population(self, batch: Batch) -> Chips:

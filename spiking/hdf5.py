@@ -20,7 +20,7 @@ import h5py
 
 from root.arrays import DEFLATE
 
-__all__ = ["MAX_UNPACKED", "RefusedError", "check", "check_array"]
+__all__ = ["MAX_UNPACKED", "RefusedError", "check", "check_array", "check_lists"]
 
 MAX_UNPACKED = 1_000_000_000
 """Most bytes that all data sets of a file may unpack to."""
@@ -83,6 +83,30 @@ def check_array(name: str, item: h5py.Dataset) -> None:
     if made.get_layout() != h5py.h5d.VIRTUAL and item.dtype.kind == "O":
         raise RefusedError(f"{name} holds values of varying length")
     _bytes(name, item, b"")
+
+
+def check_lists(name: str, item: h5py.Dataset) -> None:
+    """Look at one data set of lists of numbers, one of any length in every row; none is read.
+
+    What they come to in all the reader has to count: several rows may be one and the same list.
+
+    Args:
+        name: what to call it.
+        item: the data set.
+
+    Raises:
+        RefusedError: it refers to something outside the file, or holds no lists of numbers.
+    """
+    made = item.id.get_create_plist()
+    if made.get_layout() == h5py.h5d.VIRTUAL:
+        raise RefusedError(f"{name} is a virtual data set")
+    if made.get_external_count():
+        raise RefusedError(f"{name} has external storage")
+    if not {made.get_filter(index)[0] for index in range(made.get_nfilters())} <= FILTERS:
+        raise RefusedError(f"{name} is compressed in another way than deflate or LZF")
+    kind = h5py.check_vlen_dtype(item.dtype)
+    if kind is None or kind.kind not in NUMBERS:
+        raise RefusedError(f"{name} of type {item.dtype} holds no lists of numbers")
 
 
 def _walk(group: h5py.Group, place: str, depth: int) -> Iterator[tuple[str, Any]]:

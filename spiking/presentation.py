@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor
 
 from root.errors import InputError
 from spiking.neurons.base import State
 from spiking.shapes import check_phase
+from spiking.windows import own_windows, rows_of
 
 __all__ = [
     "TRACES",
@@ -119,8 +121,9 @@ class Controller:
     that of Strong-DFC, Meulemans et al. 2022, arXiv 2204.07249.
 
     Args:
-        target: r*, ``(batch, n_out)`` or, where it differs between chips, ``(chips, batch, n_out)``; where
-            it moves, one for every step, ``(batch, time, n_out)``.
+        target: r*, ``(rows, n_out)``, one for every row that the phase counts: its samples, or the windows of
+            its samples; where it differs between chips, ``(chips, rows, n_out)``; where it moves, one for
+            every step, ``(batch, time, n_out)``.
         kp: proportional gain.
         ki_per_ms: integral gain.
         leak_per_ms: leak α of the integral.
@@ -250,6 +253,11 @@ class Phase:
         name: how the observation calls it.
         drive: the input.
         window: averaging weights, one per step, ``(steps,)``; their number is the phase's length.
+        lengths: steps after which each sample is over, ``(batch,)``; None where all last to the end. The
+            window ends with its sample: it is shifted.
+        windows: equal parts that the presentation falls into, each with its own part of `window`, of which
+            means are taken.
+        counted: False for windows to leave out, ``(batch, windows)``, or None.
         controller: closes the loop; without one there is no feedback current.
         shadow: run the basal shadow membranes, which see all currents but the feedback.
         currents: constant injected currents per layer 1 to L, each ``(batch, n)`` or
@@ -275,6 +283,9 @@ class Phase:
     noise: Noise | None = None
     plasticity: Plasticity | None = None
     record: frozenset[str] = frozenset()
+    lengths: Tensor | None = None
+    windows: int = 1
+    counted: Tensor | None = None
 
     def __post_init__(self) -> None:
         if unknown := self.record.difference(TRACES):
@@ -285,6 +296,23 @@ class Phase:
     def steps(self) -> int:
         """Length of the phase in steps."""
         return int(self.window.shape[0])
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is one row for every sample."""
+        return self.windows == 1 and self.counted is None
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """Averaging weights of every sample, ``(batch, steps)``."""
+        if self.lengths is None:
+            return self.window.expand(self.batch, -1)
+        return own_windows(self.window, self.lengths, self.windows)
+
+    @cached_property
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """Sample and window of every row that is counted, ``(rows,)`` each, sample by sample."""
+        return rows_of(self.weights, self.windows, self.counted)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -335,13 +363,15 @@ class Snapshot:
 class Recording:
     """What is measured in a phase.
 
-    Rates are means over the phase's window, 1 = ``max_rate_hz``.
+    Rates are means over the phase's window, 1 = ``max_rate_hz``. Where a presentation has several windows,
+    each is a row of its own: ``batch`` below is then the number of `Phase.rows`, but for traces.
 
     Args:
         rates: per layer 0 to L, ``(chips, batch, n)``; the input's may have one chip for all.
         basal: the shadows' rates per layer 1 to L, or empty.
         control: mean control signal u over the window, ``(chips, batch, n_out)``, or None.
-        readout: the read-out trace at the end, ``(chips, batch, n_out)``.
+        readout: the read-out trace at the end of the phase, or of the window's part of it,
+            ``(chips, batch, n_out)``.
         apical: with layered feedback under control, what layers 1 to L received, the mean of a over the
             window, ``(chips, batch, n)``; the last is `control`. Empty elsewhere.
         correlation: with `Phase.noise`, per layer 1 to L, the mean of C over samples and window,

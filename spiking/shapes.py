@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from root.errors import InputError
+from root.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:  # phases check themselves when they are made
     from spiking.connections import Synapses
@@ -29,6 +29,7 @@ def check_phase(phase: Phase) -> None:
     _check("phase.window", phase.window, {"steps": None})
     place, values, shapes = _drive(phase, None)
     _check(place, values, *shapes)
+    _check_windows(phase)
     if phase.controller is not None:
         _check_target(phase, phase.controller, None, None)
     for index, current in enumerate(phase.currents):
@@ -44,7 +45,7 @@ def check_phases(network: Network, chips: int, phases: Sequence[Phase]) -> None:
         chips: number of chips.
         phases: what is to be run, in order.
     """
-    seen: dict[str, int] = {}
+    seen: dict[str, Phase] = {}
     for phase in phases:
         _check_order(phase, seen)
         place, values, shapes = _drive(phase, network.inputs)
@@ -52,7 +53,7 @@ def check_phases(network: Network, chips: int, phases: Sequence[Phase]) -> None:
         if phase.controller is not None:
             _check_target(phase, phase.controller, chips, network.outputs)
         _check_layers(network, chips, phase)
-        seen[phase.name] = phase.batch
+        seen[phase.name] = phase
 
 
 def check_weights(network: Network, chips: int, weights: Weights) -> None:
@@ -104,7 +105,32 @@ def _check_target(phase: Phase, controller: Controller, chips: int | None, outpu
         return
     shapes = _per_sample(phase, "n_out", chips, outputs)
     fix = "A target does not change over time, unless the controller is told that it moves."
+    if not phase.whole:
+        fix = "A target does not change within a window."
+        one: Shape = {"windows of samples": len(phase.rows[0]), "n_out": outputs}
+        shapes = [one, {"chips": chips, **one}]
     _check("phase.controller.target", controller.target, *shapes, fix=fix)
+
+
+def _check_windows(phase: Phase) -> None:
+    """Refuse ends and windows that do not fit the presentation, and what cannot be told apart by them."""
+    if phase.windows < 1 or phase.steps % phase.windows:
+        allowed = f"a number that {phase.steps} steps can be divided by"
+        raise InputError("phase.windows", phase.windows, allowed)
+    if phase.lengths is not None:
+        _check("phase.lengths", phase.lengths, {"batch": phase.batch})
+        low, high = int(phase.lengths.min()), int(phase.lengths.max())
+        if phase.lengths.is_floating_point() or low < 0 or high > phase.steps:
+            given = f"{phase.lengths.dtype} from {low} to {high}"
+            raise InputError("phase.lengths", given, f"whole steps from 0 to {phase.steps}")
+    if phase.counted is not None:
+        _check("phase.counted", phase.counted, {"batch": phase.batch, "windows": phase.windows})
+    if phase.plasticity is not None and not (phase.whole and phase.lengths is None):
+        fix = "Let the host make the steps: training.plasticity: host."
+        raise UnsupportedError("phase.plasticity", "beside windows", "samples of one length, one window", fix)
+    if phase.noise is not None and phase.windows > 1:
+        allowed = "1: what noise is correlated with is one window"
+        raise UnsupportedError("phase.windows", phase.windows, allowed)
 
 
 def _check_layers(network: Network, chips: int, phase: Phase) -> None:
@@ -121,7 +147,7 @@ def _check_layers(network: Network, chips: int, phase: Phase) -> None:
         raise InputError("phase.plasticity.steps", f"{len(steps)} of them", allowed)
 
 
-def _check_order(phase: Phase, seen: Mapping[str, int]) -> None:
+def _check_order(phase: Phase, seen: Mapping[str, Phase]) -> None:
     """Refuse a name that stands twice, and what goes on from phases that were not before."""
     if phase.name in seen:
         raise InputError("phase.name", phase.name, "a name of its own for every phase")
@@ -136,10 +162,13 @@ def _check_order(phase: Phase, seen: Mapping[str, int]) -> None:
             raise InputError(
                 key, name, f"the name of an earlier phase ({', '.join(seen) or 'there is none'})"
             )
-        if seen[name] != phase.batch:
+        if seen[name].batch != phase.batch:
             raise InputError(
-                key, f"{name}, of {seen[name]} samples", f"a phase of the same {phase.batch} samples"
+                key, f"{name}, of {seen[name].batch} samples", f"a phase of the same {phase.batch} samples"
             )
+        if "nudge" in key and seen[name].windows != phase.windows:
+            given = f"{name}, of {seen[name].windows} windows"
+            raise InputError(key, given, f"a phase of {phase.windows} windows")
 
 
 def _check(key: str, value: Tensor, *shapes: Shape, fix: str = "") -> None:

@@ -69,11 +69,14 @@ class LearnedFeedback(NoiseLearning):
         return NoiseLearning.start(self, model)
 
     def warmup_phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        hold = self.controller.towards(batch.target, nudge_from=FREE, nudge=0.0)
+        where = batch.target.new_zeros(
+            len(batch.x), batch.target.shape[-1]
+        )  # the output is held where it was
+        hold = self.controller.towards(where, nudge_from=FREE, nudge=0.0)
         noise = tuple(self._noise(batch, model))
         return (
-            model.stimulus.phase(FREE, batch),
-            model.stimulus.phase(NOISY, batch, controller=hold, after=FREE, currents=noise),
+            model.stimulus.phase(FREE, batch, one_window=True),
+            model.stimulus.phase(NOISY, batch, controller=hold, after=FREE, currents=noise, one_window=True),
         )
 
     def phases(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
@@ -100,6 +103,6 @@ class LearnedFeedback(NoiseLearning):
         drawn = []
         for index, layer in enumerate(model.network.layers):
             generator = model.seeds.child("feedback noise", *batch.key, index).generator()
-            noise = generator.standard_normal((batch.x.shape[0], layer.size))
+            noise = generator.standard_normal((len(batch.x), layer.size))
             drawn.append(self.sigma * torch.from_numpy(noise).to(model.device))
         return drawn

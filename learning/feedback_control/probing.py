@@ -46,6 +46,7 @@ class Probe:
                 currents=tuple(None if n is None else sign * n for n in currents),
                 start=self.name,
                 shared_input=True,
+                one_window=True,
             )
             for name, sign in zip(self._names, (1.0, -1.0), strict=True)
         )
@@ -56,7 +57,7 @@ class Probe:
         drawn = []
         for index, layer in enumerate(layers):
             generator = model.seeds.child(self.name, *batch.key, index).generator()
-            signs = generator.integers(0, 2, (batch.x.shape[0], layer.size))
+            signs = generator.integers(0, 2, (len(batch.x), layer.size))
             drawn.append(self.sigma * (2.0 * torch.from_numpy(signs).to(model.device).double() - 1.0))
         return drawn
 

@@ -216,7 +216,7 @@ class IdentifiedLayers(FeedbackWeights):
         own, answer = [], []
         currents = self.probe.currents(batch, model)
         answers = [self.probe.answers(observation, i)[1].double() for i in range(model.network.depth)]
-        scale = 1.0 / (self.sigma**2 * batch.x.shape[0])
+        scale = 1.0 / (self.sigma**2 * len(batch.x))
         for index, (n, now) in enumerate(zip(currents, answers, strict=True)):
             given = n.to(now)
             own.append(((now * given).sum(1) * scale).lerp(known.own[index], keep))

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rate_bridge.sequences import Samples, Sequences, Series
 from root.errors import InputError
 from root.seeds import SeedTree
-from spiketrain.tasks.base import TaskData, stratified_split
+from spiketrain.tasks.base import Answers, TaskData, stratified_split
 
 __all__ = ["Ends", "inputs", "samples", "wanted"]
 
@@ -29,8 +30,10 @@ def samples(x: Any, y: Any, test: Any, validation: Any, ends: Ends) -> TaskData:
     """Return samples in memory as a task's data.
 
     Args:
-        x: inputs in [0, 1], ``(samples, inputs)``; further axes, as of images, are laid out in one.
-        y: integer labels ``(samples,)``, or wanted outputs in [0, 1], ``(samples, outputs)``.
+        x: inputs in [0, 1], ``(samples, inputs)``; further axes, as of images, are laid out in one. Samples
+            over time are a `Series` or `Events`.
+        y: integer labels ``(samples,)``, or wanted outputs in [0, 1], ``(samples, outputs)``, or a `Series`
+            of them.
         test: the same two for the tests, or the share of the samples that is held out for them.
         validation: the same two, or None.
         ends: of the network.
@@ -49,14 +52,16 @@ def samples(x: Any, y: Any, test: Any, validation: Any, ends: Ends) -> TaskData:
     return TaskData(*train, *tests, *held, classes=ends.outputs, kind=kind)
 
 
-def inputs(name: str, x: Any, wanted: int) -> Tensor:
-    """Return inputs as float64, ``(samples, inputs)``.
+def inputs(name: str, x: Any, wanted: int) -> Samples:
+    """Return inputs as float64, ``(samples, inputs)``, or the samples over time that they are.
 
     Args:
         name: the argument's name.
         x: what was given.
-        wanted: the network's number of inputs.
+        wanted: the number of inputs of a sample.
     """
+    if isinstance(x, Sequences):
+        return _over_time(name, x, wanted)
     values = _numbers(name, x)
     if values.ndim < 2 or values.size == 0:
         raise InputError(name, f"an array of shape {values.shape}", "(samples, inputs), at least one of each")
@@ -75,8 +80,23 @@ def inputs(name: str, x: Any, wanted: int) -> Tensor:
     return torch.from_numpy(flat)
 
 
-def wanted(name: str, y: Any, count: int, outputs: int) -> Tensor:
+def _over_time(name: str, x: Sequences, wanted: int) -> Sequences:
+    """Return samples over time, checked like arrays."""
+    if x.inputs != wanted or len(x) == 0:
+        given = f"{len(x)} samples of {x.inputs} inputs"
+        raise InputError(
+            name, given, f"one or more, of {wanted} inputs, as the network and its encoding take"
+        )
+    if isinstance(x, Series) and not bool(((x.values >= 0) & (x.values <= 1)).all()):
+        low, high = float(x.values.min()), float(x.values.max())
+        raise InputError(name, f"values from {low:g} to {high:g}", "finite values from 0 to 1")
+    return x
+
+
+def wanted(name: str, y: Any, count: int, outputs: int) -> Answers:
     """Return labels as int64, ``(samples,)``, or wanted outputs as float64, ``(samples, outputs)``.
+
+    A `Series` of wanted outputs is returned as it is.
 
     Args:
         name: the argument's name.
@@ -84,6 +104,15 @@ def wanted(name: str, y: Any, count: int, outputs: int) -> Tensor:
         count: number of samples.
         outputs: the network's number of outputs.
     """
+    if isinstance(y, Series):
+        if len(y) != count or y.inputs != outputs:
+            given = f"{len(y)} series of {y.inputs} outputs"
+            raise InputError(name, given, f"{count} series of {outputs} outputs")
+        if not bool((y.values.isnan() | ((y.values >= 0) & (y.values <= 1))).all()):
+            raise InputError(
+                name, "values out of range", "wanted outputs from 0 to 1, NaN where there is none"
+            )
+        return y
     values = _numbers(name, y)
     if len(values.shape) == 0 or len(values) != count:
         raise InputError(name, f"an array of shape {values.shape}", f"one entry for each of {count} samples")
@@ -114,16 +143,16 @@ def _regression(name: str, values: NDArray[Any], outputs: int) -> Tensor:
     return torch.from_numpy(values.astype(np.float64))
 
 
-def _kind(y: Tensor) -> Kind:
-    return "classification" if y.ndim == 1 else "regression"
+def _kind(y: Answers) -> Kind:
+    return "classification" if isinstance(y, Tensor) and y.ndim == 1 else "regression"
 
 
-def _pair(x_name: str, x: Any, y_name: str, y: Any, ends: Ends) -> tuple[Tensor, Tensor]:
+def _pair(x_name: str, x: Any, y_name: str, y: Any, ends: Ends) -> tuple[Samples, Answers]:
     found = inputs(x_name, x, ends.inputs)
     return found, wanted(y_name, y, len(found), ends.outputs)
 
 
-def _named(name: str, pair: Any, ends: Ends, kind: Kind) -> tuple[Tensor, Tensor]:
+def _named(name: str, pair: Any, ends: Ends, kind: Kind) -> tuple[Samples, Answers]:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         shares = " or a share of the samples such as 0.2" if name == "test" else ""
         shown = pair if pair is None or isinstance(pair, int | float | str) else type(pair).__name__
@@ -135,12 +164,12 @@ def _named(name: str, pair: Any, ends: Ends, kind: Kind) -> tuple[Tensor, Tensor
 
 
 def _held_out(
-    pair: tuple[Tensor, Tensor], share: float, kind: Kind
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    pair: tuple[Samples, Answers], share: float, kind: Kind
+) -> tuple[tuple[Samples, Answers], tuple[Samples, Answers]]:
     if not 0.0 < share < 1.0:
         raise InputError("test", share, "a pair of arrays (x, y), or a share between 0 and 1")
     x, y = pair
-    labels = y.numpy() if kind == "classification" else np.zeros(len(y), dtype=np.int64)
+    labels = y.numpy() if isinstance(y, Tensor) and kind == "classification" else np.zeros(len(y), np.int64)
     keep, held = stratified_split(labels, share, SeedTree(0).child("test split").generator(), "test")
     return (x[keep], y[keep]), (x[held], y[held])
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
 from root.errors import InputError, UnsupportedError
 from spiketrain.api import arguments
@@ -21,7 +22,7 @@ from spiketrain.api.activity import Activity
 from spiketrain.api.showing import show
 from spiketrain.config import Experiment
 from spiketrain.config.experiment import named_mapping
-from spiketrain.evaluation import answers, confusion, look_at_a_sample, score
+from spiketrain.evaluation import answers, confusion, judged, look_at_a_sample, score
 from spiketrain.experiment import restored
 from spiketrain.naming import layer_names, stored_names, with_names
 from spiketrain.parts import Parts
@@ -159,8 +160,8 @@ class Run:
             x: inputs in [0, 1], ``(samples, inputs)``, as for `Setup.fit`.
         """
         parts = self._parts
-        given = arguments.inputs("x", x, parts.model.network.sizes[0])
-        return np.asarray(answers(parts, given).to(dtype=parts.data.x_train.dtype).numpy())
+        given = arguments.inputs("x", x, parts.data.inputs)
+        return np.asarray(answers(parts, given).double().numpy())
 
     def predict(self, x: ArrayLike) -> NDArray[Any]:
         """Return every chip's label for every sample, ``(chips, samples)``.
@@ -180,6 +181,8 @@ class Run:
             x: inputs; with `y` left out, the test set is taken.
             y: labels or wanted outputs, as for `Setup.fit`.
         """
+        if x is None and y is None:
+            return np.asarray(score(*judged(self._parts, "test")).numpy())
         given, truth = self._samples(x, y)
         data, rates = self._parts.data, self._parts.experiment.bridge.target_rates
         return np.asarray(score(answers(self._parts, given), data.wanted(truth, rates)).numpy())
@@ -196,9 +199,13 @@ class Run:
         """
         if self._parts.data.kind != "classification":
             raise InputError("confusion", "a regression", "a run that classifies")
-        given, truth = self._samples(x, y)
         classes = self._parts.data.classes
-        counts = confusion(answers(self._parts, given), truth, classes).numpy()
+        if x is None and y is None:
+            said, truth = judged(self._parts, "test")
+        else:
+            given, truth = self._samples(x, y)
+            said = answers(self._parts, given)
+        counts = confusion(said, truth, classes).numpy()
         chosen = counts.sum(0) if chip is None else counts[self._chip(chip)]
         index = pd.RangeIndex(classes, name="label")
         return pd.DataFrame(chosen, index, pd.RangeIndex(classes, name="predicted"))
@@ -227,7 +234,7 @@ class Run:
 
         Args:
             what: ``learning``, ``effort``, ``raster``, ``outputs``, ``control``, ``rates``,
-                ``training_rates``, ``weights``, ``alignment``, ``measures`` or ``confusion``.
+                ``training_rates``, ``weights``, ``alignment``, ``measures``, ``confusion`` or ``moments``.
             chip: which chip, in figures of a single sample.
 
         Raises:
@@ -345,10 +352,11 @@ class Run:
 
     def _samples(self, x: Any, y: Any) -> tuple[Any, Any]:
         data, sizes = self._parts.data, self._parts.model.network.sizes
-        if x is None and y is None:
-            return data.x_test, data.y_test
-        given = arguments.inputs("x", x, sizes[0])
+        given = arguments.inputs("x", x, data.inputs)
         truth = arguments.wanted("y", y, len(given), sizes[-1])
+        if not isinstance(truth, Tensor):
+            allowed = "labels or wanted outputs of whole samples: the test set's over time are in score()"
+            raise InputError("y", "a Series", allowed)
         if (truth.ndim == 1) != (data.kind == "classification"):
             raise InputError("y", f"an array of {truth.ndim} axes", f"those of a {data.kind}")
         return given, truth

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from rate_bridge.sequences import Sequences, Series
 from root.errors import InputError
 from spiketrain.api import arguments
 from spiketrain.api.fitted import Run
@@ -134,11 +135,11 @@ class Setup:
 
     def fit(
         self,
-        x: ArrayLike | None = None,
-        y: ArrayLike | None = None,
+        x: ArrayLike | Sequences | None = None,
+        y: ArrayLike | Series | None = None,
         *,
-        test: tuple[ArrayLike, ArrayLike] | float = 0.2,
-        validation: tuple[ArrayLike, ArrayLike] | None = None,
+        test: tuple[ArrayLike | Sequences, ArrayLike | Series] | float = 0.2,
+        validation: tuple[ArrayLike | Sequences, ArrayLike | Series] | None = None,
         folder: str | os.PathLike[str] | None = None,
         resume: bool = False,
         data_dir: str | os.PathLike[str] | None = None,
@@ -151,9 +152,10 @@ class Setup:
 
         Args:
             x: inputs in [0, 1], ``(samples, inputs)``, numpy, torch or pandas; images ``(samples, 8, 8)``
-                are 64 inputs. Without `x` and `y`, the config's own task is taken.
+                are 64 inputs. Samples over time are a `Series` or `Events`. Without `x` and `y`, the config's
+                own task is taken.
             y: integer labels, ``(samples,)``, or for a regression wanted outputs in [0, 1],
-                ``(samples, outputs)``.
+                ``(samples, outputs)``, or a `Series` of wanted outputs over time.
             test: the same two for the tests after every epoch, or the share of the samples that is held
                 out for them, every label by its share.
             validation: the same two, for ``validation_accuracy``; without it ``training.validation`` says
@@ -221,7 +223,9 @@ class Setup:
             if value is None:
                 raise InputError(name, None, "an array: both x and y, or neither")
         sizes = self.experiment.build_network().sizes
-        ends = arguments.Ends(sizes[0], sizes[-1])
+        lines = self.experiment.build_encoding().lines
+        told = isinstance(x, Sequences) and lines(x.inputs) == sizes[0]
+        ends = arguments.Ends(x.inputs if told else sizes[0], sizes[-1])
         return Given(arguments.samples(x, y, test, validation, ends))
 
     def __repr__(self) -> str:

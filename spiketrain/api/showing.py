@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learning.stimulus import Batch
+from rate_bridge.sequences import Samples
 from root.errors import InputError
 from spiketrain.api import arguments
 from spiketrain.api.activity import PER_LAYER, PER_RUN, Activity, LayerActivity
@@ -28,7 +29,7 @@ def show(
 ) -> Activity:
     """Return what every chip does with samples; see `spiketrain.api.fitted.Run.activity`."""
     network = parts.model.network
-    given = arguments.inputs("x", x, network.sizes[0])
+    given = arguments.inputs("x", x, parts.data.inputs)
     traces = _traces(record)
     _check_memory(parts, len(given), traces)
     phases = _phases(parts, _batch(parts, given, y, phase), phase)
@@ -63,15 +64,15 @@ def _check_memory(parts: Parts, samples: int, traces: frozenset[str]) -> None:
         raise InputError("x", given, f"at most {limit:g} GB (limits.memory_gb): about {few} samples")
 
 
-def _batch(parts: Parts, x: Tensor, y: Any, phase: str) -> Batch:
+def _batch(parts: Parts, x: Samples, y: Any, phase: str) -> Batch:
     outputs = parts.model.network.outputs
     if y is None:
         if phase != "free":
             raise InputError("y", None, f"the labels: the phase {phase!r} has a target")
-        return Batch(x, x.new_zeros(len(x), outputs), ("activity",))
+        return Batch(x, torch.zeros(len(x), outputs, dtype=torch.float64), ("activity",))
     truth = arguments.wanted("y", y, len(x), outputs)
-    target = parts.data.targets(truth, parts.experiment.bridge.target_rates)
-    return Batch(x, target, ("activity",))
+    rates = parts.experiment.bridge.target_rates
+    return parts.data.shown(x, truth, ("activity",), rates, parts.model.stimulus)
 
 
 def _phases(parts: Parts, batch: Batch, name: str) -> tuple[Phase, ...]:

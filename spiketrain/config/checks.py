@@ -5,7 +5,8 @@ from __future__ import annotations
 from learning.optimizers import SGD
 from learning.rule import LearningRule
 from mismatch.spec import MismatchSpec
-from root.errors import InputError
+from rate_bridge.sequences import Form
+from root.errors import InputError, UnsupportedError
 from spiketrain.arms.base import Arm
 from spiketrain.config.design import Design
 from spiketrain.config.effects import check_effects, refuse
@@ -16,7 +17,7 @@ from spiketrain.tasks.base import Task
 from spiking.network import Network
 from spiking.simulators.base import Simulator
 
-__all__ = ["check", "check_data", "check_fit"]
+__all__ = ["check", "check_data", "check_fit", "check_form"]
 
 
 def check(experiment: Design) -> None:
@@ -27,6 +28,8 @@ def check(experiment: Design) -> None:
     check_device(experiment.simulator.device)
     task = experiment.build_task()
     _check_times(experiment, task)
+    if task.form is not None:
+        check_form(experiment, task.form)
     if task.shape is not None:
         check_fit(experiment, *task.shape)
     network = experiment.build_network()
@@ -57,12 +60,30 @@ def check(experiment: Design) -> None:
 def check_fit(experiment: Design, inputs: int, outputs: int) -> None:
     """Raise `InputError` where the network's ends do not fit a task of `inputs` and `outputs`."""
     sizes, name = experiment.build_network().sizes, experiment.task.name
+    lines = experiment.build_encoding().lines(inputs)
     key, given = experiment.network.source
     given = given if given == list(sizes) else f"{given} with {list(sizes)}"
-    if sizes[0] != inputs:
-        raise InputError(key, given, f"{inputs} first: the task {name} has {inputs} inputs")
+    if sizes[0] != lines:
+        encoded = "" if lines == inputs else f", on {lines} lines ({experiment.bridge.encoding.name})"
+        raise InputError(key, given, f"{lines} first: the task {name} has {inputs} inputs{encoded}")
     if sizes[-1] != outputs:
         raise InputError(key, given, f"{outputs} last: the task {name} has {outputs} outputs")
+
+
+def check_form(experiment: Design, form: Form, lasting_ms: float = 0.0) -> None:
+    """Raise `InputError` where samples cannot be encoded, or last longer than a presentation.
+
+    Args:
+        experiment: the configuration.
+        form: of the samples.
+        lasting_ms: how long the longest lasts.
+    """
+    experiment.build_encoding().check_form(form)
+    part = experiment.simulator
+    for prefix, shown in (("", part.presentation_ms), ("test_", part.test_presentation_ms)):
+        if lasting_ms > shown * (1 + 1e-9):
+            allowed = f"{lasting_ms:g} or more: so long lasts the longest sample of {experiment.task.name}"
+            raise InputError(f"simulator.{prefix}presentation_ms", shown, allowed)
 
 
 def check_data(wanted: str | None, found: str | None) -> None:
@@ -149,11 +170,24 @@ def _check_memory(experiment: Design) -> None:
         )
 
 
+def _check_windows(experiment: Design, abilities: frozenset[str], *, on_chip: bool) -> None:
+    """Refuse several windows where what the machine sums up itself is one sum over all of them."""
+    windows, decision = experiment.simulator.windows, experiment.bridge.decision
+    if windows == 1:
+        if decision != "last":
+            refuse("bridge.decision", decision, "last", "there is one window")
+        return
+    if on_chip or abilities & {"noise", "plasticity", "eligibility"}:
+        allowed = "1: the synapses themselves sum over a presentation, with this rule"
+        raise UnsupportedError("simulator.windows", windows, allowed)
+
+
 def _check_plasticity(
     experiment: Design, spec: MismatchSpec, rule: LearningRule, simulator: Simulator
 ) -> None:
     training = experiment.training
     on_chip = training.plasticity == "on_chip"
+    _check_windows(experiment, rule.abilities(on_chip=on_chip), on_chip=on_chip)
     if missing := rule.abilities(on_chip=on_chip) - simulator.abilities:
         allowed = f"a simulator with {', '.join(sorted(missing))} (torch)"
         raise InputError("simulator.name", simulator.name, allowed)

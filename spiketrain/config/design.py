@@ -124,7 +124,9 @@ class Design(Section):
     def build_stimulus(self, seeds: SeedTree, *, test: bool = False) -> Stimulus:
         """Return how samples are shown, in training or in tests."""
         steps, window = self.simulator.steps(test=test)
-        return Stimulus(self.build_network(), self.build_encoding(), seeds, steps, window, self.bridge.window)
+        shape, windows = self.bridge.window, self.simulator.windows
+        network, encoding = self.build_network(), self.build_encoding()
+        return Stimulus(network, encoding, seeds, steps, window, shape, windows=windows)
 
     def build_rule(self) -> LearningRule:
         """Return the learning rule."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pydantic import ValidationError
 
+from rate_bridge.sequences import Series
 from root.errors import InputError
 from root.plugins import available
 from root.seeds import SeedTree
@@ -102,6 +103,9 @@ class Experiment(Design):
             data = self.build_task().load(data_dir, left)
             checks.check_data(self.task.sha256, data.sha256)
         checks.check_fit(self, data.inputs, data.classes)
+        checks.check_form(self, data.form, data.lasting_ms)
+        if self.analysis.moments and (data.kind != "classification" or isinstance(data.y_test, Series)):
+            raise InputError("analysis.moments", True, "false: the task has no label for every sample")
         data = data.hold_out(self.training.validation, SeedTree(self.training.seed).child("validation"))
         if self.training.batch > len(data.x_train):
             raise InputError(

@@ -204,6 +204,7 @@ class BridgePart(Section):
         readout_tau_ms: time constant of the read-out trace; 0 means no filter.
         window: shape of the averaging window.
         target_rates: wanted output rates of the wrong classes and of the right one.
+        decision: which windows of a presentation decide: the ``last``, or the ``mean`` of all.
     """
 
     encoding: Part = Part(name="phase")
@@ -211,6 +212,7 @@ class BridgePart(Section):
     readout_tau_ms: Filter = 40.0
     window: Literal["rectangular", "hann"] = "rectangular"
     target_rates: tuple[Rate, Rate] = (0.1, 0.8)
+    decision: Literal["last", "mean"] = "last"
 
 
 class SimulatorPart(Part):
@@ -219,7 +221,9 @@ class SimulatorPart(Part):
     Args:
         dt_ms: time step.
         presentation_ms: how long a sample is shown in training.
-        window_ms: averaging window at its end.
+        window_ms: averaging window at its end; of samples that end earlier, at theirs.
+        windows: equal parts that a presentation falls into, in training and in tests, each with a window at
+            its end: a rule learns of every one of them.
         test_presentation_ms: how long a sample is shown in tests.
         test_window_ms: averaging window then.
         dtype: the type it computes with.
@@ -229,6 +233,7 @@ class SimulatorPart(Part):
     dt_ms: Step = 1.0
     presentation_ms: Duration = 150.0
     window_ms: Duration = 75.0
+    windows: Count = 1
     test_presentation_ms: Duration = Field(default_factory=lambda data: data["presentation_ms"])
     test_window_ms: Duration = Field(default_factory=lambda data: data["window_ms"])
     dtype: Literal["float64", "float32"] = "float64"
@@ -247,6 +252,14 @@ class SimulatorPart(Part):
         )
         if window > length:
             allowed = f"at most the presentation, {length * self.dt_ms:g} ms"
+            raise InputError(f"simulator.{prefix}window_ms", window * self.dt_ms, allowed)
+        if length % self.windows:
+            allowed = f"a number that {length} steps of a presentation can be divided by"
+            raise InputError("simulator.windows", self.windows, allowed)
+        if window * self.windows > length:
+            allowed = (
+                f"at most the presentation by simulator.windows, {length * self.dt_ms / self.windows:g} ms"
+            )
             raise InputError(f"simulator.{prefix}window_ms", window * self.dt_ms, allowed)
         return length, window
 
@@ -321,11 +334,14 @@ class AnalysisPart(Section):
             true chips (rate networks): columns of ``metrics.csv``.
         reference: when training is over, train one chip without mismatch too, which the report holds the
             others against.
+        moments: at the end, how right the chips are at every moment since a sample began: ``moments.csv``,
+            and latencies in ``summary.json``.
         tracker: what else is told how the run goes, such as ``tensorboard``; null for nothing.
     """
 
     measures: bool = False
     reference: bool = False
+    moments: bool = False
     tracker: Part | None = None
 
 

@@ -284,7 +284,9 @@ class _Deployment:
         chips, single = parts.chips.trial(), {"fast": 0.0, "slow": 0.0}
         chips.program(parts.deployed())
         few = replace(parts.data, x_test=x[: SINGLES + 1], y_test=y[: SINGLES + 1])
-        for index, (batch, _) in enumerate(few.chunks("test", 1, parts.experiment.bridge.target_rates)):
+        for index, (batch, _) in enumerate(
+            few.chunks("test", 1, parts.experiment.bridge.target_rates, parts.test_stimulus)
+        ):
             self.machine.seconds = {"fast": 0.0, "slow": 0.0}
             chips.present((parts.test_stimulus.phase("free", batch),), *batch.key)
             if index:  # the first one compiles Lava's network

@@ -54,6 +54,8 @@ INITIAL, WEIGHTS, TRUTH = "initial_weights.safetensors", "weights.safetensors", 
 
 CONFUSION, CHIPS, REFERENCE = "confusion.csv", "chips.csv", "reference.csv"
 
+MOMENTS = "moments.csv"
+
 SUMMARY = (
     "task",
     "rule",
@@ -303,7 +305,7 @@ class RunRecord:
             confusion: test samples by chip, label and answer, ``(chips, classes, classes)``, where there
                 are classes.
             tables: further files by name: `CHIPS`, what chips drew, and `REFERENCE`, the history of the
-                network without mismatch, where they are known.
+                network without mismatch, where they are known, `MOMENTS`.
 
         Returns:
             the content of ``summary.json``.

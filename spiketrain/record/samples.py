@@ -52,6 +52,7 @@ class Samples:
         sample: int = 0,
         inputs: Mapping[str, Tensor] | None = None,
         windows: Mapping[str, Tensor] | None = None,
+        targets: Mapping[str, Tensor] | None = None,
     ) -> Self:
         """Take one sample of one chip out of recordings with traces.
 
@@ -64,6 +65,7 @@ class Samples:
             sample: which sample.
             inputs: its input spikes by the name of the phase, ``(time, inputs)``.
             windows: averaging weights by the name of the phase, ``(time,)``.
+            targets: what is wanted where that changes over time, by the name of the phase, ``(time, n_out)``.
         """
         traces = {
             phase: {name: tuple(t[chip, sample] for t in parts) for name, parts in recording.traces.items()}
@@ -73,6 +75,8 @@ class Samples:
             traces[phase]["input"] = (spikes.to(torch.float64),)
         for phase, weights in (windows or {}).items():
             traces[phase]["window"] = (weights.to(torch.float64).unsqueeze(1),)
+        for phase, wanted in (targets or {}).items():
+            traces[phase]["target"] = (wanted.to(torch.float64),)
         return cls(traces, target[sample], dt_ms, max_rate_hz, chip)
 
     def window(self, phase: str) -> Tensor:

@@ -109,7 +109,10 @@ def outputs(run: RunFiles) -> Drawing | Omitted:
     ends = []
     for ax, phase in zip(axes[0], phases, strict=True):
         trace = samples.traces[phase]["readout"][0] * scale
-        _draw_outputs(ax, trace, samples, targets)
+        moving = samples.traces[phase].get("target")
+        _draw_outputs(ax, trace, samples, targets if moving is None else None)
+        if moving is not None:
+            _draw_target(ax, moving[0] * scale, samples.dt_ms)
         ax.set_title(f"{phase} phase")
         wanted = int(targets.argmax())
         mean = _draw_window(ax, trace, samples, phase)
@@ -267,6 +270,15 @@ def _draw_window(ax: Axes, trace: Tensor, samples: Samples, phase: str) -> float
     ink = colour(wanted if trace.shape[1] <= FEW else 1)
     ax.plot([begin, end], [mean, mean], color=ink, linestyle=":", linewidth=2.2)
     return mean
+
+
+def _draw_target(ax: Axes, target: Tensor, dt_ms: float) -> None:
+    """Draw what is wanted from window to window; nothing where nothing is."""
+    time = np.arange(1, len(target) + 1) * dt_ms
+    for index in range(target.shape[1]):
+        few = target.shape[1] <= FEW
+        style: dict[str, Any] = {"color": colour(index) if few else MUTED, "linestyle": (0, (5, 3))}
+        ax.plot(time, target[:, index].numpy(), linewidth=1.2, **style)
 
 
 def _rates(trace: Tensor, samples: Samples) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from spiketrain.record.store import Store
 from spiketrain.report import activity, curves, dynamics
 from spiketrain.report.confusions import confusion
 from spiketrain.report.drawing import Drawing, Omitted
+from spiketrain.report.moments import moments
 from spiketrain.report.run_files import RunFiles
 from spiketrain.report.style import drawn
 from spiketrain.report.weights import weights
@@ -25,6 +26,7 @@ FIGURES: dict[str, Callable[[RunFiles], Drawing | Omitted]] = {
     "portrait": dynamics.portrait,
     "free_error": dynamics.free_error,
     "confusion": confusion,
+    "moments": moments,
     "effort": curves.effort,
     "raster": activity.raster,
     "outputs": activity.outputs,

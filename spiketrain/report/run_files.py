@@ -16,7 +16,7 @@ from spiketrain.naming import connection_names, layer_names, stored_names, with_
 from spiketrain.reading import parse
 from spiketrain.record.files import json_of, tensors_of
 from spiketrain.record.free_runs import FreeRuns
-from spiketrain.record.run import CHIPS, CONFUSION, INITIAL, REFERENCE, WEIGHTS
+from spiketrain.record.run import CHIPS, CONFUSION, INITIAL, MOMENTS, REFERENCE, WEIGHTS
 from spiketrain.record.samples import Samples
 from spiketrain.record.store import Folder, Store
 
@@ -42,6 +42,7 @@ class RunFiles:
         drew: how every chip deviates from the design (``chips.csv``), or None where nobody knows or nothing
             does; see `spiketrain.deviations.Deviation`.
         reference: metrics of one chip without mismatch (``reference.csv``), or None.
+        moments: accuracy of every chip against the time since a sample began (``moments.csv``), or None.
     """
 
     config: str
@@ -56,6 +57,7 @@ class RunFiles:
     drew: pd.DataFrame | None = None
     reference: pd.DataFrame | None = None
     free: FreeRuns | None = None
+    moments: pd.DataFrame | None = None
 
     @classmethod
     def load(cls, place: Store | Path) -> Self:
@@ -86,6 +88,7 @@ class RunFiles:
                 confusion=_table(store, CONFUSION),
                 drew=_table(store, CHIPS),
                 reference=_table(store, REFERENCE),
+                moments=_table(store, MOMENTS),
             )
         except FileNotFoundError as error:
             allowed = "the folder of a finished run"

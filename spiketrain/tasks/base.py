@@ -1,4 +1,4 @@
-"""What a task is: samples in [0, 1] with labels, split for training, validation and test."""
+"""What a task is: samples with labels or wanted outputs, split for training, validation and test."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from learning.stimulus import Batch
+from learning.stimulus import Batch, Stimulus
+from rate_bridge.sequences import Form, Samples, Sequences, Series, form_of, split
 from root.errors import InputError
 from root.files import checksum
 from root.seeds import SeedTree
 from spiketrain.tasks.files import MEMORY_BYTES
+from spiketrain.tasks.kept import parts_of
 
-__all__ = ["SPLITS", "FreeRun", "Split", "Task", "TaskData", "stratified_split"]
+__all__ = ["SPLITS", "Answers", "FreeRun", "Split", "Task", "TaskData", "stratified_split"]
 
 Split = Literal["train", "validation", "test"]
+
+Answers = Tensor | Series
+"""Labels or wanted outputs, one for every sample; or wanted outputs over time."""
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -52,10 +57,12 @@ class TaskData:
     """The samples of a task.
 
     Args:
-        x_train, x_val, x_test: inputs in [0, 1], float64, ``(samples, inputs)``; without a validation
-            set, `x_val` has no samples.
+        x_train, x_val, x_test: inputs in [0, 1], float64, ``(samples, inputs)``, or samples over time, values
+            (:class:`rate_bridge.sequences.Series`) or events; without a validation set, `x_val` has no
+            samples.
         y_train, y_val, y_test: int64 labels ``(samples,)``, or for a regression wanted outputs in
-            [0, 1], float64, ``(samples, outputs)``.
+            [0, 1], float64, ``(samples, outputs)``; over time a `Series` of wanted outputs, NaN where nothing
+            is wanted; of a classification it has 1 for the right output and 0 for the others.
         classes: number of outputs.
         kind: whether the y are labels, wanted outputs, or the states of a system over time; then the x are
             ``(samples, time, inputs)`` and the y, which are taken as they are, ``(samples, time, outputs)``.
@@ -66,12 +73,12 @@ class TaskData:
         InputError: shapes that do not fit, or labels that are none.
     """
 
-    x_train: Tensor
-    y_train: Tensor
-    x_test: Tensor
-    y_test: Tensor
-    x_val: Tensor
-    y_val: Tensor
+    x_train: Samples
+    y_train: Answers
+    x_test: Samples
+    y_test: Answers
+    x_val: Samples
+    y_val: Answers
     classes: int
     kind: Literal["classification", "regression", "dynamics"] = "classification"
     sha256: str | None = None
@@ -91,9 +98,9 @@ class TaskData:
     @classmethod
     def of_arrays(
         cls,
-        train: tuple[ArrayLike, ArrayLike],
-        test: tuple[ArrayLike, ArrayLike],
-        validation: tuple[ArrayLike, ArrayLike] | None = None,
+        train: tuple[ArrayLike | Sequences, ArrayLike],
+        test: tuple[ArrayLike | Sequences, ArrayLike],
+        validation: tuple[ArrayLike | Sequences, ArrayLike] | None = None,
         *,
         classes: int,
         sha256: str | None = None,
@@ -108,19 +115,36 @@ class TaskData:
     def fingerprint(self) -> str:
         """SHA-256 of all samples and what is wanted of them, wherever they came from."""
         names = [f"{what}_{split}" for split in ("train", "val", "test") for what in "xy"]
-        return checksum({name: np.asarray(getattr(self, name)) for name in names})
+        arrays: dict[str, np.ndarray] = {}
+        for name in names:
+            value = getattr(self, name)
+            tensors = {"": value} if isinstance(value, Tensor) else parts_of(value)[0]
+            arrays |= {f"{name}.{part}" if part else name: np.asarray(t) for part, t in tensors.items()}
+        return checksum(arrays)
 
     @property
     def inputs(self) -> int:
         """Number of inputs."""
-        return int(self.x_train.shape[-1])
+        x = self.x_train
+        return int(x.shape[-1]) if isinstance(x, Tensor) else x.inputs
+
+    @property
+    def form(self) -> Form:
+        """What samples are: a value per input, values over time, or events."""
+        return form_of(self.x_train)
+
+    @property
+    def lasting_ms(self) -> float:
+        """How long the longest sample lasts; 0 where samples do not say."""
+        parts = [x for x in (self.x_train, self.x_test, self.x_val) if isinstance(x, Sequences) and len(x)]
+        return max((float(x.lasting_ms.max()) for x in parts), default=0.0)
 
     @property
     def has_validation(self) -> bool:
         """Whether there is a validation set."""
         return len(self.x_val) > 0
 
-    def split(self, name: Split) -> tuple[Tensor, Tensor]:
+    def split(self, name: Split) -> tuple[Samples, Answers]:
         """Return the inputs and labels of a part."""
         parts = {
             "train": (self.x_train, self.y_train),
@@ -136,7 +160,9 @@ class TaskData:
         """
         if fraction == 0.0:
             return self
-        labels = self.y_train if self.kind == "classification" else torch.zeros(len(self.y_train))
+        labels = self.y_train
+        if self.kind == "regression" or not isinstance(labels, Tensor):
+            labels = torch.zeros(len(self.y_train))
         keep, held = stratified_split(labels.numpy(), fraction, seeds.generator(), "training.validation")
         return replace(
             self,
@@ -150,6 +176,33 @@ class TaskData:
         """Return what answers are judged by: labels, or for a regression the wanted rates."""
         return y if self.kind == "classification" else self.targets(y, target_rates)
 
+    def shown(
+        self,
+        x: Samples,
+        y: Answers,
+        key: tuple[str | int, ...],
+        target_rates: tuple[float, float],
+        stimulus: Stimulus | None = None,
+    ) -> Batch:
+        """Return samples and what is wanted of them as a batch.
+
+        Args:
+            x: inputs.
+            y: labels or wanted outputs.
+            key: names the batch.
+            target_rates: low and high.
+            stimulus: how they will be shown, where that has several windows or targets change over time.
+        """
+        if isinstance(y, Series):
+            if stimulus is None:
+                raise InputError("stimulus", None, "how samples are shown: what is wanted changes over time")
+            low, high = target_rates
+            coded = replace(y, values=low + (high - low) * y.values)
+            return stimulus.towards(Batch(x, torch.zeros(0), key), coded)
+        target = self.targets(y, target_rates)
+        batch = Batch(x, target, key)
+        return batch if stimulus is None else stimulus.towards(batch, target)
+
     def targets(self, y: Tensor, target_rates: tuple[float, float]) -> Tensor:
         """Return the wanted rates, ``(samples, outputs)``: low for wrong outputs, high for the right one."""
         if self.kind == "dynamics":
@@ -159,7 +212,12 @@ class TaskData:
         return low + (high - low) * coded
 
     def train_batches(
-        self, epoch: int, batch_size: int, seeds: SeedTree, target_rates: tuple[float, float]
+        self,
+        epoch: int,
+        batch_size: int,
+        seeds: SeedTree,
+        target_rates: tuple[float, float],
+        stimulus: Stimulus | None = None,
     ) -> Iterator[Batch]:
         """Yield the training set in an order of the epoch's own.
 
@@ -170,23 +228,26 @@ class TaskData:
             batch_size: samples per batch.
             seeds: where the order comes from, by its child ``("shuffle", epoch)``.
             target_rates: low and high.
+            stimulus: how they will be shown; see `shown`.
         """
         order = seeds.child("shuffle", epoch).generator().permutation(len(self.x_train))
         for index in range(len(order) // batch_size):
             rows = torch.from_numpy(order[index * batch_size : (index + 1) * batch_size])
-            target = self.targets(self.y_train[rows], target_rates)
-            yield Batch(self.x_train[rows], target, ("train", epoch, index))
+            key = ("train", epoch, index)
+            yield self.shown(self.x_train[rows], self.y_train[rows], key, target_rates, stimulus)
 
     def chunks(
-        self, split: Split, size: int, target_rates: tuple[float, float] = (0.0, 1.0)
-    ) -> Iterator[tuple[Batch, Tensor]]:
+        self,
+        part: Split,
+        size: int,
+        target_rates: tuple[float, float] = (0.0, 1.0),
+        stimulus: Stimulus | None = None,
+    ) -> Iterator[tuple[Batch, Answers]]:
         """Yield a part in its own order, `size` samples at a time, each with its labels."""
-        x, y = self.split(split)
-        for index, (inputs, labels) in enumerate(
-            zip(torch.split(x, size), torch.split(y, size), strict=True)
-        ):
-            if len(inputs):
-                yield Batch(inputs, self.targets(labels, target_rates), (split, index)), labels
+        x, y = self.split(part)
+        for index, inputs in enumerate(split(x, size)):
+            answers = y[index * size : index * size + len(inputs)]
+            yield self.shown(inputs, answers, (part, index), target_rates, stimulus), answers
 
 
 @dataclass(frozen=True)
@@ -198,6 +259,10 @@ class Task(ABC):
 
     anchored: ClassVar[tuple[str, ...]] = ()
     """Fields that are paths which, in a config file, start from its folder."""
+
+    form: ClassVar[Form | None] = "values"
+    """What its samples are: a value per input, values over time (``series``), or ``events``; None where only
+    the data say."""
 
     @property
     def shape(self) -> tuple[int, int] | None:
@@ -237,8 +302,13 @@ def _check_over_time(data: TaskData) -> None:
                 raise InputError(key, given, f"{allowed}, in floating point")
 
 
-def _check_inputs(name: str, x: Tensor, first: Tensor) -> None:
+def _check_inputs(name: str, x: Samples, first: Samples) -> None:
     """Refuse anything but a row per sample: images are laid out first, and a time series is no row."""
+    if isinstance(x, Sequences) or isinstance(first, Sequences):
+        if type(x) is not type(first) or x.inputs != first.inputs:  # type: ignore[union-attr]
+            given = type(x).__name__ if type(x) is not type(first) else f"{x.inputs} inputs"  # type: ignore[union-attr]
+            raise InputError(name, given, "samples of the form and of as many inputs as x_train")
+        return
     wanted = (
         "(samples, inputs)" if x is first or first.ndim != 2 else f"(samples, {first.shape[1]}), as x_train"
     )
@@ -249,8 +319,13 @@ def _check_inputs(name: str, x: Tensor, first: Tensor) -> None:
         raise InputError(name, str(x.dtype), "numbers in floating point")
 
 
-def _check_answers(name: str, y: Tensor, samples: int, data: TaskData) -> None:
+def _check_answers(name: str, y: Answers, samples: int, data: TaskData) -> None:
     """Refuse labels or wanted outputs that are not one for every sample."""
+    if isinstance(y, Series):
+        if len(y) != samples or y.inputs != data.classes:
+            given = f"{len(y)} series of {y.inputs} outputs"
+            raise InputError(name, given, f"{samples} series of {data.classes} wanted outputs")
+        return
     if data.kind == "regression":
         if y.shape != (samples, data.classes) or not y.is_floating_point():
             given = f"{tuple(y.shape)} of {y.dtype}"
@@ -293,5 +368,8 @@ def stratified_split(
     return torch.from_numpy(np.setdiff1d(np.arange(len(labels)), out)), torch.from_numpy(out)
 
 
-def _tensors(x: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(np.array(x, dtype=np.float64)), torch.from_numpy(np.array(y, dtype=np.int64))
+def _tensors(x: ArrayLike | Sequences, y: ArrayLike) -> tuple[Samples, Tensor]:
+    labels = torch.from_numpy(np.array(y, dtype=np.int64))
+    return (
+        (x, labels) if isinstance(x, Sequences) else (torch.from_numpy(np.array(x, dtype=np.float64)), labels)
+    )

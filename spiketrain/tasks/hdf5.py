@@ -17,7 +17,7 @@ from spiketrain.tasks.base import TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford, locate
 from spiketrain.tasks.own import Floats, OwnFiles, numbered
 
-__all__ = ["Hdf5File"]
+__all__ = ["MAX_FILE_BYTES", "Hdf5File", "dataset"]
 
 MAX_FILE_BYTES = 64_000_000_000
 """Largest file that is looked at; what may be read of it is up to the memory."""
@@ -101,25 +101,10 @@ class Hdf5File(OwnFiles):
 
     def _dataset(self, path: Path, file: Any, key: str) -> Any:
         """Return a data set that is wholly in the file; no value of it is read."""
-        import h5py  # noqa: PLC0415
-
         from spiking import hdf5  # noqa: PLC0415 (it imports h5py)
 
         name = getattr(self, key)
-        steps = name.strip("/").split("/")
-        for depth in range(1, len(steps) + 1):
-            link = file.get("/".join(steps[:depth]), getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                raise InputError(f"task.{key}", name, f"a data set of {path} itself, not of {link.filename}")
-            if isinstance(link, h5py.SoftLink):  # it may lead to one of those
-                raise InputError(f"task.{key}", name, f"a data set of {path}, by its own name: {link.path}")
-        found = file.get(name)
-        if not isinstance(found, h5py.Dataset):
-            known: list[str] = []
-            file.visititems(lambda at, item: known.append(at) if isinstance(item, h5py.Dataset) else None)
-            raise InputError(
-                f"task.{key}", name, f"a data set of {path}: {', '.join(known) or 'it has none'}"
-            )
+        found = dataset(path, file, key, name)
         if not found.is_virtual and found.dtype.kind not in "fiub":
             allowed = (
                 "integer labels, (samples,)" if key.startswith("y") else "real numbers, (samples, inputs)"
@@ -131,3 +116,32 @@ class Hdf5File(OwnFiles):
             allowed = "numbers that are in the file itself, compressed by deflate or LZF at most"
             raise InputError(f"task.{key}", name, allowed, f"{error}.") from None
         return found
+
+
+def dataset(path: Path, file: Any, key: str, name: str) -> Any:
+    """Return a data set by its own name, in the file itself; no value of it is read.
+
+    Args:
+        path: of the file, to blame.
+        file: the open file.
+        key: the task's key that says the name.
+        name: of the data set, with its groups.
+
+    Raises:
+        InputError: there is none, or it is reached through a link.
+    """
+    import h5py  # noqa: PLC0415
+
+    steps = name.strip("/").split("/")
+    for depth in range(1, len(steps) + 1):
+        link = file.get("/".join(steps[:depth]), getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise InputError(f"task.{key}", name, f"a data set of {path} itself, not of {link.filename}")
+        if isinstance(link, h5py.SoftLink):  # it may lead to one of those
+            raise InputError(f"task.{key}", name, f"a data set of {path}, by its own name: {link.path}")
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        known: list[str] = []
+        file.visititems(lambda at, item: known.append(at) if isinstance(item, h5py.Dataset) else None)
+        raise InputError(f"task.{key}", name, f"a data set of {path}: {', '.join(known) or 'it has none'}")
+    return found

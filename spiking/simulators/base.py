@@ -10,11 +10,13 @@ import torch
 
 from root.errors import UnsupportedError
 from spiking.hardware import Hardware
+from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import Phase, Recording, Snapshot
 from spiking.shapes import check_phases
 from spiking.simulators.blocks import Block, groups, stack
+from spiking.simulators.pieces import in_pieces, piece_name, whole
 from spiking.simulators.recordings import Outcome, recording
 from spiking.simulators.snapshots import cut
 
@@ -141,15 +143,23 @@ class Simulator(ABC):
         self.check_hardware(hardware)
         chips = hardware if "wiring" in self.abilities else hardware.as_matrices(network)
         recordings: dict[str, Recording] = {}
-        finals: dict[str, Snapshot] = dict(starts)
-        for number, group in enumerate(groups(phases)):
+        pieces = in_pieces(phases)
+        finals = {piece_name(phase, 0): starts[phase.name] for phase in phases if phase.name in starts}
+        for number, group in enumerate(groups(pieces)):
             block = stack(network, hardware, group, [finals[p.after or p.name] for p in group], recordings)
             outcome = self.run_block(network, chips.part(number), block)
             first = 0
             for phase in group:
                 part = slice(first, first + phase.batch)
                 recordings[phase.name] = recording(network, phase, block, outcome, part)
-                if any(later.after == phase.name for later in phases):
+                if any(later.after == phase.name for later in pieces):
                     finals[phase.name] = cut(outcome.final, part)
                 first += phase.batch
-        return {phase.name: recordings[phase.name] for phase in phases}
+        return {phase.name: _whole(network, phase, recordings) for phase in phases}
+
+
+def _whole(network: Network, phase: Phase, seen: Mapping[str, Recording]) -> Recording:
+    if phase.whole:
+        return seen[phase.name]
+    pieces = [seen[piece_name(phase, number)] for number in range(phase.windows)]
+    return named_recording(network, whole(phase, pieces))

@@ -145,7 +145,7 @@ def stack(
         start = _preset_trace(group, targets, start)
     return Block(
         drive=_drive(group),
-        window=torch.cat([p.window.expand(p.batch, -1) for p in group]),
+        window=torch.cat([p.weights for p in group]),
         start=start,
         target=targets if any(controlled) else None,
         controlled=_per_sample(group, [float(on) for on in controlled], device),

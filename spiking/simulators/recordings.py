@@ -64,7 +64,7 @@ def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, pa
         outcome: what it gave.
         part: the samples of the block that are the phase's.
     """
-    total = float(phase.window.sum())
+    total = _total(phase).to(outcome.sums[0]) if phase.lengths is not None else float(phase.window.sum())
 
     def rates(sums: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return tuple(s[:, part] * (network.emission_value(layer + 1) / total) for layer, s in enumerate(sums))
@@ -80,18 +80,26 @@ def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, pa
     traces = {name: tuple(trace[:, part] for trace in outcome.traces[name]) for name in kept}
     if phase.controller is None:
         traces.pop("control", None)
-    inputs = input_rates(network, phase.drive, phase.window).to(outcome.sums[0])
+    inputs = input_rates(network, phase.drive, phase.window if phase.lengths is None else phase.weights)
+    inputs = inputs.to(outcome.sums[0])
+    counted = total * phase.batch if isinstance(total, float) else float(phase.weights.sum())
     seen = Recording(
         rates=(inputs.unsqueeze(0), *rates(outcome.sums)),
         basal=rates(outcome.basal) if phase.shadow else (),
         control=control,
         readout=outcome.final.trace[:, part],
-        correlation=tuple(c / (total * phase.batch) for c in outcome.correlation),
+        correlation=tuple(c / counted for c in outcome.correlation),
         changes=outcome.changes,
         traces=traces,
         apical=apical,
     )
     return named_recording(network, seen)
+
+
+def _total(phase: Phase) -> Tensor:
+    """Return what every sample's weights come to, ``(batch, 1)``; 1 where none counts."""
+    total = phase.weights.sum(1, keepdim=True)
+    return torch.where(total == 0, 1.0, total)
 
 
 def input_rates(network: Network, drive: Drive, window: Tensor) -> Tensor:
@@ -100,16 +108,28 @@ def input_rates(network: Network, drive: Drive, window: Tensor) -> Tensor:
     Args:
         network: the description.
         drive: the input.
-        window: averaging weights, ``(steps,)``.
+        window: averaging weights, ``(steps,)``, or those of every sample, ``(batch, steps)``.
     """
     if isinstance(drive, CurrentDrive) and drive.values.ndim == 2:
         return drive.values
+    if window.ndim == 2:
+        scale = window.sum(1, keepdim=True)
+        share = window / torch.where(scale == 0, 1.0, scale)
+        values = drive.spikes if isinstance(drive, SpikeDrive) else drive.values
+        value = network.spike_value if isinstance(drive, SpikeDrive) else 1.0
+        return torch.einsum("bt,bti->bi", share.to(values.device), values.to(share)) * value
+    if not bool(window.any()):  # a part of a presentation in which nothing is counted
+        return torch.zeros(_batch(drive), network.inputs, dtype=window.dtype)
     counted = slice(int(window.nonzero()[0]), len(window))
     there = drive.spikes.device if isinstance(drive, SpikeDrive) else drive.values.device
     weights, total = window[counted].to(there), float(window.sum())
     if isinstance(drive, SpikeDrive):
         return _summed(weights, drive.spikes[:, counted]) * (network.spike_value / total)
     return torch.matmul(weights, drive.values[:, counted].to(weights)) / total
+
+
+def _batch(drive: Drive) -> int:
+    return len(drive.spikes if isinstance(drive, SpikeDrive) else drive.values)
 
 
 def _summed(weights: Tensor, spikes: Tensor) -> Tensor:

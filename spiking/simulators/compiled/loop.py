@@ -23,6 +23,7 @@ from spiking.simulators.compiled.parts import (
     add_scaled,
     add_up,
     apply,
+    changes,
     clear,
     copy,
     count,
@@ -124,7 +125,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             clear(received)
         for t in range(steps):
             weight = window[t]
-            if has_values:
+            if has_values and changes(values, t):
                 copy(current, drive)
                 apply(values, t, input_weights, drive)
             if is_controlled:

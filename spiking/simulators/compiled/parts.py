@@ -18,6 +18,7 @@ __all__ = [
     "add_scaled",
     "add_up",
     "apply",
+    "changes",
     "clear",
     "copy",
     "count",
@@ -75,6 +76,17 @@ def apply(values: Array, t: int, weights: Array, drive: Array) -> None:
     for i in range(values.shape[1]):
         if values[t, i] != 0:
             add_row(values[t, i], weights, i, drive)
+
+
+@part
+def changes(values: Array, t: int) -> bool:
+    """Return whether the inputs are others than in the step before: what is held is multiplied once."""
+    if t == 0:
+        return True
+    others = 0
+    for i in range(values.shape[1]):
+        others += values[t, i] != values[t - 1, i]
+    return others > 0
 
 
 @part
