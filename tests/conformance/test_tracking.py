@@ -4,7 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from problems import (
+
+from rate_bridge.filters import window
+from root.errors import InputError, UnsupportedError
+from root.plugins import available, load
+from spiketrain.testing.problems import (
     EVERYTHING,
     Problem,
     random_currents,
@@ -12,10 +16,6 @@ from problems import (
     random_spikes,
     random_start,
 )
-
-from rate_bridge.filters import window
-from root.errors import InputError, UnsupportedError
-from root.plugins import available, load
 from spiking.network import Connection, Layer, Network, chain
 from spiking.neurons import LI, LIF
 from spiking.presentation import Controller, Phase, Plasticity
@@ -57,7 +57,6 @@ def problem(network, *, chips=2, batch=1, spikes=False, shadow=False, plasticity
 
 
 PROBLEMS = {
-    "spiking": lambda: problem(chain([4, 12, 3], LIF(bias=0.8)), batch=3),
     "held": lambda: problem(chain([4, 12, 6, 3], LIF(bias=0.9, refractory_ms=2.0)), batch=2, spikes=True),
     "mixed": lambda: problem(population(), batch=2),
     "mixed, late": lambda: problem(population((2, 3, 2)), batch=2, spikes=True, shadow=True),
