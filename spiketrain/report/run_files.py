@@ -11,7 +11,7 @@ from typing import Any, Self, final
 import pandas as pd
 from torch import Tensor
 
-from root.errors import InputError
+from root.errors import DamagedError, InputError
 from spiketrain.naming import connection_names, layer_names, stored_names, with_names
 from spiketrain.reading import parse
 from spiketrain.record.files import json_of, tensors_of
@@ -19,8 +19,16 @@ from spiketrain.record.free_runs import FreeRuns
 from spiketrain.record.run import CHIPS, CONFUSION, INITIAL, MOMENTS, REFERENCE, WEIGHTS
 from spiketrain.record.samples import Samples
 from spiketrain.record.store import Folder, Store
+from spiketrain.record.tables import rows_of
 
 __all__ = ["RunFiles"]
+
+COLUMNS = {
+    CONFUSION: ("chip", "label", "predicted", "samples"),
+    CHIPS: ("chip", "mean", "std", "low", "high", "lost", "devices"),
+    REFERENCE: ("epoch", "chip"),
+}
+"""Columns of numbers that a table must have."""
 
 
 @final
@@ -125,7 +133,16 @@ class RunFiles:
 
 
 def _table(store: Store, name: str) -> pd.DataFrame | None:
-    return pd.read_csv(io.BytesIO(store.read(name))) if name in store else None
+    """Return a table, whose columns of numbers hold some, or None where there is no such file."""
+    if name not in store:
+        return None
+    content, place = store.read(name), store.place(name)
+    rows_of(content, place, COLUMNS[name])
+    found = pd.read_csv(io.BytesIO(content))
+    for column in COLUMNS[name]:
+        if not pd.api.types.is_numeric_dtype(found[column]):
+            raise DamagedError(f"{place}: {column}", "something else", "numbers")
+    return found
 
 
 def _tensors(store: Store, name: str, names: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, SubplotSpec
-from matplotlib.ticker import FixedFormatter
 
 __all__ = ["NARROW", "legend_below", "stack"]
 
@@ -93,11 +92,11 @@ def _label(ax: Axes, row: Sequence[Axes]) -> None:
 def _wrapped(ax: Axes) -> float:
     """Break texts that would be wider than the page; return how much more height that takes."""
     ax.set_title(textwrap.fill(ax.get_title(), TITLE_CHARACTERS))
-    axis = ax.yaxis
-    if not isinstance(axis.get_major_formatter(), FixedFormatter):
+    said = [text.get_text() for text in ax.get_yticklabels()]
+    if max(map(len, said), default=0) <= LABEL_CHARACTERS:
         return 1.0
-    texts = [textwrap.fill(text.get_text(), LABEL_CHARACTERS) for text in axis.get_ticklabels()]
-    ax.set_yticks(axis.get_ticklocs(), texts)
+    texts = [textwrap.fill(text, LABEL_CHARACTERS) for text in said]
+    ax.set_yticks(ax.get_yticks(), texts)
     return max([1.0, *(0.7 * (text.count("\n") + 1) for text in texts)])
 
 

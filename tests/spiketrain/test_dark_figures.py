@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from spiketrain.report.drawing import Drawing
+from spiketrain.report.stacking import NARROW, stack
 from spiketrain.report.style import CYCLE, DARK, INK, MUTED, PAPER, blank, drawn
 
 
@@ -46,3 +47,20 @@ def test_pictures_and_papers(drawing: Drawing, tmp_path: Path) -> None:
     assert light != dark
     numbers = drawing.write(tmp_path / "a.csv", dark=True).read_text(encoding="utf-8")
     assert numbers.split() == ["epoch", "0", "1"]
+
+
+def test_long_names_of_rows_are_broken_on_a_narrow_page() -> None:
+    names = ["deep feedback control, two-phase − backprop in the loop, sigma 0.2", "short"]
+    with drawn():
+        figure, axes = blank(1, 1, 1.4)
+        axes[0][0].plot([0, 1], [0, 1])
+        axes[0][0].set_yticks([0, 1], names)
+        drawing = Drawing("b", "B", "b", "b", figure, pd.DataFrame({"x": [0]}))
+        drawing.svg()
+        stack(figure)
+        drawing.svg()
+    texts = [text.get_text() for text in axes[0][0].get_yticklabels()]
+    assert [text.replace("\n", " ") for text in texts] == names
+    assert max(len(line) for text in texts for line in text.splitlines()) <= 22
+    assert figure.get_size_inches()[0] == NARROW
+    assert axes[0][0].get_position().width > 0.3

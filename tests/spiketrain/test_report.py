@@ -505,3 +505,21 @@ def test_pictures_of_nothing_are_refused(run: Path, tmp_path: Path, options: lis
     assert done.exit_code == 2
     assert words in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("chips.csv", "chip,mean\n0,1\n", "chips.csv: std: got 'no such column'"),
+        ("confusion.csv", "chip,label,predicted,samples\n0,one,2,3\n", "confusion.csv: label: got"),
+        ("reference.csv", "epoch,chip\n0\n", "reference.csv: line 2: got '1 cells'"),
+    ],
+)
+def test_tables_that_were_changed_are_refused(
+    run: Path, tmp_path: Path, name: str, content: str, words: str
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("figures"))
+    (copy / name).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=words):
+        RunFiles.load(copy)
