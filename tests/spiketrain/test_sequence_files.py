@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 
 import h5py
@@ -307,6 +308,7 @@ class TestTs:
         refused(self.write(tmp_path / "a.ts", *lines), place, words)
 
 
+@pytest.mark.skipif(find_spec("sktime") is None, reason="sktime, which brings the series, is not installed")
 def test_the_vowels_are_those_of_the_archive():
     data = JapaneseVowels().load(None)
     assert (len(data.x_train), len(data.x_test), data.inputs, data.classes) == (270, 370, 12, 9)
