@@ -24,6 +24,9 @@ from spiketrain.studies.table import tidy
 
 __all__ = ["Built", "build", "marked", "put"]
 
+SHORT = 7
+"""Letters of a commit that tell it apart."""
+
 BEGIN, END = "<!-- results: {name} -->", "<!-- end of results -->"
 
 
@@ -149,6 +152,8 @@ def _about(study: Study, listed: pd.DataFrame, summaries: Sequence[Mapping[str, 
 
     versions = sorted({str(found.get("versions", {}).get("spiketrain")) for found in summaries})
     platforms = sorted({str(found.get("versions", {}).get("platform")) for found in summaries})
+    known = sorted({str(found["git"]) for found in summaries if found.get("git")})
+    commits = ", ".join(c[:SHORT] + ("-dirty" if c.endswith("-dirty") else "") for c in known) or "unknown"
     seeds = sorted({str(found["mismatch"].get("seed")) for found in summaries})
     days = sorted(str(found.get("date", ""))[:10] for found in summaries)
     hours = listed["seconds"].sum() / 3600.0
@@ -156,7 +161,7 @@ def _about(study: Study, listed: pd.DataFrame, summaries: Sequence[Mapping[str, 
     done = f"{len(summaries)} of {planned} cells" if len(summaries) < planned else f"{planned} cells"
     return (
         f"Study `{study.name}`: {done}, mismatch seed {', '.join(seeds)}, training seed {all_of('seed')}; "
-        f"spiketrain {', '.join(versions)} at {all_of('git')}; {when}, on {all_of('host')} "
+        f"spiketrain {', '.join(versions)} at {commits}; {when}, on {all_of('host')} "
         f"({', '.join(platforms)}), {hours:.2g} hours of training. Unit: the chip; "
         f"p after Holm over all rows, d is Cohen's d_z; presentations to each chip."
     )
