@@ -53,6 +53,7 @@ def kinds() -> tuple[Kind, ...]:
     from mismatch.distributions.base import Distribution  # noqa: PLC0415
     from mismatch.imperfections.base import Imperfection  # noqa: PLC0415
     from rate_bridge.encodings import Encoding  # noqa: PLC0415
+    from spiketrain.arms.base import Arm  # noqa: PLC0415
     from spiketrain.tasks.base import Task  # noqa: PLC0415
     from spiketrain.tracking.base import Tracker  # noqa: PLC0415
     from spiking.connections import Pattern  # noqa: PLC0415
@@ -68,6 +69,7 @@ def kinds() -> tuple[Kind, ...]:
         Kind(Encoding, "encodings", "name"),
         Kind(Optimizer, "optimizers", "name"),
         Kind(Tracker, "trackers", "name"),
+        Kind(Arm, "arms", "name"),
         Kind(Loss, "losses", "name"),
         Kind(Prediction, "predictions", "name"),
         Kind(FeedbackWeights, "feedback", "name"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mismatch.distributions.base import Distribution
     from mismatch.imperfections.base import Imperfection
     from rate_bridge.encodings import Encoding
+    from spiketrain.arms.base import Arm
     from spiketrain.tracking.base import Tracker
     from spiking.connections import Pattern
     from spiking.feedback import FeedbackPath
@@ -282,6 +283,8 @@ class Training(Section):
         arm: what the algorithm may know about the chips.
         validation: share of the training set that is held out.
         guard: keys of what keeps chips from falling, ``{}`` for those it has by itself.
+        presentations: how many samples a chip is shown at most, every phase counted.
+        before: dotted keys and values, changes with which the network is trained first.
     """
 
     def __init__(
@@ -296,9 +299,11 @@ class Training(Section):
         average: float | None = None,
         seed: int | None = None,
         plasticity: Literal["host", "on_chip"] | None = None,
-        arm: str | None = None,
+        arm: Arm | str | None = None,
         validation: float | None = None,
         guard: Mapping[str, float | None] | None = None,
+        presentations: int | None = None,
+        before: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             {
@@ -314,6 +319,8 @@ class Training(Section):
                 "arm": arm,
                 "validation": validation,
                 "guard": guard,
+                "presentations": presentations,
+                "before": before,
             }
         )
 

@@ -21,7 +21,9 @@ def without_mismatch(config: Mapping[str, Any], epochs: int | None = None) -> di
         epochs: how long it is trained; None: as long as `config` says.
     """
     kept = {name: section for name, section in config.items() if name not in ("chips", "analysis")}
-    training = {**kept["training"], "arm": "in_loop"}
+    training = {**kept["training"], "arm": {"name": "in_loop"}}
+    for key in ("before", "presentations"):  # what chips were spared, or rationed
+        training.pop(key, None)
     if epochs is not None:
         training["epochs"] = epochs
     return {**kept, "mismatch": {"chips": 1}, "training": training}
