@@ -63,27 +63,25 @@ def spread(passed: Array, above: int, weights: Array, start: int, row: int, wire
     n = 0
     while n < above:
         own = row + n
-        i = runs[own]
-        four = n + 3 < above and alike[min(own + 3, row + above - 1)] == alike[own]
-        second, third, fourth = 0, 0, 0
-        a, b, d, e = passed[n], passed[n], passed[n], passed[n]
-        if four:
-            second, third, fourth = runs[own + 1] - i, runs[own + 2] - i, runs[own + 3] - i
+        begin, end, a = runs[own], runs[own + 1], passed[n]
+        if n + 3 < above and alike[own + 3] == alike[own]:
             b, d, e = passed[n + 1], passed[n + 2], passed[n + 3]
-        for run in range(i, runs[own + 1]):
-            first, p = np.uint64(target[run]), np.uint64(start + offset[run])
-            length = np.uint64(offset[run + 1] - offset[run])
-            if four:
-                q = np.uint64(start + offset[run + second])
-                r, s = np.uint64(start + offset[run + third]), np.uint64(start + offset[run + fourth])
-                for j in range(length):
+            second, third, fourth = runs[own + 1] - begin, runs[own + 2] - begin, runs[own + 3] - begin
+            for run in range(begin, end):
+                first, p = np.uint64(target[run]), np.uint64(start + offset[run])
+                q, r = np.uint64(start + offset[run + second]), np.uint64(start + offset[run + third])
+                s = np.uint64(start + offset[run + fourth])
+                for j in range(np.uint64(offset[run + 1] - offset[run])):
                     to[first + j] += (
                         a * weights[p + j] + b * weights[q + j] + d * weights[r + j] + e * weights[s + j]
                     )
-            else:
-                for j in range(length):
+            n += 4
+        else:
+            for run in range(begin, end):
+                first, p = np.uint64(target[run]), np.uint64(start + offset[run])
+                for j in range(np.uint64(offset[run + 1] - offset[run])):
                     to[first + j] += a * weights[p + j]
-        n += 4 if four else 1
+            n += 1
 
 
 @part

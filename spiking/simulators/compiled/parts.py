@@ -167,27 +167,31 @@ def deliver_runs(
     n = first
     while n < last:
         own = row + index[n]
-        i, same = runs[own], alike[own]
-        four = n + 3 < last and alike[row + index[min(n + 3, last - 1)]] == same
-        two = n + 1 < last and alike[row + index[min(n + 1, last - 1)]] == same
-        second = runs[row + index[n + 1]] - i if two else 0
-        third = runs[row + index[n + 2]] - i if four else 0
-        fourth = runs[row + index[n + 3]] - i if four else 0
-        for run in range(i, runs[own + 1]):
-            to, p = np.uint64(target[run]), np.uint64(start + offset[run])
-            q = np.uint64(start + offset[run + second])
-            length = np.uint64(offset[run + 1] - offset[run])
-            if four:
-                r, s = np.uint64(start + offset[run + third]), np.uint64(start + offset[run + fourth])
-                for j in range(length):
+        begin, end, same = runs[own], runs[own + 1], alike[own]
+        if n + 3 < last and alike[row + index[n + 3]] == same:
+            second, third = runs[row + index[n + 1]] - begin, runs[row + index[n + 2]] - begin
+            fourth = runs[row + index[n + 3]] - begin
+            for run in range(begin, end):
+                to, p = np.uint64(target[run]), np.uint64(start + offset[run])
+                q, r = np.uint64(start + offset[run + second]), np.uint64(start + offset[run + third])
+                s = np.uint64(start + offset[run + fourth])
+                for j in range(np.uint64(offset[run + 1] - offset[run])):
                     synapse[to + j] += weights[p + j] + weights[q + j] + weights[r + j] + weights[s + j]
-            elif two:
-                for j in range(length):
+            n += 4
+        elif n + 1 < last and alike[row + index[n + 1]] == same:
+            second = runs[row + index[n + 1]] - begin
+            for run in range(begin, end):
+                to, p = np.uint64(target[run]), np.uint64(start + offset[run])
+                q = np.uint64(start + offset[run + second])
+                for j in range(np.uint64(offset[run + 1] - offset[run])):
                     synapse[to + j] += weights[p + j] + weights[q + j]
-            else:
-                for j in range(length):
+            n += 2
+        else:
+            for run in range(begin, end):
+                to, p = np.uint64(target[run]), np.uint64(start + offset[run])
+                for j in range(np.uint64(offset[run + 1] - offset[run])):
                     synapse[to + j] += weights[p + j]
-        n += 4 if four else (2 if two else 1)
+            n += 1
 
 
 @part
