@@ -231,6 +231,7 @@ class Simulator(Section):
         dt_ms: time step.
         presentation_ms: how long a sample is shown in training.
         window_ms: averaging window at its end.
+        windows: equal parts that a presentation falls into, each with a window at its end.
         test_presentation_ms: how long a sample is shown in tests.
         test_window_ms: averaging window then.
         dtype: the type it computes with.
@@ -245,6 +246,7 @@ class Simulator(Section):
         dt_ms: float | None = None,
         presentation_ms: float | None = None,
         window_ms: float | None = None,
+        windows: int | None = None,
         test_presentation_ms: float | None = None,
         test_window_ms: float | None = None,
         dtype: Literal["float64", "float32"] | None = None,
@@ -257,6 +259,7 @@ class Simulator(Section):
                 "dt_ms": dt_ms,
                 "presentation_ms": presentation_ms,
                 "window_ms": window_ms,
+                "windows": windows,
                 "test_presentation_ms": test_presentation_ms,
                 "test_window_ms": test_window_ms,
                 "dtype": dtype,
@@ -335,6 +338,7 @@ class Bridge(Section):
         readout_tau_ms: time constant of the read-out trace.
         window: shape of the averaging window.
         target_rates: wanted output rates of the wrong classes and of the right one.
+        decision: which windows of a presentation decide: the ``last``, or the ``mean`` of all.
     """
 
     def __init__(
@@ -345,6 +349,7 @@ class Bridge(Section):
         readout_tau_ms: float | None = None,
         window: Literal["rectangular", "hann"] | None = None,
         target_rates: tuple[float, float] | None = None,
+        decision: Literal["last", "mean"] | None = None,
     ) -> None:
         super().__init__(
             {
@@ -353,6 +358,7 @@ class Bridge(Section):
                 "readout_tau_ms": readout_tau_ms,
                 "window": window,
                 "target_rates": target_rates,
+                "decision": decision,
             }
         )
 
@@ -364,6 +370,7 @@ class Analysis(Section):
     Args:
         measures: compare feedback weights and updates with the true chips after every epoch.
         reference: train a chip without mismatch too, which the report holds the others against.
+        moments: how right the chips are at every moment since a sample began.
         tracker: what else is told how the run goes.
     """
 
@@ -372,6 +379,9 @@ class Analysis(Section):
         *,
         measures: bool | None = None,
         reference: bool | None = None,
+        moments: bool | None = None,
         tracker: Tracker | str | None = None,
     ) -> None:
-        super().__init__({"measures": measures, "reference": reference, "tracker": tracker})
+        super().__init__(
+            {"measures": measures, "reference": reference, "moments": moments, "tracker": tracker}
+        )

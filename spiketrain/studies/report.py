@@ -15,7 +15,7 @@ from spiketrain.studies.parts import AnalysisPart
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.statistics import compare_levels, summarise
 from spiketrain.studies.study import Study
-from spiketrain.studies.table import HISTORY
+from spiketrain.studies.table import read_history
 
 __all__ = ["write_report"]
 
@@ -49,7 +49,7 @@ def write_report(study: Study, root: Path, table: pd.DataFrame) -> Path:
     sheets: list[Sheet] = []
     parts: dict[str, object] = {}
     if plan.study.analysis is not None and len(table):
-        history = pd.read_csv(root / HISTORY)
+        history = read_history(root)
         parts = _analysed(plan.study.analysis, plan.columns, table, history, sheets)
     else:
         sheets.append(Sheet("rows", "Results", "A row per cell and chip.", table))

@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 
 from root.errors import InputError, printable
+from root.texts import cell as safe
 from spiketrain.record.files import read_json, write_bytes, write_text
 from spiketrain.record.tables import read_rows, table_text
 from spiketrain.studies.budget import histories, spent
 from spiketrain.studies.folder import Cells
 from spiketrain.studies.plan import Cell, Plan
 
-__all__ = ["HISTORY", "read_table", "tidy", "write_table"]
+__all__ = ["read_history", "read_table", "tidy", "write_table"]
 
 HISTORY = "history.csv"
 
@@ -80,6 +81,21 @@ def read_table(root: Path) -> pd.DataFrame:
         return pd.read_parquet(root / "table.parquet")
     except (OSError, ValueError) as error:
         raise InputError("study", str(root), "the folder of a finished study", f"{error}") from None
+
+
+def read_history(root: Path) -> pd.DataFrame:
+    """Return what every cell showed every chip, epoch by epoch, with its texts as they were."""
+    history = pd.read_csv(root / HISTORY)
+    for place, kind in enumerate(history.dtypes):
+        if str(kind) in ("object", "str", "string"):
+            history.isetitem(place, [_plain(value) for value in history.iloc[:, place]])
+    return history.rename(columns=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Return a text of a CSV file without the apostrophe that keeps it from being a formula."""
+    marked = isinstance(value, str) and value.startswith("'") and safe(value[1:]) == value
+    return value[1:] if marked else value
 
 
 def _rows(cell: Cell, summary: Mapping[str, Any], metrics: Path) -> Iterator[dict[str, Any]]:

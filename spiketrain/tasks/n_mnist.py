@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from root.arrays import Header
 from root.errors import InputError
 from root.files import read_regular
-from root.ranges import SIDE
+from root.ranges import COUNT, SIDE
 from spiketrain.tasks.base import TaskData
 from spiketrain.tasks.files import MEMORY_BYTES, afford
 from spiketrain.tasks.in_time import EventFiles, Raw
@@ -50,14 +50,12 @@ class NMnist(EventFiles):
     folder: str = ""
     width: Annotated[int, SIDE] = 34
     height: Annotated[int, SIDE] = 34
-    samples: int | None = None
+    samples: Annotated[int | None, COUNT] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.folder:
             raise InputError("folder", self.folder, "the path of a folder with Train and Test")
-        if self.samples is not None and self.samples < 1:
-            raise InputError("samples", self.samples, "1 or more, or null for all")
 
     def load(self, data_dir: Path | None, memory_bytes: int = MEMORY_BYTES) -> TaskData:
         root = (data_dir or Path()) / self.folder

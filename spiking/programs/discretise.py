@@ -13,6 +13,8 @@ statement. All states are advanced from the old values of the others.
 from __future__ import annotations
 
 import ast
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -102,7 +104,7 @@ class _Solution:
         """Return the new value of a state, after writing what it is made of."""
         scale, rest = _scaled(tree, self.parameters)
         linear = _linear(rest, x, self.parameters) if x in names(tree) else None
-        if linear is None:
+        if linear is None or _number(linear[0]) == 0:  # as v + (1 - v), which grows steadily
             step = f"step_{x}"
             self.constants.append(Statement(step, _times_dt(scale)))
             return f"{x} + {step} * {_bracket(rest)}"
@@ -145,6 +147,12 @@ def _scaled(tree: ast.expr, parameters: set[str]) -> tuple[_Scale, ast.expr]:
         else:
             return scale, tree
 
+
+OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+}
 
 _Line = tuple[ast.expr, ast.expr | None]
 """The slope of an expression in a state, made of parameters alone, and the rest, None for nothing."""
@@ -190,14 +198,29 @@ def _linear_product(tree: ast.BinOp, x: str, parameters: set[str]) -> _Line | No
     return times(inner[0]), inner[1] and times(inner[1])
 
 
-def _join(left: ast.expr | None, operator: ast.operator, right: ast.expr | None) -> ast.expr | None:
+def _number(tree: ast.expr) -> float | None:
+    """Return what an expression of numbers alone comes to, None for any other."""
+    match tree:
+        case ast.Constant(value=int() | float() as value):
+            return float(value)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            inside = _number(operand)
+            return None if inside is None else -inside
+        case ast.BinOp(left=left, op=operation, right=right):
+            a, b = _number(left), _number(right)
+            known = OPERATIONS.get(type(operation))
+            return None if a is None or b is None or known is None else known(a, b)
+    return None
+
+
+def _join(left: ast.expr | None, operation: ast.operator, right: ast.expr | None) -> ast.expr | None:
     """Add or subtract what may be nothing or zero."""
     left, right = (None if part is None or _is_zero(part) else part for part in (left, right))
     if right is None:
         return left
     if left is None:
-        return right if isinstance(operator, ast.Add) else _minus(right)
-    return ast.BinOp(left, operator, right)
+        return right if isinstance(operation, ast.Add) else _minus(right)
+    return ast.BinOp(left, operation, right)
 
 
 def _decay(scale: _Scale, slope: ast.expr, parameters: set[str]) -> str:

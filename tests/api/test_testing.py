@@ -83,7 +83,8 @@ class Peeping(ReadoutOnly):
     name: ClassVar[str] = "peeping"
 
     def update(self, batch, observation, model):
-        chips = [thing for thing in gc.get_objects() if isinstance(thing, ChipPopulation)]
+        found = [thing for thing in gc.get_objects() if isinstance(thing, ChipPopulation)]
+        chips = [thing for thing in found if thing.network == model.network and thing._settled is not None]
         last = max(chips, key=lambda population: population.spec.seed)
         true = last._settled.neurons[-1]["bias"]
         update = ReadoutOnly.update(self, batch, observation, model)

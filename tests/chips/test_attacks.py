@@ -10,6 +10,7 @@ import inspect
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -294,9 +295,10 @@ def test_who_has_the_truth_written_early_learns_nothing_more(secret, tmp_path):
 
 def test_a_rule_that_asks_for_more_than_it_declares_is_stopped(together):
     class Greedy(Attacker):
-        def presentation(self, batch, model):
-            asked = self._rule.presentation(batch, model)
-            return tuple(type(p)(**{**vars(p), "record": frozenset({"voltage"})}) for p in asked)
+        def programs(self, batch, model):
+            (program,) = self._rule.programs(batch, model)
+            greedy = tuple(replace(phase, record=frozenset({"voltage"})) for phase in program.phases)
+            return (replace(program, phases=greedy),)
 
     rule = together.rule
     together.rule = Greedy(rule, lambda *_: [])

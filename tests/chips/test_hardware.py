@@ -289,7 +289,7 @@ def test_a_rule_or_an_arm_that_a_board_cannot_serve_is_refused_with_the_reason(t
                 r"chips.*control \(a controller",
             ),
             (["training.arm=offline"], r"training\.arm.*the design itself"),
-            (["training.arm=aware"], r"training\.arm.*other chips"),
+            (["training.arm=aware", "training.optimizer=adam"], r"training\.arm.*other chips"),
         ):
             with pytest.raises(UnsupportedError, match=reason):
                 build(load_experiment(CONFIG, [*where, *changes]), None)

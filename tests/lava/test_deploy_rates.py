@@ -41,7 +41,7 @@ def test_a_rate_run_is_deployed_and_its_messages_are_counted(environment, traine
         sent["layer 0"] * 20 + sent["layer 1"] * 10
     )
     assert cost["message_threshold"] == (threshold or 0.0)
-    assert "messages, layer 1" in (folder / "deployment.html").read_text()
+    assert "messages, hidden" in (folder / "deployment.html").read_text()
     if target == "loihi2":
         assert sent["layer 1"] < 0.5 * 30 * 20
         registers, _ = read_tensors(folder / "registers.safetensors")

@@ -81,7 +81,7 @@ class Scaled:
     def __init__(self, factor):
         self.factor = factor
 
-    def deployed(self, weights, chips):
+    def deployed(self, weights, chips, model):
         def copies(tensors, power):
             return tuple(
                 (t * self.factor ** (power or index)).expand(chips, *t.shape[1:]).clone()

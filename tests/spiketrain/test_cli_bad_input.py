@@ -200,6 +200,7 @@ COMBINATIONS = {
             "simulator.name=torch",
             "network.neuron={model: equations, equations: dv/dt = -v/tau, threshold: v > 1 and v < 9, "
             "reset: v = 0, parameters: {tau: 9 ms}}",
+            "mismatch={}",
         ],
         ["network.neuron.threshold", "one comparison"],
     ),

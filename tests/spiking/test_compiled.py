@@ -94,8 +94,6 @@ def test_float32_is_close() -> None:
 def test_refusals() -> None:
     with pytest.raises(UnsupportedError, match=r"neuron\.model.*rate"):
         CompiledSimulator().check(chain([3, 2], Rate()))
-    with pytest.raises(UnsupportedError, match=r"one model in all layers|lif"):
-        CompiledSimulator().check(chain([3, 4, 2], [LIF(), Rate()]))
     with pytest.raises(UnsupportedError, match="cpu"):
         CompiledSimulator("meta")
     with pytest.raises(UnsupportedError, match="float32"):

@@ -19,7 +19,7 @@ from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
 from spiking.programs.statements import HOLD, Program
 from spiking.simulators.blocks import Block
 from spiking.simulators.bound import drives, readout_trace, synaptic_gain
-from spiking.simulators.compiled import mixed
+from spiking.simulators.compiled import mixed_arrays as mixed
 from spiking.simulators.recordings import Outcome
 
 __all__ = ["Group", "Mixed", "groups_of"]
