@@ -192,7 +192,7 @@ class Follow(LearningRule):
         return frozenset({"eligibility", "tracking"})
 
     def start(self, model: Model) -> None:
-        network = model.network
+        network, device = model.network, model.bias[0].device
         neuron = network.layers[0].neuron
         assert isinstance(neuron, LIF)
         drawn = tuning(
@@ -205,10 +205,10 @@ class Follow(LearningRule):
             refractory_ms=neuron.refractory_ms,
         )
         model.feedback = (
-            drawn.encoders.expand(model.chips, -1, -1).clone(),
-            torch.zeros(model.chips, network.outputs, network.outputs, dtype=torch.float64),
+            drawn.encoders.to(device).expand(model.chips, -1, -1).clone(),
+            torch.zeros(model.chips, network.outputs, network.outputs, dtype=torch.float64, device=device),
         )
-        model.bias[0].data += drawn.bias
+        model.bias[0].data += drawn.bias.to(device)
         model.memory |= ReadOutFit.begun(model.chips).entries()
         if self.begin == "open_loop":
             model.memory |= LoopFit.begun(model.chips).entries()
@@ -261,21 +261,22 @@ class Follow(LearningRule):
         return Update(tuple(changes), memory=memory)
 
     def _seen(self, found: Recording, network: Network) -> tuple[Tensor, Tensor, Tensor]:
-        """Return traces, the filtered control signal and the output, each ``(chips, 1, time, n)``."""
+        """Return traces, the filtered control signal and the output, each ``(chips, 1, time, n)``; on the host."""
         first = round(SETTLE_MS / network.dt_ms)
         spikes = found.traces["spikes"][0].double() * network.emission_value(1)
         r = filtered(spikes, self.trace_ms, network.dt_ms)[:, :, first:-1]
         z = filtered(found.traces["control"][0], self.trace_ms, network.dt_ms)[:, :, first:-1]
-        return r, z, found.traces["readout"][0].double()[:, :, first + 1 :]
+        return r, z, found.traces["readout"][0].cpu().double()[:, :, first + 1 :]
 
     def _read_out(self, fit: Fit, model: Model) -> Dense:
         """Return the change to the fitted read-out, corrected for what its synapses make of weights."""
-        written = model.forward_weights[self._index(model.network, 1, 2)].detach()
+        on_chips = model.forward_weights[self._index(model.network, 1, 2)].detach()
+        written = on_chips.cpu()
         noise, said = fit.products.chunk(2, dim=-1)
         wanted = Sums(fit.squares, noise).solve()
         carried = Sums(fit.squares, said).solve(EXACT)
         share = torch.where(written != 0, carried / written, 1.0).clamp(*NEAR)
-        return Dense(wanted / share - written)
+        return Dense((wanted / share - written).to(on_chips.device))
 
     def _open_loop(self, batch: Batch, observation: Observation, model: Model) -> Sums:
         """Return the sums of what is injected times the traces and commands of the step before."""
@@ -286,16 +287,17 @@ class Follow(LearningRule):
         first = r.shape[2] + 1
         commands = filtered(drive.values[:1], self.trace_ms, network.dt_ms)[None, :, -first:-1]
         features = torch.cat([r, commands.expand(r.shape[0], -1, -1, -1)], dim=-1)
-        return Sums.of(features, found.traces["control"][0].double()[:, :, -y.shape[2] :])
+        return Sums.of(features, found.traces["control"][0].cpu().double()[:, :, -y.shape[2] :])
 
     def _loop(self, fit: Fit, model: Model) -> dict[int, Dense]:
         """Return the changes to the regressed weights, by the layer before them."""
-        neurons, encoders = model.network.layers[0].size, model.feedback[0]
+        neurons, encoders = model.network.layers[0].size, model.feedback[0].cpu()
         found = Sums(fit.squares, fit.products).solve() @ encoders
         fitted = {1: found[:, :neurons], 0: found[:, neurons:]}
         return {
-            pre: Dense(weights - model.forward_weights[self._index(model.network, pre, 1)].detach())
+            pre: Dense(weights.to(own.device) - own)
             for pre, weights in fitted.items()
+            for own in (model.forward_weights[self._index(model.network, pre, 1)].detach(),)
         }
 
     @staticmethod

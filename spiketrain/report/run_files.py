@@ -27,6 +27,7 @@ COLUMNS = {
     CONFUSION: ("chip", "label", "predicted", "samples"),
     CHIPS: ("chip", "mean", "std", "low", "high", "lost", "devices"),
     REFERENCE: ("epoch", "chip"),
+    MOMENTS: ("chip", "time_ms", "accuracy"),
 }
 """Columns of numbers that a table must have."""
 
