@@ -261,7 +261,7 @@ class Follow(LearningRule):
         return Update(tuple(changes), memory=memory)
 
     def _seen(self, found: Recording, network: Network) -> tuple[Tensor, Tensor, Tensor]:
-        """Return traces, the filtered control signal and the output, each ``(chips, 1, time, n)``; on the host."""
+        """Return traces, filtered control and output, each ``(chips, 1, time, n)``, on the host."""
         first = round(SETTLE_MS / network.dt_ms)
         spikes = found.traces["spikes"][0].double() * network.emission_value(1)
         r = filtered(spikes, self.trace_ms, network.dt_ms)[:, :, first:-1]
