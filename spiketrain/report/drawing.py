@@ -13,7 +13,6 @@ from typing import final
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
 from root.errors import InputError
@@ -24,18 +23,12 @@ from spiketrain.report.style import THEMED, drawn, dressed
 __all__ = ["Drawing", "Omitted"]
 
 
-def _literal(figure: Figure) -> None:
-    """Take all texts of a figure as they are, dollar signs too; write out the powers at logarithmic axes.
-
-    The exponents of a power would be smaller than what can be read on a narrow page.
-    """
+def _write_out_powers(figure: Figure) -> None:
+    """Write out the powers of ten at logarithmic axes: an exponent could not be read on a narrow page."""
     for axis in (axis for one in figure.axes for axis in (one.xaxis, one.yaxis)):
         if axis.get_scale() == "log":
             axis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
-    for text in figure.findobj(Text):
-        if isinstance(text, Text):
-            text.set_parse_math(False)
 
 
 @final
@@ -74,15 +67,22 @@ class Drawing:
     data: pd.DataFrame
 
     def __post_init__(self) -> None:
-        _literal(self.figure)
+        _write_out_powers(self.figure)
 
     def svg(self) -> str:
         """Return the figure as a file's content; the same figure always gives the same text."""
         text = io.StringIO()
         with drawn():
+            self._lay_out()
             self.figure.savefig(text, format="svg", metadata={"Date": None})
-        self.figure.set_layout_engine("none")  # laid out now: to do it again for another format takes seconds
         return text.getvalue()
+
+    def _lay_out(self) -> None:
+        """Give everything its place, once: matplotlib would do so for each format, and draw all in vain."""
+        engine = self.figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(self.figure)
+            self.figure.set_layout_engine(None)
 
     def png(self) -> bytes:
         """Return the figure as a picture of points."""

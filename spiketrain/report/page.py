@@ -47,7 +47,7 @@ def write(directory: Path) -> Path:
             if isinstance(drawing, Omitted):
                 omitted.append(drawing)
                 continue
-            shown.append(plate(drawing, folder))
+            shown.append(plate(drawing, folder, ("svg",)))
     page = directory / "report.html"
     write_text(page, _render(run, shown, omitted))
     return page

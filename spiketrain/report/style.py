@@ -64,6 +64,7 @@ RC: dict[str, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "spiketrain",
     "text.color": INK,
+    "text.parse_math": False,  # names are shown as they are, dollar signs too
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
     "xtick.labelsize": 9,
