@@ -55,7 +55,7 @@ def jobs(*, adaptive: bool, brian2: bool) -> dict[str, Callable[[], object]]:
     if brian2:
         import brian2_presentation  # noqa: PLC0415
 
-        from spiking.simulators.brian2 import Brian2Simulator  # noqa: PLC0415
+        from spiking.simulators.brian2.simulator import Brian2Simulator  # noqa: PLC0415
 
         network, hardware, phase, start = brian2_presentation.problem()
         simulator = Brian2Simulator()

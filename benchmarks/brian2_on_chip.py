@@ -19,7 +19,7 @@ from machine import machine
 
 from rate_bridge.filters import window
 from spiking.presentation import Phase, Plasticity, SpikeDrive
-from spiking.simulators.brian2 import Brian2Simulator
+from spiking.simulators.brian2.simulator import Brian2Simulator
 from spiking.simulators.snapshots import initial_snapshot
 
 BATCHES, REPEATS, AT_MOST_MS = 44, 3, 0.15

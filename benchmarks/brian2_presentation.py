@@ -35,7 +35,7 @@ from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, Phase, Recording, Snapshot, SpikeDrive
-from spiking.simulators.brian2 import Brian2Simulator
+from spiking.simulators.brian2.simulator import Brian2Simulator
 from spiking.simulators.snapshots import initial_snapshot
 
 Array = NDArray[Any]

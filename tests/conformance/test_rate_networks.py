@@ -10,7 +10,7 @@ from spiketrain.testing.problems import Problem, pair
 from spiking.network import Network, bidirectional, chain
 from spiking.neurons import Rate
 from spiking.neurons.activations import ACTIVATIONS
-from spiking.simulators.brian2 import Brian2Simulator
+from spiking.simulators.brian2.simulator import Brian2Simulator
 from spiking.simulators.torch import TorchSimulator
 
 NEURON = Rate(tau_ms=4.0, gain=1.2, offset=0.1, saturation=0.9, bias=0.2)

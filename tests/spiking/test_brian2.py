@@ -11,8 +11,10 @@ from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import CurrentDrive, SpikeDrive
 from spiking.simulators.blocks import Block
-from spiking.simulators.brian2 import Brian2Simulator, cache
-from spiking.simulators.brian2.shape import Shape, shape_of
+from spiking.simulators.brian2 import cache
+from spiking.simulators.brian2.shape import Shape
+from spiking.simulators.brian2.simulator import Brian2Simulator
+from spiking.simulators.brian2.structure import shape_of
 from spiking.simulators.snapshots import initial_snapshot
 
 

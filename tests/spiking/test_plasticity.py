@@ -16,7 +16,7 @@ from root.seeds import SeedTree
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, Plasticity, SpikeDrive, Weights
-from spiking.simulators.brian2 import Brian2Simulator
+from spiking.simulators.brian2.simulator import Brian2Simulator
 from spiking.simulators.snapshots import cut, initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 

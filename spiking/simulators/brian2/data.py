@@ -15,7 +15,8 @@ from spiking.presentation import Change, Plasticity, Snapshot, SpikeDrive
 from spiking.simulators.blocks import Block
 from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
 from spiking.simulators.brian2.layout import LOCAL
-from spiking.simulators.brian2.shape import PREFIXES, Shape, constants
+from spiking.simulators.brian2.shape import PREFIXES, Shape
+from spiking.simulators.brian2.structure import constants
 from spiking.simulators.recordings import Outcome, input_rates
 from spiking.simulators.relay import gate_trace
 

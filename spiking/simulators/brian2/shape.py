@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
 from typing import Any, Literal
 
-import torch
+from spiking.programs.to_brian2 import Code
 
-from spiking.hardware import Hardware
-from spiking.network import Network
-from spiking.neurons.base import Neuron, State, Values
-from spiking.presentation import SpikeDrive
-from spiking.programs.to_brian2 import Code, code
-from spiking.simulators.blocks import Block
-
-__all__ = ["PREFIXES", "Part", "Population", "Shape", "constants", "shape_of"]
+__all__ = ["PREFIXES", "Part", "Population", "Shape"]
 
 PREFIXES = ("soma_", "shadow_")
 """What the names of the neurons' and of the shadows' own variables start with."""
@@ -160,44 +151,3 @@ class Shape:
         connections = tuple((pre, post, delay) for pre, post, delay in data.pop("connections"))
         record = tuple(data.pop("record"))
         return cls(populations=populations, connections=connections, record=record, **data)
-
-
-def constants(neuron: Neuron, values: Sequence[Values], dt_ms: float) -> State:
-    """Return the discrete constants of layers side by side, each ``(chips, neurons)``, float64."""
-    joined = {name: torch.cat([v[name] for v in values], dim=-1) for name in values[0]}
-    made = neuron.constants(joined, dt_ms)
-    return {name: value.squeeze(1).to("cpu", torch.float64) for name, value in made.items()}
-
-
-def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
-    """Return the structure of a block."""
-    populations = []
-    numbered = enumerate(network.layers)
-    for _, group in groupby(numbered, key=lambda item: item[1].neuron.options):
-        members = list(group)
-        layers, neuron = [index for index, _ in members], members[0][1].neuron
-        sources = [(hardware.neurons, block.start.neurons)]
-        if block.shadow:
-            sources.append((hardware.shadows, block.start.shadows))
-        parts = tuple(
-            _part(neuron, constants(neuron, [values[i] for i in layers], network.dt_ms), states[layers[0]], p)
-            for p, (values, states) in zip(PREFIXES, sources, strict=False)
-        )
-        sizes = tuple(layer.size for _, layer in members)
-        populations.append(Population(tuple(layers), sizes, parts, neuron.emits_spikes))
-    return Shape(
-        inputs=network.inputs,
-        populations=tuple(populations),
-        connections=tuple((c.pre, c.post, c.delay_steps) for c in network.connections),
-        drive="spikes" if isinstance(block.drive, SpikeDrive) else "currents",
-        controller=block.target is not None,
-        injected=bool(block.currents),
-        record=tuple(sorted(block.record)),
-        plastic=block.plasticity is not None,
-        gate_points=0 if hardware.relay is None else hardware.relay.points,
-        moves=block.course is not None,
-    )
-
-
-def _part(neuron: Neuron, values: State, states: State, prefix: str) -> Part:
-    return Part(code(neuron.program(values), prefix), tuple(sorted(values)), tuple(sorted(states)))
