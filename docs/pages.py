@@ -48,8 +48,24 @@ def as_page(part: str, where: dict[str, str]) -> str:
             page = where.get(anchor, "")
         return f"](../{page}{anchor})" if page else link[0]
 
-    lines = [line[1:] if is_text and HEADING.match(line) else line for line, is_text in _lines(part)]
-    return LINK.sub(from_here, "".join(lines))
+    return LINK.sub(from_here, _a_level_up(part))
+
+
+def front(text: str) -> str:
+    """Return what comes before the chapters, its links to their pages, and a list of them."""
+    where, parts = places(text), chapters(text)
+
+    def to_chapter(link: re.Match[str]) -> str:
+        page, anchor = link[1], link[2] or ""
+        return f"]({page or where.get(anchor, '')}{anchor})"
+
+    title, newline, rest = parts[0][1].partition("\n")
+    listed = "\n".join(f"- [{title}](results/{_slug(title)}.md)" for title, _ in parts[1:])
+    return f"{title}{newline}{LINK.sub(to_chapter, _a_level_up(rest))}\n## Chapters\n\n{listed}\n"
+
+
+def _a_level_up(part: str) -> str:
+    return "".join(line[1:] if is_text and HEADING.match(line) else line for line, is_text in _lines(part))
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:
@@ -119,9 +135,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Send links into the results to the chapters' pages, and leave a table of them where they were."""
     text = DOCS.joinpath("results.md").read_text("utf-8")
     if page.file.src_uri == "results.md":
-        parts = chapters(text)
-        listed = "\n".join(f"- [{title}](results/{_slug(title)}.md)" for title, _ in parts[1:])
-        return f"{parts[0][1]}\n{listed}\n"
+        return front(text)
     where = places(text)
 
     def to_chapter(link: re.Match[str]) -> str:

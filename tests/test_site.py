@@ -15,7 +15,9 @@ SCRIPTS = sorted((ROOT / "docs" / "gallery").glob("*.py"))
 
 PAGE = """# All
 
-Before.
+### Asked
+
+Before [it](#within), [model](model.md).
 
 ## One
 
@@ -56,6 +58,12 @@ def test_a_chapter_is_a_page_whose_links_lead_where_they_did() -> None:
         "(https://example.org)",
     ):
         assert link in page
+
+
+def test_what_comes_first_leads_to_the_chapters() -> None:
+    page = pages.front(PAGE)
+    assert page.startswith("# All\n\n## Asked\n\nBefore [it](results/one.md#within), [model](model.md).\n")
+    assert page.endswith("\n## Chapters\n\n- [One](results/one.md)\n- [Second](results/second.md)\n")
 
 
 def test_no_number_of_the_results_is_lost() -> None:
