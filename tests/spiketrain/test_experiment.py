@@ -202,7 +202,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     moments = random.Random(0)
     killed = 0
     resume = "new"
-    for _ in range(8):
+    for _ in range(4):
         child = start("killed", resume)
         deadline = time.monotonic() + moments.uniform(2.5, 5.0)
         while child.poll() is None and time.monotonic() < deadline:

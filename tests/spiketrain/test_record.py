@@ -238,7 +238,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_run(tmp_path: Path) -> None:
     RunRecord.create(tmp_path, ENDLESSLY, IDENTITY).close()
     moments = random.Random(0)
     last = 0
-    for _ in range(8):
+    for _ in range(5):
         child = subprocess.Popen(
             [sys.executable, "-c", ENDLESS, str(tmp_path)],
             stdout=subprocess.PIPE,

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -131,14 +132,18 @@ def started_by_hand(tmp_path: Path) -> Iterator[str]:
             scheduler.terminate()
 
 
-def test_a_scheduler_started_by_hand_gives_the_same_table(started_by_hand: str, tmp_path: Path) -> None:
+def test_a_scheduler_started_by_hand_gives_the_same_table(
+    started_by_hand: str, tmp_path: Path, options: Options
+) -> None:
     assert started_by_hand.startswith("tls://")
     there = sweep(study(), tmp_path / "there", Options(scheduler=started_by_hand, quiet=True)).table
-    here = sweep(study(), tmp_path / "here", Options(workers=1, quiet=True)).table
+    here = sweep(study(), tmp_path / "here", options).table
     pd.testing.assert_frame_equal(there, here)
 
 
-def test_a_killed_driver_leaves_a_study_that_goes_on_to_the_same_table(tmp_path: Path) -> None:
+def test_a_killed_driver_leaves_a_study_that_goes_on_to_the_same_table(
+    tmp_path: Path, options: Options
+) -> None:
     """SIGKILL while a cell is under way; its workers end too, and nothing finished is computed again."""
     config = tmp_path / "killed.yaml"
     slow = {"training.epochs": 6, "training.batch": 32}
@@ -160,7 +165,7 @@ def test_a_killed_driver_leaves_a_study_that_goes_on_to_the_same_table(tmp_path:
     finished = {path: path.stat().st_mtime_ns for path in root.glob("cells/*/summary.json")}
     assert 0 < len(finished) < 3, "too fast to be killed in the middle"
     planned = load_study(str(config))
-    resumed = sweep(planned, root, Options(resume=True, workers=1, quiet=True)).table
+    resumed = sweep(planned, root, replace(options, resume=True)).table
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    whole = sweep(planned, tmp_path / "whole", Options(workers=1, quiet=True)).table
+    whole = sweep(planned, tmp_path / "whole", options).table
     pd.testing.assert_frame_equal(resumed, whole)
