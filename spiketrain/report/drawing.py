@@ -19,6 +19,7 @@ from matplotlib.ticker import LogFormatter, StrMethodFormatter
 from root.errors import InputError
 from spiketrain.record.files import write_bytes
 from spiketrain.record.tables import table_text
+from spiketrain.report.playing import Playing
 from spiketrain.report.style import THEMED, drawn, dressed
 
 __all__ = ["Drawing", "Omitted"]
@@ -64,6 +65,7 @@ class Drawing:
         caption: how to read it.
         figure: the drawing.
         data: its numbers, tidy: one observation a row.
+        playing: the panels over time that play, or None; pictures of points stand still.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Drawing:
     caption: str
     figure: Figure
     data: pd.DataFrame
+    playing: Playing | None = None
 
     def __post_init__(self) -> None:
         _literal(self.figure)
@@ -82,7 +85,8 @@ class Drawing:
         with drawn():
             self.figure.savefig(text, format="svg", metadata={"Date": None})
         self.figure.set_layout_engine("none")  # laid out now: to do it again for another format takes seconds
-        return text.getvalue()
+        svg = text.getvalue()
+        return svg if self.playing is None else self.playing.over(svg, self.figure)
 
     def png(self) -> bytes:
         """Return the figure as a picture of points."""
