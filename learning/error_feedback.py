@@ -80,9 +80,10 @@ class ErrorFeedback(LearningRule):
         target = batch.target.to(rates[-1])
         slopes = [model.slope(index, rate) for index, rate in enumerate(rates[1:])]
         wanted = self.loss.error(rates[-1], target)
+        late = model.stimulus.late(batch, "free")
         output = wanted * slopes[-1] if self.output_slope else wanted
         return Update(
-            local(model.network, rates, self._errors(output, slopes, model)),
+            local(model.network, rates, self._errors(output, slopes, model), late=late),
             residual=wanted.abs().mean(dim=(1, 2)),
             measures={"loss": self.loss.value(rates[-1], target).mean(1)},
         )

@@ -85,7 +85,7 @@ class LocalErrors(LearningRule):
         wanted = self.loss.error(rates[-1], target)
         errors.append(wanted * model.slope(len(errors), rates[-1]) if self.output_slope else wanted)
         return Update(
-            local(model.network, rates, errors),
+            local(model.network, rates, errors, late=model.stimulus.late(batch, "free")),
             residual=wanted.abs().mean(dim=(1, 2)),
             measures={**measures, "loss": self.loss.value(rates[-1], target).mean(1)},
         )

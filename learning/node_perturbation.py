@@ -12,7 +12,7 @@ from learning.feedback_control.probing import Probe
 from learning.losses import Loss, Squared
 from learning.model import Model
 from learning.rule import LearningRule, Update, local
-from learning.stimulus import Batch
+from learning.stimulus import SHARED, Batch
 from root.ranges import COUNT, GAIN, check_ranges
 from spiking.presentation import Observation, Phase
 
@@ -85,8 +85,12 @@ class NodePerturbation(LearningRule):
             losses.append((high + low) / 2.0)
         before = [torch.cat(own, dim=1) for own in rates]  # draws count as further samples
         wanted = self.loss.error(before[-1], batch.target.to(before[-1]).repeat(self.draws, 1))
+        late = {
+            index: arrived.repeat(1, self.draws, 1)
+            for index, arrived in model.stimulus.late(batch, SHARED, one_window=True).items()
+        }
         return Update(
-            local(model.network, before, [torch.cat(own, dim=1) for own in errors]),
+            local(model.network, before, [torch.cat(own, dim=1) for own in errors], late=late),
             residual=wanted.abs().mean(dim=(1, 2)),
             measures={"loss": torch.cat(losses, dim=1).mean(1)},
         )

@@ -43,5 +43,11 @@ class ReadoutOnly(LearningRule):
         error = batch.target.to(rates[-1]) - rates[-1]
         errors = [torch.zeros_like(rate) for rate in rates[1:-1]]
         last = frozenset({model.network.depth})
-        connections = local(model.network, rates, [*errors, error], only=last)
+        connections = local(
+            model.network,
+            rates,
+            [*errors, error],
+            late=model.stimulus.late(batch, "free"),
+            only=last,
+        )
         return Update(connections, residual=error.abs().mean(dim=(1, 2)))

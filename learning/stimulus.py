@@ -15,7 +15,10 @@ from root.seeds import SeedTree
 from spiking.network import Network
 from spiking.presentation import Controller, CurrentDrive, Drive, Noise, Phase, SpikeDrive
 
-__all__ = ["Batch", "Stimulus"]
+__all__ = ["SHARED", "Batch", "Stimulus"]
+
+SHARED = "shared"
+"""Names the random numbers of an input that several phases have in common."""
 
 
 @final
@@ -98,7 +101,7 @@ class Stimulus:
         """
         return Phase(
             name=name,
-            drive=self.drive(batch, "shared" if shared_input else name),
+            drive=self.drive(batch, SHARED if shared_input else name),
             window=window(self.steps // self.windows, self.window_steps, self.window_shape).repeat(
                 self.windows
             ),
@@ -135,6 +138,42 @@ class Stimulus:
         counted = (total > 0).all(2)
         target = (values.nan_to_num(0.0) * weights).sum(2) / total
         return replace(batch, target=target[counted], counted=None if bool(counted.all()) else counted)
+
+    def late(self, batch: Batch, name: str, *, one_window: bool = False) -> dict[int, Tensor]:
+        r"""Return the input's rates as they arrive, through connections that are late, by the connection.
+
+        What a synapse can learn of is what reaches it. Through a connection that takes d steps, that is in a
+        window what was sent d - 1 steps before,
+
+        .. math:: \hat r_i = \frac{\sum_t w_t\, s_i(t - d + 1)}{\sum_t w_t}
+
+        and not what is sent just then. A sample that stands still has the same rate at all times.
+
+        Args:
+            batch: the samples.
+            name: of the phase that showed them, or `SHARED`.
+            one_window: whether its windows count as one.
+
+        Returns:
+            ``(1, rows, inputs)`` by the index of the connection; none where no input changes or is late.
+        """
+        connections = enumerate(self.network.connections)
+        late = {index: c.delay_steps - 1 for index, c in connections if c.pre == 0 and c.delay_steps > 1}
+        if not late or isinstance(batch.x, Tensor):
+            return {}
+        phase = self.phase(name, batch, one_window=one_window)
+        if not isinstance(phase.drive, SpikeDrive):  # currents act at once
+            return {}
+        sample, number = phase.rows
+        weights = phase.weights.reshape(phase.batch, phase.windows, -1).to(phase.drive.spikes.device)
+        share = weights / weights.sum(2, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+        spikes = phase.drive.spikes.to(weights.dtype) * self.network.spike_value
+        found = {}
+        for index, delay in late.items():
+            arrived = torch.nn.functional.pad(spikes, (0, 0, delay, 0))[:, : phase.steps]
+            parts = arrived.reshape(*weights.shape, -1)
+            found[index] = torch.einsum("bkt,bkti->bki", share, parts)[sample, number].unsqueeze(0)
+        return found
 
     def lengths(self, x: Samples) -> Tensor | None:
         """Return the steps after which each sample is over, ``(batch,)``; None where all last to the end."""

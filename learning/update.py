@@ -130,6 +130,7 @@ def local(
     before: Sequence[Tensor],
     errors: Sequence[Tensor],
     *,
+    late: Mapping[int, Tensor] | None = None,
     only: Collection[int] | None = None,
 ) -> Named[Outer | None]:
     """Return what is before every connection times the error behind it, each where it stands.
@@ -138,16 +139,22 @@ def local(
         network: the description.
         before: rates of layers 0 to L (those that are before a connection), ``(chips or 1, batch, n)``.
         errors: per layer 1 to L, ``(chips, batch, n)``.
+        late: what is before single connections, by their index, where that is not what the layer says: see
+            `Stimulus.late`.
         only: the layers whose synapses and biases are to change; None for all.
     """
     found: list[Outer | None] = []
     taught: set[int] = set()
-    for connection, synapses in zip(network.connections, network.synapses, strict=True):
+    arrived = late or {}
+    for index, (connection, synapses) in enumerate(zip(network.connections, network.synapses, strict=True)):
         post = connection.post
         if only is not None and post not in only:
             found.append(None)
             continue
         own = (None if synapses.dense else synapses, connection.pattern.trained, post not in taught)
-        found.append(Outer(before[connection.pre], errors[post - 1], *own))
+        rates = before[connection.pre]
+        if index in arrived:
+            rates = arrived[index].to(rates)
+        found.append(Outer(rates, errors[post - 1], *own))
         taught.add(post)
     return Named(network.connection_names, found)

@@ -186,6 +186,7 @@ def look_at_a_sample(parts: Parts, chip: int = 0) -> Shown | None:
         inputs=shown,
         windows=windows,
         targets=moving,
+        lasting=not isinstance(one.x, Tensor),
     )
 
 

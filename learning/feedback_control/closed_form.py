@@ -69,7 +69,7 @@ class ClosedFormDFC(RuleWithFeedback):
         ]
         learned = self.feedback.estimate(batch, observation, model)
         return Update(
-            connections=local(model.network, rates, errors),
+            connections=local(model.network, rates, errors, late=model.stimulus.late(batch, "free")),
             feedback=learned.feedback,
             memory=learned.memory,
             residual=wanted.abs().mean(dim=(1, 2)),

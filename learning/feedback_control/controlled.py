@@ -165,7 +165,8 @@ class ControlledRule(RuleWithFeedback):
             if self.presynaptic == "predicted":
                 presynaptic = (controlled.rates[0], *predicted)
             errors = self.prediction.errors(observation, model, self.gate)
-            connections = local(model.network, presynaptic, errors)
+            late = model.stimulus.late(batch, "controlled")
+            connections = local(model.network, presynaptic, errors, late=late)
         assert controlled.control is not None
         learned = self.feedback.estimate(batch, observation, model)
         reached = predicted[-1] if self.output == "linear" else predicted[-1].softmax(-1)

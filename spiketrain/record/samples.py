@@ -32,6 +32,7 @@ class Samples:
         dt_ms: time step.
         max_rate_hz: the rate that counts as 1.
         chip: which chip it is, counted from 0 within the run.
+        lasting: whether what is shown, or wanted, changes meanwhile.
     """
 
     traces: Mapping[str, Mapping[str, tuple[Tensor, ...]]]
@@ -39,6 +40,7 @@ class Samples:
     dt_ms: float
     max_rate_hz: float
     chip: int = 0
+    lasting: bool = False
 
     @classmethod
     def of(
@@ -53,6 +55,7 @@ class Samples:
         inputs: Mapping[str, Tensor] | None = None,
         windows: Mapping[str, Tensor] | None = None,
         targets: Mapping[str, Tensor] | None = None,
+        lasting: bool = False,
     ) -> Self:
         """Take one sample of one chip out of recordings with traces.
 
@@ -66,6 +69,7 @@ class Samples:
             inputs: its input spikes by the name of the phase, ``(time, inputs)``.
             windows: averaging weights by the name of the phase, ``(time,)``.
             targets: what is wanted where that changes over time, by the name of the phase, ``(time, n_out)``.
+            lasting: whether the sample changes while it is shown.
         """
         traces = {
             phase: {name: tuple(t[chip, sample] for t in parts) for name, parts in recording.traces.items()}
@@ -77,7 +81,7 @@ class Samples:
             traces[phase]["window"] = (weights.to(torch.float64).unsqueeze(1),)
         for phase, wanted in (targets or {}).items():
             traces[phase]["target"] = (wanted.to(torch.float64),)
-        return cls(traces, target[sample], dt_ms, max_rate_hz, chip)
+        return cls(traces, target[sample], dt_ms, max_rate_hz, chip, lasting or bool(targets))
 
     def window(self, phase: str) -> Tensor:
         """Return the averaging weights of a phase, ``(time,)``; of a run that kept none, its second half."""
@@ -96,6 +100,8 @@ class Samples:
             for name, parts in traces.items():
                 tensors |= {f"{phase}/{name}/{index}": part for index, part in enumerate(parts)}
         note = {"phases": names, "dt_ms": self.dt_ms, "max_rate_hz": self.max_rate_hz, "chip": self.chip}
+        if self.lasting:
+            note["lasting"] = True
         store.write(FILE, tensor_bytes(tensors, note))
 
     @classmethod
@@ -118,4 +124,5 @@ class Samples:
             float(note["dt_ms"]),
             float(note["max_rate_hz"]),
             int(note.get("chip", 0)),
+            bool(note.get("lasting", False)),
         )

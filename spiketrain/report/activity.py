@@ -17,7 +17,17 @@ from spiketrain.report.drawing import Drawing, Omitted
 from spiketrain.report.run_files import RunFiles
 from spiketrain.report.style import GRID, MUTED, blank, colour
 
-__all__ = ["control", "outputs", "raster", "rate_histogram"]
+__all__ = [
+    "control",
+    "draw_events",
+    "draw_outputs",
+    "draw_target",
+    "events",
+    "outputs",
+    "raster",
+    "rate_histogram",
+    "tidy",
+]
 
 FEW = 4
 """Up to so many outputs have a colour each; of more, only the wanted one has."""
@@ -51,9 +61,9 @@ def raster(run: RunFiles) -> Drawing | Omitted:
     for column, phase in enumerate(phases):
         for index, (name, trace) in enumerate(_layers(run, samples, phase)):
             ax = axes[len(layers) - 1 - index][column]
-            data.append(_events(trace, samples.dt_ms).assign(phase=phase, layer=name))
+            data.append(events(trace, samples.dt_ms).assign(phase=phase, layer=name))
             counts.append(f"{phase} {name}: {_amount(trace)}")
-            _draw_events(ax, trace, samples.dt_ms, run.layers.index(name))
+            draw_events(ax, trace, samples.dt_ms, run.layers.index(name))
             if column == 0:
                 ax.set_ylabel(f"{name}\nneuron")
         axes[0][column].set_title(f"{phase} phase")
@@ -83,8 +93,8 @@ def _draw_signal(ax: Axes, samples: Samples, phase: str) -> list[pd.DataFrame]:
     ax.set_xlim(0.0, steps * samples.dt_ms)
     if not signal:
         return []
-    _draw_outputs(ax, signal[0], samples, None)
-    rows = _tidy(samples, [phase], "control", 1.0, "value")
+    draw_outputs(ax, signal[0], samples, None)
+    rows = tidy(samples, [phase], "control", 1.0, "value")
     return [rows.rename(columns={"output": "neuron"}).assign(layer="control")]
 
 
@@ -110,9 +120,9 @@ def outputs(run: RunFiles) -> Drawing | Omitted:
     for ax, phase in zip(axes[0], phases, strict=True):
         trace = samples.traces[phase]["readout"][0] * scale
         moving = samples.traces[phase].get("target")
-        _draw_outputs(ax, trace, samples, targets if moving is None else None)
+        draw_outputs(ax, trace, samples, targets if moving is None else None)
         if moving is not None:
-            _draw_target(ax, moving[0] * scale, samples.dt_ms)
+            draw_target(ax, moving[0] * scale, samples.dt_ms)
         ax.set_title(f"{phase} phase")
         wanted = int(targets.argmax())
         mean = _draw_window(ax, trace, samples, phase)
@@ -129,7 +139,7 @@ def outputs(run: RunFiles) -> Drawing | Omitted:
         "Solid: the low-pass filtered output rates; dashed: their targets; dotted, over the shaded averaging "
         "window: the mean of the wanted output.",
         figure,
-        _tidy(samples, phases, "readout", scale, "rate_hz").assign(
+        tidy(samples, phases, "readout", scale, "rate_hz").assign(
             target_hz=lambda table: targets.numpy()[table["output"]]
         ),
     )
@@ -144,7 +154,7 @@ def control(run: RunFiles) -> Drawing | Omitted:
         return Omitted(title, "This rule uses no controller, so there is no control signal u(t) to show.")
     figure, axes = blank(1, len(phases), 3.0, sharey=True)
     for ax, phase in zip(axes[0], phases, strict=True):
-        _draw_outputs(ax, samples.traces[phase]["control"][0], samples, None)
+        draw_outputs(ax, samples.traces[phase]["control"][0], samples, None)
         ax.axhline(0.0, color=MUTED, linewidth=0.8)
         ax.set_title(f"{phase} phase")
     axes[0][0].set_ylabel("u (1 = maximal rate)")
@@ -156,7 +166,7 @@ def control(run: RunFiles) -> Drawing | Omitted:
         f"Control signal of chip {samples.chip} for one sample; its largest absolute value is {largest:.3g}.",
         "What the controller adds to push each output to its target.",
         figure,
-        _tidy(samples, phases, "control", 1.0, "u"),
+        tidy(samples, phases, "control", 1.0, "u"),
     )
 
 
@@ -209,7 +219,8 @@ def _amount(trace: Tensor) -> str:
     return f"{int(trace.sum())} spikes" if _is_spiking(trace) else f"mean activity {float(trace.mean()):.3g}"
 
 
-def _events(trace: Tensor, dt_ms: float) -> pd.DataFrame:
+def events(trace: Tensor, dt_ms: float) -> pd.DataFrame:
+    """Return a row for every spike, or activity that is not 0."""
     steps, neurons = trace.nonzero(as_tuple=True)
     values = trace[steps, neurons].to(torch.float64)
     return pd.DataFrame(
@@ -217,16 +228,25 @@ def _events(trace: Tensor, dt_ms: float) -> pd.DataFrame:
     )
 
 
-def _draw_events(ax: Axes, trace: Tensor, dt_ms: float, layer: int) -> None:
+def draw_events(ax: Axes, trace: Tensor, dt_ms: float, layer: int, most: int = 20_000) -> None:
+    """Draw the spikes of a layer, or its activities as shades.
+
+    Args:
+        ax: where.
+        trace: ``(time, n)``.
+        dt_ms: time step.
+        layer: which; says the colour.
+        most: more marks than that are a picture of points.
+    """
     size = trace.shape[1]
     ax.grid(False)
     if _is_spiking(trace):
-        events = _events(trace, dt_ms)
+        seen = events(trace, dt_ms)
         # One path with gaps instead of a mark per spike: a tenth of the file.
         half = max(0.4, size / 250)
-        x = np.repeat(events["time_ms"].to_numpy(float), 3)
-        y = np.repeat(events["neuron"].to_numpy(float), 3) + np.tile([-half, half, np.nan], len(events))
-        ax.plot(x, y, color=colour(layer), linewidth=1.1, rasterized=len(events) > 20_000)
+        x = np.repeat(seen["time_ms"].to_numpy(float), 3)
+        y = np.repeat(seen["neuron"].to_numpy(float), 3) + np.tile([-half, half, np.nan], len(seen))
+        ax.plot(x, y, color=colour(layer), linewidth=1.1, rasterized=len(seen) > most)
     else:
         extent = (0.0, trace.shape[0] * dt_ms, -0.5, size - 0.5)
         ax.imshow(trace.T.numpy(), aspect="auto", origin="lower", extent=extent, cmap="viridis")
@@ -235,7 +255,8 @@ def _draw_events(ax: Axes, trace: Tensor, dt_ms: float, layer: int) -> None:
     ax.set_yticks([0, size - 1] if size > 1 else [0])
 
 
-def _draw_outputs(ax: Axes, trace: Tensor, samples: Samples, targets: Tensor | None) -> None:
+def draw_outputs(ax: Axes, trace: Tensor, samples: Samples, targets: Tensor | None) -> None:
+    """Draw a line for every output, ``(time, n_out)``, and dashed ones for targets that stand still."""
     time = np.arange(1, trace.shape[0] + 1) * samples.dt_ms
     wanted, count = int(samples.target.argmax()), trace.shape[1]
     drawn = set()
@@ -272,7 +293,7 @@ def _draw_window(ax: Axes, trace: Tensor, samples: Samples, phase: str) -> float
     return mean
 
 
-def _draw_target(ax: Axes, target: Tensor, dt_ms: float) -> None:
+def draw_target(ax: Axes, target: Tensor, dt_ms: float) -> None:
     """Draw what is wanted from window to window; nothing where nothing is."""
     time = np.arange(1, len(target) + 1) * dt_ms
     for index in range(target.shape[1]):
@@ -294,7 +315,8 @@ def _distribution(rates: NDArray[np.float64]) -> str:
     return f"median {np.median(rates):.3g} Hz, {(rates == 0).mean():.0%} silent"
 
 
-def _tidy(samples: Samples, phases: list[str], trace: str, scale: float, name: str) -> pd.DataFrame:
+def tidy(samples: Samples, phases: list[str], trace: str, scale: float, name: str) -> pd.DataFrame:
+    """Return a row for every phase, output and step of a trace, times `scale`, in the column `name`."""
     tables = []
     for phase in phases:
         values = samples.traces[phase][trace][0].to(torch.float64).numpy() * scale

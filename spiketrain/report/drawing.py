@@ -18,6 +18,7 @@ from matplotlib.ticker import LogFormatter, StrMethodFormatter
 from root.errors import InputError
 from spiketrain.record.files import write_bytes
 from spiketrain.record.tables import table_text
+from spiketrain.report.playing import Playing
 from spiketrain.report.style import THEMED, drawn, dressed
 
 __all__ = ["Drawing", "Omitted"]
@@ -57,6 +58,7 @@ class Drawing:
         caption: how to read it.
         figure: the drawing.
         data: its numbers, tidy: one observation a row.
+        playing: the panels over time that play, or None; pictures of points stand still.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Drawing:
     caption: str
     figure: Figure
     data: pd.DataFrame
+    playing: Playing | None = None
 
     def __post_init__(self) -> None:
         _write_out_powers(self.figure)
@@ -75,7 +78,8 @@ class Drawing:
         with drawn():
             self._lay_out()
             self.figure.savefig(text, format="svg", metadata={"Date": None})
-        return text.getvalue()
+        svg = text.getvalue()
+        return svg if self.playing is None else self.playing.over(svg, self.figure)
 
     def _lay_out(self) -> None:
         """Give everything its place, once: matplotlib would do so for each format, and draw all in vain."""

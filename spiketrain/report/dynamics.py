@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from spiketrain.record.free_runs import FreeRuns
 from spiketrain.report.drawing import Drawing, Omitted
+from spiketrain.report.playing import Playing
 from spiketrain.report.run_files import RunFiles
 from spiketrain.report.style import CYCLE, INK, MUTED, blank, colour
 
@@ -67,6 +68,7 @@ def free_output(run: RunFiles) -> Drawing | Omitted:
         ax.plot(time, wanted[:, k], color=MUTED, lw=3.0, alpha=0.6, label="system")
         ax.plot(time, seen[:, k], color=colour(k), lw=1.2, label="chip, feedback off")
         ax.set_ylabel(f"output {k}")
+        ax.set_xlim(0.0, float(time[-1]))
     axes[0][0].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes[-1][0].set_xlabel("time without control (s)")
     error = float(runs.errors()[run.worst])
@@ -79,6 +81,7 @@ def free_output(run: RunFiles) -> Drawing | Omitted:
         f"Chip {run.worst}, the first test sample; the controller is off all the time.",
         figure,
         pd.DataFrame({"time_s": time, **columns}),
+        Playing([row[0] for row in axes]),
     )
 
 

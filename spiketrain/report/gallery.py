@@ -14,6 +14,7 @@ from spiketrain.report import activity, curves, dynamics
 from spiketrain.report.confusions import confusion
 from spiketrain.report.drawing import Drawing, Omitted
 from spiketrain.report.moments import moments
+from spiketrain.report.playback import playback
 from spiketrain.report.run_files import RunFiles
 from spiketrain.report.style import drawn
 from spiketrain.report.weights import weights
@@ -27,6 +28,7 @@ FIGURES: dict[str, Callable[[RunFiles], Drawing | Omitted]] = {
     "free_error": dynamics.free_error,
     "confusion": confusion,
     "moments": moments,
+    "playback": playback,
     "effort": curves.effort,
     "raster": activity.raster,
     "outputs": activity.outputs,

@@ -523,3 +523,30 @@ def test_tables_that_were_changed_are_refused(
     (copy / name).write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=words):
         RunFiles.load(copy)
+
+
+def test_a_sample_that_lasts_plays_and_one_that_stands_still_does_not(run: Path) -> None:
+    files = RunFiles.load(run)
+    assert not isinstance(FIGURES["playback"](files), Drawing)
+    assert files.samples is not None
+    drawing = FIGURES["playback"](replace(files, samples=replace(files.samples, lasting=True)))
+    assert isinstance(drawing, Drawing)
+    svg = ET.fromstring(drawing.svg())
+    width, height = (float(number) for number in svg.attrib["viewBox"].split()[2:])
+    parts = [e for e in svg.iter() if e.attrib.get("class") in ("veil", "now")]
+    veils = [e.attrib for e in parts if e.attrib["class"] == "veil"]
+    panels = drawing.figure.axes
+    assert len(veils) == len(panels) == len(parts) // 2
+    for veil, ax in zip(veils, panels, strict=True):
+        place = ax.get_window_extent()
+        points = 72.0 / drawing.figure.dpi
+        assert float(veil["x"]) == pytest.approx(place.x0 * points, abs=0.1)
+        assert float(veil["width"]) == pytest.approx(place.width * points, abs=0.1)
+        assert float(veil["y"]) == pytest.approx(height - place.y1 * points, abs=0.1)
+        assert float(veil["x"]) + float(veil["width"]) <= width
+        assert ax.get_xlim() == (0.0, 120.0)
+    styles = " ".join(drawing.svg().split())
+    for still in ("(prefers-reduced-motion: reduce)", "print"):
+        assert f"@media {still} {{ .veil, .now {{ display: none; }} }}" in styles
+    spikes = drawing.data[drawing.data["trace"] == "output"]
+    assert len(spikes) == int(files.samples.traces["controlled"]["spikes"][-1].sum())

@@ -183,6 +183,10 @@ class TestTargetsThatChange:
         )
         assert np.isfinite(done.summary["test_accuracy"]).all()
         assert (tmp_path / "run/figures/outputs.svg").is_file()
+        played = (tmp_path / "run/figures/playback.svg").read_text()
+        assert len(played) < 300_000
+        assert played.count('class="veil"') == 4  # two layers, the output, what controls it
+        assert 'id="playback"' in (tmp_path / "run/report.html").read_text()
         again = Arrays(str(tmp_path / "run/data.safetensors")).load(None)
         torch.testing.assert_close(again.y_train.values, given.y_train.values, equal_nan=True)
         assert torch.equal(again.x_test.values, given.x_test.values)
