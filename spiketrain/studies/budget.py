@@ -9,7 +9,7 @@ import pandas as pd
 
 from spiketrain.record.tables import read_rows
 from spiketrain.report.drawing import Drawing
-from spiketrain.report.style import blank, colour
+from spiketrain.report.style import CYCLE, blank, colour
 from spiketrain.studies.figures import legend, words
 from spiketrain.studies.folder import Cells
 from spiketrain.studies.plan import Plan
@@ -88,9 +88,9 @@ def spent(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def against_presentations(
-    history: pd.DataFrame, *, series: Sequence[str], panels: Sequence[str]
+    history: pd.DataFrame, *, series: Sequence[str], panels: Sequence[str], apart: str | None = None
 ) -> Drawing | None:
-    """Draw test accuracy against presentations to the chip, a line per series; None where nobody counted.
+    """Draw test accuracy against presentations to the chip, a line a series; None where not all were counted.
 
     A mean over chips and training seeds, with the bootstrap interval over chips. What is trained elsewhere
     shows the chips nothing, and is a level line at its last value.
@@ -99,9 +99,13 @@ def against_presentations(
         history: from `histories`.
         series: columns whose combinations are lines.
         panels: columns whose combinations are panels.
+        apart: one of the series that gets panels of its own where there are more lines than colours.
     """
-    if "presentations" not in history or not history["presentations"].notna().any():
+    if "presentations" not in history or history["presentations"].isna().any():
         return None
+    many = len(history[list(series)].drop_duplicates()) > len(CYCLE)
+    if apart is not None and apart in series and len(series) > 1 and many:
+        series, panels = [name for name in series if name != apart], [*panels, apart]
     table = _points(history, series, panels)
     levels = list(dict.fromkeys(table["panel"]))
     columns = min(3, len(levels))

@@ -105,7 +105,7 @@ def _analysed(
             places = [name for name in others if name in varied]
             drawings.append(differences(tests, places, part.outcome))
         lines = [name for name in varied if name not in panels]
-        budget = against_presentations(history, series=lines, panels=panels)
+        budget = against_presentations(history, series=lines, panels=panels, apart=part.x)
         drawings += [] if budget is None else [budget]
     return {"drawings": drawings, "findings": _findings(part, others, tests)}
 

@@ -88,7 +88,7 @@ def build(root: Path, name: str | None = None) -> Built:
     lines = [column for column in varied if column not in panels]
     summary = summarise(table, groups, part.outcome, part.resamples)
     with drawn():
-        drawings = [against_presentations(history, series=lines, panels=panels)]
+        drawings = [against_presentations(history, series=lines, panels=panels, apart=part.x)]
         if table[part.x].nunique() > 1:
             drawings.append(against(summary, x=part.x, series=series, panels=panels, outcome=part.outcome))
         figures = {

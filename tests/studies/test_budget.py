@@ -78,8 +78,29 @@ def test_a_study_counts_what_it_showed_its_chips(tmp_path):
     assert "not converged" in (tmp_path / "report.html").read_text()
 
 
-def test_studies_that_nobody_counted_have_no_such_figure():
+def told(rules, depths):
+    rows = [
+        {"rule": f"r{rule}", "depth": depth, "epoch": epoch, "chip": 0, "presentations": 9.0 * epoch}
+        for rule in range(rules)
+        for depth in range(depths)
+        for epoch in (0, 1)
+    ]
+    return pd.DataFrame(rows).assign(test_accuracy=0.5)
+
+
+def test_studies_in_which_not_all_were_counted_have_no_such_figure():
     assert against_presentations(pd.DataFrame({"cell": ["a"]}), series=[], panels=[]) is None
+    some = told(2, 1)
+    some.loc[0, "presentations"] = None
+    assert against_presentations(some, series=["rule"], panels=[]) is None
+
+
+def test_every_line_has_a_colour_of_its_own():
+    for depths, lines, panels in ((4, 8, 1), (5, 2, 5)):
+        drawing = against_presentations(told(2, depths), series=["rule", "depth"], panels=[], apart="depth")
+        assert drawing is not None
+        table = drawing.data
+        assert (table["line"].nunique(), table["panel"].nunique()) == (lines, panels)
 
 
 @pytest.mark.parametrize(
