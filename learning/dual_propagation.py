@@ -13,7 +13,7 @@ from learning.error_feedback import carried_back
 from learning.losses import Loss, Squared
 from learning.model import Model
 from learning.rule import LearningRule, Update, local
-from learning.stimulus import Batch
+from learning.stimulus import SHARED, Batch
 from root.errors import UnsupportedError
 from root.ranges import GAIN, check_ranges
 from spiking.network import Network
@@ -105,7 +105,7 @@ class DualPropagation(LearningRule):
         target = batch.target.to(free[-1])
         wanted = self.loss.error(free[-1], target)
         return Update(
-            local(model.network, rates, errors),
+            local(model.network, rates, errors, late=model.stimulus.late(batch, SHARED)),
             residual=wanted.abs().mean(dim=(1, 2)),
             measures={"loss": self.loss.value(free[-1], target).mean(1)},
         )
