@@ -264,6 +264,22 @@ class LearningRule(ABC):
         """
         return (Program(self.presentation(batch, model)),)
 
+    def further(self, batch: Batch, observation: Observation, model: Model) -> tuple[Phase, ...]:
+        """Return what must be shown besides, in the light of what was seen.
+
+        It is asked for again after every answer, until nothing is left to show.
+
+        Args:
+            batch: as in `presentation`.
+            observation: recordings of all phases of the batch so far by their names.
+            model: as it was programmed last; it is left as it is.
+
+        Returns:
+            phases of names of their own, none of which goes on from one that was shown before; none where
+            the update can be made.
+        """
+        return ()
+
     @abstractmethod
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
         """Turn what was observed into an update.

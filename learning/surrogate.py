@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, final
 
-import torch
-from torch import Tensor
-
-from learning.losses import CrossEntropy, Loss
-from learning.model import Model
-from learning.rule import Dense, LearningRule, Update
-from learning.stimulus import Batch
-from learning.unrolled import Unrolled, check_unrolled
+from learning.through_time import ThroughTime, fast_sigmoid
+from learning.unrolled import Surrogate, Through
 from root.ranges import GAIN, check_ranges
-from spiking.named import Named
-from spiking.network import Network
-from spiking.presentation import Observation, Phase
-from spiking.programs.to_torch import Fire
 
 __all__ = ["SurrogateBPTT"]
-
-KEPT = 9
-"""Numbers kept per neuron and step until the gradient is known: 4 (LIF) to 8.5 (QIF) were measured."""
 
 
 @final
 @dataclass(frozen=True)
-class SurrogateBPTT(LearningRule):
+class SurrogateBPTT(ThroughTime):
     r"""Surrogate-gradient backpropagation through time.
 
     The design's equations, whatever its neurons and connections, are unrolled over the presentation; a
@@ -54,82 +41,15 @@ class SurrogateBPTT(LearningRule):
             doi:10.1162/neco_a_01367).
     """
 
-    loss: Loss = field(default_factory=CrossEntropy)
     steepness: Annotated[float, GAIN] = 25.0
     through_reset: bool = False
 
     name: ClassVar[str] = "surrogate_bptt"
+    kept: ClassVar[float] = 9
+    """4 (LIF) to 8.5 (QIF) were measured."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "rule")
 
-    @property
-    def gives_outer(self) -> bool:
-        return False
-
-    @property
-    def requests(self) -> frozenset[str]:
-        return frozenset({"spikes"})
-
-    def kept_numbers(self, network: Network, steps: int) -> int:
-        return KEPT * steps * sum(network.sizes[1:])
-
-    def check(self, network: Network) -> None:
-        check_unrolled(network)
-
-    def trains_graphs(self, *, on_chip: bool) -> bool:
-        return True
-
-    def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
-        return (replace(model.stimulus.phase("free", batch), record=frozenset({"spikes"})),)
-
-    def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
-        seen = observation["free"]
-        emitted = [trace.to(model.dtype) for trace in seen.traces["spikes"]]
-        known = [model.known(index) for index in range(len(model.network.connections))]
-        weights = [weight.detach().clone().requires_grad_() for _, weight in known]
-        biases = [bias.detach().clone().requires_grad_() for bias in model.bias]
-        unrolled = Unrolled(
-            model,
-            batch,
-            weights,
-            biases,
-            self.derivative(),
-            through_reset=self.through_reset,
-            synapses=[synapses for synapses, _ in known],
-        )
-        rates = unrolled.rates(emitted)
-        loss = self.loss.value(rates, batch.target.to(rates))
-        loss.mean(1).sum().backward()  # type: ignore[no-untyped-call]
-        return Update(
-            _changes(model, weights, biases),
-            residual=self.loss.error(seen.rates[-1], batch.target.to(seen.rates[-1])).abs().mean(dim=(1, 2)),
-            measures={"loss": loss.detach().mean(1)},
-        )
-
-    def derivative(self) -> Fire:
-        """Return what makes a spike of a distance from the threshold."""
-        from snntorch import surrogate  # noqa: PLC0415 (heavy, and only this rule needs it)
-
-        fire: Fire = surrogate.fast_sigmoid(slope=self.steepness)
-        return fire
-
-
-def _changes(model: Model, weights: list[Tensor], biases: list[Tensor]) -> Named[Dense]:
-    """Return the descent of every connection; the first one onto a layer teaches its bias."""
-    taught: set[int] = set()
-    changes = []
-    parts = zip(model.network.connections, model.network.synapses, weights, strict=True)
-    for connection, synapses, weight in parts:
-        change = -_gradient(weight)
-        if model.truth is not None:  # every synapse had a number of its own
-            change = synapses.programmed(change)
-        post = connection.post - 1
-        bias = None if post in taught else -_gradient(biases[post])
-        taught.add(post)
-        changes.append(Dense(change if connection.pattern.trained else torch.zeros_like(change), bias))
-    return Named(model.network.connection_names, changes)
-
-
-def _gradient(parameter: Tensor) -> Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    def through(self, dt_ms: float) -> Through:
+        return Surrogate(fast_sigmoid(self.steepness), self.through_reset)

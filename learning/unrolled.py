@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -14,12 +16,50 @@ from learning.stimulus import Batch
 from learning.window_means import WindowMeans
 from root.errors import UnsupportedError
 from spiking.connections import Synapses
-from spiking.network import Network
-from spiking.neurons.base import Neuron
+from spiking.network import Layer, Network
+from spiking.neurons.base import State, Values
 from spiking.presentation import SpikeDrive
-from spiking.programs.to_torch import Fire, SurrogateStep, margin, surrogate_stepper
+from spiking.programs import Program
+from spiking.programs.to_torch import Fire, margin, stepper, surrogate_stepper
 
-__all__ = ["Unrolled", "check_unrolled"]
+__all__ = ["Advance", "Surrogate", "Through", "Unrolled", "check_unrolled", "instead"]
+
+Advance = Callable[[State, Tensor, Values, Tensor], Tensor]
+"""A state (its entries are replaced), a current, constants and what the chip emitted to what is passed on."""
+
+
+class Through(ABC):
+    """How gradients go through a neuron's spikes, which are the chip's."""
+
+    @abstractmethod
+    def stepper(self, program: Program) -> Advance:
+        """Return the step of a layer of neurons that spike, for one presentation.
+
+        Args:
+            program: the step as statements.
+        """
+
+
+@final
+@dataclass(frozen=True)
+class Surrogate(Through):
+    """A spike changes with the distance from the threshold.
+
+    Args:
+        fire: a spike, 0 or 1, of that distance, with the derivative to use.
+        through_reset: whether what a spike resets depends on it.
+    """
+
+    fire: Fire
+    through_reset: bool = False
+
+    def stepper(self, program: Program) -> Advance:
+        advance = surrogate_stepper(program, through_reset=self.through_reset)
+
+        def step(state: State, current: Tensor, constants: Values, seen: Tensor) -> Tensor:
+            return advance(state, current, constants, lambda distance: instead(self.fire(distance), seen))
+
+        return step
 
 
 def check_unrolled(network: Network) -> None:
@@ -37,35 +77,41 @@ class _Population:
 
     def __init__(
         self,
-        neuron: Neuron,
-        size: int,
+        layer: Layer,
         dt_ms: float,
         like: Tensor,
-        *,
-        through_reset: bool,
+        through: Through,
         told: Mapping[str, Tensor],
     ) -> None:
+        neuron, size = layer.neuron, layer.size
         values = {field: like.new_full((1, size), value) for field, value in neuron.nominal.items()}
         own = values | {field: told[field].to(like) for field in values if field in told}
         self.constants = neuron.constants(own, dt_ms)
         self.synapse_decay = neuron.synapse_decay(own, dt_ms).reshape((-1, 1, size) if told else (-1,))
-        self.spikes = neuron.emits_spikes
-        self.advance: SurrogateStep = surrogate_stepper(
-            neuron.program(self.constants), through_reset=through_reset
-        )
+        program = neuron.program(self.constants)
+        self.advance = through.stepper(program) if program.spike else _activity(program)
         self.state = neuron.initial_state(values, like.new_zeros(1, 1, size))
 
-    def step(self, current: Tensor, seen: Tensor, derivative: Fire) -> Tensor:
+    def step(self, current: Tensor, seen: Tensor, potential: Tensor | None) -> Tensor:
         """Return what is emitted: what the chip emitted, with the derivative of what the design would."""
-
-        def fire(distance: Tensor) -> Tensor:
-            return _instead(derivative(distance), seen)
-
-        emitted = self.advance(self.state, current, self.constants, fire)
-        return emitted if self.spikes else _instead(emitted, seen)
+        emitted = self.advance(self.state, current, self.constants, seen)
+        if potential is not None:
+            self.state["v"] = instead(self.state["v"], potential)
+        return emitted
 
 
-def _instead(own: Tensor, seen: Tensor) -> Tensor:
+def _activity(program: Program) -> Advance:
+    """Return the step of neurons that do not spike."""
+    advance = stepper(program, differentiable=True)
+
+    def step(state: State, current: Tensor, constants: Values, seen: Tensor) -> Tensor:
+        return instead(advance(state, current, constants), seen)
+
+    return step
+
+
+def instead(own: Tensor, seen: Tensor) -> Tensor:
+    """Return what was seen, with the derivative of one's own."""
     return own + (seen - own).detach()
 
 
@@ -80,9 +126,9 @@ class Unrolled:
         batch: what is shown.
         weights: what is programmed, per connection, ``(chips, *parameters)``.
         biases: per layer 1 to L, ``(chips, n)``.
-        derivative: a spike, 0 or 1, of the distance from the threshold, with the derivative to use.
-        through_reset: whether what a spike resets depends on it.
+        through: how gradients go through spikes.
         synapses: of the connections; those of the network by default.
+        between: whether they go from neuron to neuron, or through the states of each alone.
     """
 
     def __init__(
@@ -91,25 +137,18 @@ class Unrolled:
         batch: Batch,
         weights: Sequence[Tensor],
         biases: Sequence[Tensor],
-        derivative: Fire,
+        through: Through,
         *,
-        through_reset: bool = False,
         synapses: Sequence[Synapses] | None = None,
+        between: bool = True,
     ) -> None:
-        self.network, self.biases, self.derivative = model.network, biases, derivative
+        self.network, self.biases, self.between = model.network, biases, between
         phase = model.stimulus.phase("free", batch)
         self.phase, self.drive, self.like = phase, phase.drive, weights[0]
         truth = model.truth
         told: Sequence[Mapping[str, Tensor]] = ({},) * model.network.depth if truth is None else truth.neurons
         self.populations = [
-            _Population(
-                layer.neuron,
-                layer.size,
-                self.network.dt_ms,
-                weights[0],
-                through_reset=through_reset,
-                told=own,
-            )
+            _Population(layer, self.network.dt_ms, weights[0], through, own)
             for layer, own in zip(self.network.layers, told, strict=True)
         ]
         pairs = zip(synapses or self.network.synapses, weights, strict=True)
@@ -122,12 +161,27 @@ class Unrolled:
             seen: what the chip emitted, per layer 1 to L, ``(chips, batch, time, n)``; it takes the place of
                 what the design emits.
         """
+        means = WindowMeans(self.phase, self.like)
+        for t, emitted in enumerate(self.emissions(seen)):
+            means.add(t, emitted[-1])
+        return means.rates(self.network.emission_value(self.network.depth))
+
+    def emissions(
+        self, seen: Sequence[Tensor], potentials: Sequence[Tensor] | None = None
+    ) -> Iterator[list[Tensor]]:
+        """Yield what layers 1 to L emit, step by step, ``(chips, batch, n)``.
+
+        Args:
+            seen: as in `rates`.
+            potentials: what the chip's potentials were at the end of every step, like `seen`; they take the
+                place of the design's.
+        """
         chips, samples = seen[0].shape[:2]
         zeros = [bias.new_zeros(chips, samples, bias.shape[-1]) for bias in self.biases]
         synaptic, arriving = list(zeros), self._inputs()
         under_way = [deque([zeros[c.pre - 1]] * (c.delay_steps - 1)) for c in self.network.connections]
-        emissions = [trace.unbind(2) for trace in seen]
-        means = WindowMeans(self.phase, self.like)
+        traces = [trace.unbind(2) for trace in seen]
+        known = None if potentials is None else [trace.unbind(2) for trace in potentials]
         for t in range(self.phase.steps):
             currents = [own + bias.unsqueeze(1) for own, bias in zip(synaptic, self.biases, strict=True)]
             if not isinstance(self.drive, SpikeDrive):
@@ -135,12 +189,12 @@ class Unrolled:
                     post = self.network.connections[index].post - 1
                     currents[post] = currents[post] + steps[min(t, len(steps) - 1)]
             emitted = [
-                part.step(current, chip[t], self.derivative)
-                for part, current, chip in zip(self.populations, currents, emissions, strict=True)
+                part.step(currents[n], traces[n][t], None if known is None else known[n][t])
+                for n, part in enumerate(self.populations)
             ]
-            synaptic = self._deliver(synaptic, emitted, arriving, under_way, t)
-            means.add(t, emitted[-1])
-        return means.rates(self.network.emission_value(self.network.depth))
+            yield emitted
+            sent = emitted if self.between else [own.detach() for own in emitted]
+            synaptic = self._deliver(synaptic, sent, arriving, under_way, t)
 
     def _inputs(self) -> dict[int, tuple[Tensor, ...]]:
         """Return what the input gives through each of its connections, per step, or once if it is constant.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spiking.presentation import Phase
 
-__all__ = ["WindowMeans"]
+__all__ = ["WindowMeans", "spread"]
 
 
 @final
@@ -46,3 +46,20 @@ class WindowMeans:
         sample, window = (places.to(self._weights.device) for places in self._phase.rows)
         total = self._weights.reshape(len(self._weights), self._phase.windows, -1).sum(2)[sample, window]
         return torch.stack(self._sums, dim=2)[:, sample, window] * (value / total.unsqueeze(1))
+
+
+def spread(phase: Phase, errors: Tensor, value: float) -> Tensor:
+    """Return what errors of mean rates are for every emission, ``(chips, batch, time, n)``.
+
+    Args:
+        phase: whose windows they are.
+        errors: of every row, ``(chips, rows, n)``.
+        value: the rate that an emission in every step means.
+    """
+    weights = phase.weights.reshape(phase.batch, phase.windows, -1).to(errors)
+    sample, window = (places.to(errors.device) for places in phase.rows)
+    own = weights[sample, window]
+    shares = (value / own.sum(1, keepdim=True) * own).unsqueeze(2)
+    found = errors.new_zeros(len(errors), *weights.shape, errors.shape[-1])
+    found[:, sample, window] = errors.unsqueeze(2) * shares
+    return found.flatten(2, 3)

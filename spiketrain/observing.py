@@ -47,19 +47,28 @@ class Shown(NamedTuple):
 def shown(rule: LearningRule, chips: Chips, batch: Batch, model: Model) -> Shown:
     """Program the chips and show them what the rule wants to learn from, after `LearningRule.prepare`.
 
-    Every further program is a presentation of its own: its noise and its initial states are others.
+    Every further program is a presentation of its own, and so is every answer to what was seen: its noise and
+    its initial states are others.
 
     Raises:
         UnsupportedError: the rule asks for traces that it has not declared.
     """
     found: dict[str, Recording] = {}
     answers, count = torch.ones(chips.chips, dtype=torch.bool), 0
+
+    def present(phases: tuple[Phase, ...], *key: str | int) -> None:
+        nonlocal answers, count
+        found.update(chips.present(asked(rule, phases), *batch.key, *key))
+        answers = answers & chips.answers
+        count += sum(phase.batch for phase in phases)
+
     for number, program in enumerate(rule.programs(batch, model)):
         chips.program(program.of(model))
-        key = (*batch.key, "program", number) if number else batch.key
-        found |= chips.present(asked(rule, program.phases), *key)
-        answers &= chips.answers
-        count += sum(phase.batch for phase in program.phases)
+        present(program.phases, *(("program", number) if number else ()))
+    asking = 0
+    while phases := rule.further(batch, found, model):
+        present(phases, "further", asking)
+        asking += 1
     return Shown(found, answers, count)
 
 

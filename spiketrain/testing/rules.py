@@ -30,7 +30,7 @@ from spiketrain.testing.cases import Case, require, skip
 from spiking.feedback import Direct, FeedbackPath
 from spiking.hardware import Hardware
 from spiking.network import Network, bidirectional, chain
-from spiking.neurons import LIF, Rate
+from spiking.neurons import LI, LIF, Rate
 from spiking.neurons.base import Neuron
 from spiking.presentation import Observation
 from spiking.simulators.base import Simulator
@@ -107,15 +107,18 @@ def rule_cases(
 
 
 def _trainable(rule: LearningRule, neuron: Neuron, feedback: FeedbackPath) -> Network:
-    """Return the first network that a rule can train, without connections back or with them."""
-    plain = replace(chain([6, 9, 8, 4], neuron), feedback=feedback)
-    both = bidirectional(plain)
-    try:
-        rule.check(plain)
-    except UnsupportedError:
-        rule.check(both)
-        return both
-    return plain
+    """Return the first network that a rule can train: a chain, with connections back, read by potentials."""
+    sizes = [6, 9, 8, 4]
+    plain = replace(chain(sizes, neuron), feedback=feedback)
+    read = replace(chain(sizes, [neuron, neuron, LI()]), feedback=feedback)
+    for network in (plain, bidirectional(plain)):
+        try:
+            rule.check(network)
+        except UnsupportedError:
+            continue
+        return network
+    rule.check(read)
+    return read
 
 
 def _population(network: Network, seed: int) -> ChipPopulation:

@@ -11,7 +11,8 @@ from learning.model import Model
 from learning.optimizers import Adam
 from learning.stimulus import Batch, Stimulus
 from learning.surrogate import SurrogateBPTT
-from learning.unrolled import Unrolled
+from learning.through_time import fast_sigmoid
+from learning.unrolled import Surrogate, Unrolled
 from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
@@ -122,7 +123,7 @@ def test_the_unrolled_design_spikes_with_the_ideal_chip(name, cv, encoding):
     seen = observe(chips, model, batch)["free"]
     known = [model.known(index) for index in range(len(network.connections))]
     weights, synapses = [weight for _, weight in known], [own for own, _ in known]
-    unrolled = Unrolled(model, batch, weights, list(model.bias), listening, synapses=synapses)
+    unrolled = Unrolled(model, batch, weights, list(model.bias), Surrogate(listening), synapses=synapses)
     rates = unrolled.rates(seen.traces["spikes"])
     assert torch.allclose(rates, seen.rates[-1], atol=1e-12)
     for layer, emitted in enumerate(seen.traces["spikes"]):
@@ -189,7 +190,7 @@ def test_the_gradient_is_that_of_a_graph_unrolled_by_hand(through_reset):
     batch = batch_of(network)
     spikes = observe(chips, model, batch)["free"].traces["spikes"]
     ours, theirs = leaves(model), leaves(model)
-    unrolled = Unrolled(model, batch, *ours, FastSigmoid.apply, through_reset=through_reset)
+    unrolled = Unrolled(model, batch, *ours, Surrogate(FastSigmoid.apply, through_reset))
     found = unrolled.rates(spikes)
     phase = model.stimulus.phase("free", batch)
     wanted = by_hand(network, phase, *theirs, spikes, through_reset=through_reset)
@@ -202,7 +203,7 @@ def test_the_gradient_is_that_of_a_graph_unrolled_by_hand(through_reset):
 
 def test_the_derivative_is_that_of_the_fast_sigmoid():
     distance = torch.linspace(-1.0, 1.0, 9, dtype=torch.float64, requires_grad=True)
-    for fire in (SurrogateBPTT(steepness=K).derivative(), FastSigmoid.apply):
+    for fire in (fast_sigmoid(K), FastSigmoid.apply):
         spikes = fire(distance)
         (slopes,) = torch.autograd.grad(spikes.sum(), distance)
         assert spikes.tolist() == [0.0] * 5 + [1.0] * 4
@@ -216,7 +217,7 @@ def test_the_gradient_is_that_of_snntorch_through_leaky_and_synaptic_neurons():
     batch, fire = batch_of(network), surrogate.fast_sigmoid(slope=K)
     spikes = observe(chips, model, batch)["free"].traces["spikes"]
     ours, theirs = leaves(model), leaves(model)
-    found = Unrolled(model, batch, *ours, fire).rates(spikes)
+    found = Unrolled(model, batch, *ours, Surrogate(fire)).rates(spikes)
     phase = model.stimulus.phase("free", batch)
     a, s = (torch.exp(torch.tensor(-1.0 / tau, dtype=torch.float64)) for tau in (20.0, 10.0))
     options = {"reset_mechanism": "none", "spike_grad": fire}

@@ -110,6 +110,13 @@ CASES: dict[str, list[str]] = {
         "training.arm={name: aware, draws: 2, attack: {steps: 1}}",
     ],
     "rule surrogate_bptt": ["rule=surrogate_bptt", "network.neuron.refractory_ms=0"],
+    "rule e_prop": ["rule={name: e_prop, feedback: adaptive}", "network.neuron.refractory_ms=0"],
+    "rule eventprop": [
+        "rule=eventprop",
+        "network.output_neuron={model: li}",
+        "network.neuron.refractory_ms=0",
+    ],
+    "rule dual_propagation": [*RATE, "rule=dual_propagation"],
     "rule equilibrium_propagation": [*RATE, "rule=equilibrium_propagation", "network.bidirectional=true"],
     **{
         f"layered {name}": ["network.feedback=layered", f"rule={{name: dfc, feedback: {name}, gate: {gate}}}"]
