@@ -101,7 +101,7 @@ class DualPropagation(LearningRule):
         for layer in range(1, model.network.depth + 1):
             errors.append(self._error(layer, batch, observation))
             if _pushed(layer, 1.0) in observation:
-                rates[layer] = sum(_both(layer, observation)) / 2.0
+                rates[layer] = torch.stack(list(_both(layer, observation))).mean(0)
         target = batch.target.to(free[-1])
         wanted = self.loss.error(free[-1], target)
         return Update(
