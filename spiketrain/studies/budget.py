@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from spiketrain.record.tables import read_rows
 from spiketrain.report.drawing import Drawing
@@ -25,6 +26,10 @@ FEWEST = 12
 
 OUTCOMES = ("validation_accuracy", "test_accuracy")
 """What is followed, the first that there is: the validation set's score, which chooses nothing here."""
+
+
+LINES = ("-", "-.", ":")
+"""What lines of the same colour are told apart by."""
 
 
 def histories(plan: Plan, cells: Cells) -> pd.DataFrame:
@@ -117,13 +122,7 @@ def against_presentations(
         part = table[table["panel"] == level]
         reach = max(float(part["presentations"].max()), 1.0)
         for line, own in part.groupby("line", sort=False):
-            style = {"color": colour(lines.index(line)), "label": str(line)}
-            if float(own["presentations"].max()) == 0.0:
-                ax.axhline(own["mean"].iloc[-1], linestyle="--", linewidth=1.2, **style)  # type: ignore[arg-type]
-                continue
-            x = own["presentations"].clip(lower=1.0)
-            ax.plot(x, own["mean"], **style)  # type: ignore[arg-type]
-            ax.fill_between(x, own["low"], own["high"], color=style["color"], alpha=0.18, linewidth=0)
+            _draw_line(ax, own, lines.index(line), reach)
         ax.set_xscale("log")
         ax.set_xlim(right=reach)
         ax.set_xlabel("presentations to each chip")
@@ -137,9 +136,22 @@ def against_presentations(
     ends = "; ".join(
         f"{row['line']} {row['mean']:.3f} after {row['presentations']:.0f}" for _, row in last.iterrows()
     )
-    caption = "Means over the chips with 95 % bootstrap intervals; dashed: trained elsewhere."
+    caption = "Means over the chips with 95 % bootstrap intervals; dashed: what was shown no more than that."
     title = "Test accuracy against presentations to the chip"
     return Drawing("budget", title, f"At the end: {ends}.", caption, figure, table)
+
+
+def _draw_line(ax: Axes, own: pd.DataFrame, number: int, reach: float) -> None:
+    """Draw a curve; as a level from where it stands where further epochs show the chips nothing."""
+    style = {"color": colour(number), "label": str(own["line"].iloc[0])}
+    x = own["presentations"].clip(lower=1.0)
+    trained = own["presentations"].iloc[1:]
+    if not len(trained) or trained.nunique() == 1:
+        ends, level = [float(x.iloc[-1]), reach], float(own["mean"].iloc[-1])
+        ax.plot(ends, [level] * 2, linestyle="--", linewidth=1.2, marker="o", markevery=[0], **style)  # type: ignore[arg-type]
+        return
+    ax.plot(x, own["mean"], linestyle=LINES[number // len(CYCLE) % len(LINES)], **style)  # type: ignore[arg-type]
+    ax.fill_between(x, own["low"], own["high"], color=style["color"], alpha=0.18, linewidth=0)
 
 
 def _points(history: pd.DataFrame, series: Sequence[str], panels: Sequence[str]) -> pd.DataFrame:
