@@ -15,7 +15,7 @@ from torch import Tensor
 
 from root.seeds import SeedTree
 
-__all__ = ["Sums", "Tuning", "filtered", "tuning"]
+__all__ = ["THIN", "Sums", "Tuning", "filtered", "tuning"]
 
 RIDGE = 2.5e-5
 """Of the mean diagonal: far below the noise of the traces, which must stay in the fit, see `Sums.solve`."""

@@ -1,6 +1,7 @@
 """A controller whose target moves, in every simulator that can; and synapses that learn in every step."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -20,11 +21,15 @@ from spiking.network import Connection, Layer, Network, chain
 from spiking.neurons import LI, LIF
 from spiking.presentation import Controller, Phase, Plasticity
 from spiking.simulators.compiled import CompiledSimulator
+from spiking.simulators.compiled.learned_before import learned_before
 from spiking.simulators.torch import TorchSimulator
 
 SIZE, STEPS = 30, 300
 MACHINES = [(name, {}) for name in available("simulators") if name != "torch"]
 MACHINES.append(("brian2", {"mode": "runtime"}))
+INSIDE = [
+    (name, options) for name, options in MACHINES if "eligibility" in load("simulators", name).abilities
+]
 
 
 def population(delays=(1, 1, 1)):
@@ -35,12 +40,24 @@ def population(delays=(1, 1, 1)):
     return Network(2, layers, tuple(Connection(*pair, d) for pair, d in ends), max_rate_hz=1000.0)
 
 
-def problem(network, *, chips=2, batch=1, spikes=False, shadow=False, plasticity=None):
+def taught_before(network, hardware):
+    """Return the chips as if all weights onto the population had been learned from feedback."""
+    g, weights = torch.Generator().manual_seed(7), list(hardware.weights)
+    for index, connection in enumerate(network.connections):
+        if connection.post == 1:
+            shape = (*weights[index].shape[:2], network.outputs)
+            before = 0.3 * torch.randn(shape, generator=g, dtype=torch.float64)
+            weights[index] = hardware.synapses[index] * (before @ hardware.feedback[0])
+    return replace(hardware, weights=tuple(weights))
+
+
+def problem(network, *, chips=2, batch=1, spikes=False, shadow=False, plasticity=None, earlier=False):
     """A phase under control with a target on a circle, and a free one that goes on from it."""
     hardware = random_hardware(network, chips, 1)
     g = torch.Generator().manual_seed(3)
     factors = [1 + 0.2 * torch.randn(w.shape, generator=g, dtype=torch.float64) for w in hardware.weights]
     hardware = replace(hardware, synapses=tuple(factors))
+    hardware = taught_before(network, hardware) if earlier else hardware
     drive = (random_spikes if spikes else random_currents)(network, batch, STEPS, 1)
     after = (random_spikes if spikes else random_currents)(network, batch, 80, 5)
     phase = torch.arange(STEPS, dtype=torch.float64) / 50 + torch.arange(batch).view(-1, 1)
@@ -115,18 +132,49 @@ LEARNING = {
     "all at once": {
         "plasticity": Plasticity(1, 20.0, (2.5, 0.0, 0.25), biases=False, from_first_spike=False)
     },
+    "going on with what was learned": {
+        "plasticity": Plasticity(1, 20.0, (2.5, 0.0, 0.25), biases=False, from_first_spike=False),
+        "batch": 2,
+        "earlier": True,
+    },
     "outputs too": {"plasticity": Plasticity(1, 20.0, (2.5, 2.5, 0.25), biases=False), "batch": 2},
     "spikes in, late": {"plasticity": Plasticity(1, 20.0, (2.5, 0.0, 0.25), biases=False), "spikes": True},
 }
 
 
+@cache
+def learned(case):
+    """Return a problem whose synapses learn, and what tensors make of it."""
+    given = problem(population((2, 3, 2) if "late" in case else (1, 1, 1)), **LEARNING[case])
+    return given, given.run(TorchSimulator())
+
+
 @pytest.mark.parametrize("case", LEARNING)
-def test_the_compiled_loop_learns_what_tensors_learn(case):
-    network = population((2, 3, 2) if "late" in case else (1, 1, 1))
-    given = problem(network, **LEARNING[case])
-    found, wanted = given.run(CompiledSimulator()), given.run(TorchSimulator())
-    assert all(float(change.weight.abs().max()) > 1e-3 for change in (wanted["held"].changes[0],))
-    agree(found, wanted)
+@pytest.mark.parametrize(("machine", "options"), INSIDE, ids=str)
+def test_synapses_learn_in_every_step_what_tensors_learn(machine, options, case):
+    cls = load("simulators", machine)
+    usable, why = cls.status()
+    if not usable:
+        pytest.skip(why)
+    given, wanted = learned(case)
+    assert float(wanted["held"].changes[0].weight.abs().max()) > 1e-3
+    agree(given.run(cls(**options)), wanted)
+
+
+def test_weights_that_were_learned_are_told_from_others():
+    network = population()
+    hardware = problem(network, earlier=True).hardware
+    weights, factor, feedback = hardware.weights[2], hardware.synapses[2], hardware.feedback[0]
+    before = learned_before(weights, factor, feedback, 1e-12)
+    torch.testing.assert_close(factor * (before @ feedback), weights, rtol=1e-9, atol=1e-12)
+    other = weights.clone()
+    other[1, 3, 4] += 1e-6
+    assert learned_before(other, factor, feedback, 1e-12) is None
+    dead = factor.clone()
+    dead[0, 2, 5] = 0.0  # says nothing, and gives nothing
+    again = learned_before(dead * (before @ feedback), dead, feedback, 1e-12)
+    torch.testing.assert_close(again, before, rtol=1e-9, atol=1e-12)
+    assert not learned_before(0 * weights, factor, feedback, 1e-12).any()
 
 
 def test_learning_changes_what_the_network_does():

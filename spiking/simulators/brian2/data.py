@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -44,6 +45,7 @@ def arrays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> 
         if block.plasticity is not None:
             factor = hardware.synapses[index]
             unit = (torch.ones_like(gain) if direct else gain).expand_as(weight)
+            unit = unit if block.plasticity.steps else torch.zeros_like(unit)
             data[f"effect{index}"] = unit if factor is None else unit * factor
         if connection.delay_steps > 1:
             data[f"history{index}"] = block.start.history[index]
@@ -62,12 +64,23 @@ def arrays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> 
 
 def _plasticity(network: Network, block: Block, plasticity: Plasticity, shape: Shape) -> dict[str, Tensor]:
     total = block.window[0].sum().double()
+    steps = torch.tensor(plasticity.steps or [1.0] * len(network.connections), dtype=torch.float64)
+    if plasticity.trace_ms is not None:
+        share = 1.0 - math.exp(-network.dt_ms / plasticity.trace_ms)
+        flags = (plasticity.from_first_spike, plasticity.biases, bool(plasticity.steps))
+        first = network.spike_value if shape.drive == "spikes" else 1.0
+        values = [first, *(network.emission_value(layer + 1) for layer in range(network.depth))]
+        return {
+            "step_sizes": steps / total,
+            "tracing": torch.tensor([share, *map(float, flags)], dtype=torch.float64),
+            "emission_values": torch.tensor(values, dtype=torch.float64),
+        }
     values = [network.emission_value(population.layers[0] + 1) for population in shape.populations]
     return {
+        "step_sizes": steps,
         "together": torch.tensor([plasticity.batch or block.batch], dtype=torch.float64),
         "scales": torch.tensor(values, dtype=torch.float64) / total,
         "input_rates": input_rates(network, block.drive, block.window[0]).double(),
-        "step_sizes": torch.tensor(plasticity.steps, dtype=torch.float64),
     }
 
 

@@ -331,6 +331,99 @@ void learn(const Rates &rates, int64_t from, int64_t to, int sums, int basal, do
     }
 }
 
+// Synapses that learn in every step: presynaptic trace times the feedback current. Where they change, a block
+// has a single sample.
+
+struct Tracing {  // what a trace takes in of an emission, and what learns
+    double share, from_first_spike, biases, changes;
+    static Tracing of(int section) {
+        const double *given = block().section<double>(section);
+        return Tracing{given[0], given[1], given[2], given[3]};
+    }
+};
+
+// What POST of the TOTAL neurons of a group, from FIRST on, learn from: the feedback currents in the window, of
+// all neurons or of those that have spiked.
+template <int TOTAL, int FIRST, int POST>
+bool taught(int64_t lane, const double *feedback, int window, int64_t step, const double *spiked, bool gated,
+            double *error) {
+    const Block &b = block();
+    const double weight = b.section<double>(window)[(b.first + lane) * b.steps + step];
+    if (weight == 0.0) return false;
+    const double *open = spiked + b.sample(lane) * POST;
+    for (int j = 0; j < POST; j++) {
+        error[j] = feedback[lane * TOTAL + FIRST + j] * weight;
+        if (gated) error[j] *= open[j];
+    }
+    return true;
+}
+
+template <int PRE, int TOTAL, int FIRST, int POST>
+void learn_now(const double *feedback, int64_t step, int connection, bool hidden, int window, int tracing,
+               int steps, int traced, int spiked, int weights, int effect, int weight_change) {
+    const Block &b = block();
+    const double factor = b.section<double>(steps)[connection] / b.batch;
+    const bool gated = hidden && Tracing::of(tracing).from_first_spike != 0.0;
+    double *w = b.section<double>(weights) + b.chip * PRE * POST;
+    const double *f = b.section<double>(effect) + b.chip * PRE * POST;
+    double *dw = b.section<double>(weight_change) + b.chip * PRE * POST;
+    double error[POST];
+    for (int64_t lane = 0; lane < b.lanes; lane++) {
+        if (!taught<TOTAL, FIRST, POST>(lane, feedback, window, step, b.section<double>(spiked), gated, error))
+            continue;
+        const double *x = b.section<double>(traced) + b.sample(lane) * PRE;
+        for (int i = 0; i < PRE; i++) {
+            const double own = x[i] * factor;
+            if (own == 0.0) continue;
+            for (int j = 0; j < POST; j++) {
+                const double change = own * error[j];
+                dw[i * POST + j] += change;
+                w[i * POST + j] += change * f[i * POST + j];
+            }
+        }
+    }
+}
+
+// Biases change for the step after.
+template <int TOTAL, int FIRST, int POST>
+void learn_biases(const double *feedback, int64_t step, int connection, bool hidden, int window, int tracing,
+                  int steps, int spiked, int bias_change, double *bias) {
+    const Block &b = block();
+    const Tracing how = Tracing::of(tracing);
+    if (how.biases == 0.0) return;
+    const double factor = b.section<double>(steps)[connection] / b.batch;
+    const bool gated = hidden && how.from_first_spike != 0.0;
+    double *db = b.section<double>(bias_change) + b.chip * POST;
+    double error[POST];
+    for (int64_t lane = 0; lane < b.lanes; lane++) {
+        if (!taught<TOTAL, FIRST, POST>(lane, feedback, window, step, b.section<double>(spiked), gated, error))
+            continue;
+        for (int j = 0; j < POST; j++) {
+            db[j] += error[j] * factor;
+            if (how.changes != 0.0) bias[lane * TOTAL + FIRST + j] += error[j] * factor;
+        }
+    }
+}
+
+// Traces and flags take in what the N neurons of a layer emit.
+template <int N, class Emissions>
+void follow(const Emissions &emissions, int layer, int tracing, int values, int traced, int spiked) {
+    const Block &b = block();
+    const double share = Tracing::of(tracing).share, value = b.section<double>(values)[layer];
+    static double now[N];
+    for (int64_t lane = 0; lane < b.lanes; lane++) {
+        std::fill(now, now + N, 0.0);
+        double *open = b.section<double>(spiked) + b.sample(lane) * N;
+        emissions.each([&](int64_t sample, int i, double emitted) {
+            if (sample != lane) return;
+            now[i] = emitted * value;
+            open[i] = 1.0;
+        });
+        double *x = b.section<double>(traced) + b.sample(lane) * N;
+        for (int i = 0; i < N; i++) x[i] += share * (now[i] - x[i]);
+    }
+}
+
 template <int N>
 void record(const double *values, int trace, int64_t step) {
     const Block &b = block();

@@ -60,13 +60,22 @@ def layout(shape: Shape) -> tuple[Section, ...]:
 
 
 def _plasticity(shape: Shape) -> list[Section]:
-    """Samples between two changes; scales of the layers' sums; what a change does to the weights."""
-    sections = [
-        Section("together", (1,), "input"),
-        Section("scales", (len(shape.populations),), "input"),
-        Section("input_rates", ("batch", shape.inputs), "input"),
-        Section("step_sizes", (len(shape.connections),), "input"),
-    ]
+    """Samples between two changes; scales of the layers' sums; what a change does to the weights.
+
+    Where synapses learn in every step: what an emission counts as, traces, and who has spiked.
+    """
+    sections = [Section("step_sizes", (len(shape.connections),), "input")]
+    if shape.traced:
+        sections.append(Section("tracing", (4,), "input"))
+        sections.append(Section("emission_values", (shape.depth + 1,), "input"))
+        for layer in range(shape.depth + 1):
+            per_sample = ("chips", "batch", shape.size(layer))
+            sections.append(Section(f"traced{layer}", per_sample, "output"))
+            sections.append(Section(f"spiked{layer}", per_sample, "output"))
+    else:
+        sections.append(Section("together", (1,), "input"))
+        sections.append(Section("scales", (len(shape.populations),), "input"))
+        sections.append(Section("input_rates", ("batch", shape.inputs), "input"))
     for index, (pre, post, _) in enumerate(shape.connections):
         size, n = shape.size(pre), shape.size(post)
         sections.append(Section(f"effect{index}", ("chips", size, n), "input"))

@@ -21,8 +21,9 @@ def operators(model: Model) -> list[Any]:
     places: list[tuple[str, str, int, list[str]]] = [
         ("drive", "start", 0, list(glue.drive())),
         ("aim", "start", 0, list(glue.aim())),
-        ("feed_back", "groups", -1, list(glue.feedback())),
+        ("feed_back", "groups", -1, [*glue.feedback(), *glue.learn_now()]),
         ("deliver", "synapses", 0, [*glue.deliver(), *glue.readout(), *glue.watch(), *glue.count()]),
+        ("trace", "synapses", 1, [*glue.learn_biases(), *glue.trace()]),
         ("record", "end", 0, list(glue.record())),
     ]
     return [_operator(model, name, when, order, lines) for name, when, order, lines in places if lines]
@@ -45,7 +46,7 @@ def _operator(model: Model, name: str, when: str, order: int, lines: Sequence[st
 def learning(model: Model) -> tuple[str, list[str]]:
     """Return how many samples are shown before synapses change, and the statements that change them."""
     glue = _Glue(model)
-    if not model.shape.plastic:
+    if not model.shape.plastic or model.shape.traced:
         return "block.batch", []
     return f"int64_t(block.section<double>({glue.number['together']})[0])", list(glue.learn())
 
@@ -162,18 +163,62 @@ class _Glue:
             f"({control}, {self.number[f'backward{self.shape.depth}']}, {feedback});"
         )
 
+    def learn_now(self) -> Iterator[str]:
+        """Synapses that learn in every step change before they deliver anything."""
+        for index, (pre, post, _) in enumerate(self.shape.connections if self._taught else ()):
+            arguments, feedback = self._target(post, "feedback")
+            numbers = ("window", "tracing", "step_sizes", f"traced{pre}", f"spiked{post}")
+            own = (f"weights{index}", f"effect{index}", f"weight_change{index}")
+            yield (
+                f"exchange::learn_now<{self.shape.size(pre)}, {arguments}>({feedback}, step, {index}, "
+                f"{self._hidden(post)}, {self._numbers(*numbers, *own)});"
+            )
+
+    def learn_biases(self) -> Iterator[str]:
+        """Biases do after the membranes have been advanced, so that these feel it in the next step."""
+        for index, (_, post, _) in enumerate(self.shape.connections if self._taught else ()):
+            arguments, feedback = self._target(post, "feedback")
+            numbers = ("window", "tracing", "step_sizes", f"spiked{post}", f"bias_change{index}")
+            bias = self._target(post, "bias")[1]
+            yield (
+                f"exchange::learn_biases<{arguments}>({feedback}, step, {index}, {self._hidden(post)}, "
+                f"{self._numbers(*numbers)}, {bias});"
+            )
+
+    def trace(self) -> Iterator[str]:
+        """Presynaptic traces take in what is emitted, by the input too."""
+        for layer in range(self.shape.depth + 1 if self.shape.traced else 0):
+            numbers = self._numbers("tracing", "emission_values", f"traced{layer}", f"spiked{layer}")
+            yield (f"exchange::follow<{self.shape.size(layer)}>({self._emitted(layer)}, {layer}, {numbers});")
+
+    @property
+    def _taught(self) -> bool:
+        """Whether there are feedback currents for synapses to learn from in every step."""
+        return self.shape.traced and self.shape.controller
+
+    def _hidden(self, layer: int) -> str:
+        return "true" if layer < self.shape.depth else "false"
+
+    def _numbers(self, *names: str) -> str:
+        return ", ".join(str(self.number[name]) for name in names)
+
+    def _emitted(self, layer: int) -> str:
+        """Return the expression for what a layer emits, or the input."""
+        if layer > 0:
+            return self._emissions(*self.shape.place(layer))
+        size, drive = self.shape.inputs, self.shape.drive
+        name, kind = ("raster", "uint8_t") if drive == "spikes" else ("values", "double")
+        source = f"exchange::block().section<{kind}>({self.number[name]})"
+        if drive == "spikes":
+            return f"exchange::Raster<{size}>{{{source}, step}}"
+        return f"exchange::Values<{size}>{{{source}, exchange::block().drive_steps == 1 ? 0 : step}}"
+
     def deliver(self) -> Iterator[str]:
         for index, (pre, post, delay) in enumerate(self.shape.connections):
             if pre == 0 and self.shape.drive == "currents":
                 continue
             arguments, synapse = self._target(post, "synapse")
-            if pre == 0:
-                size = self.shape.inputs
-                source = f"exchange::block().section<uint8_t>({self.number['raster']})"
-                emissions = f"exchange::Raster<{size}>{{{source}, step}}"
-            else:
-                population, first, size = self.shape.place(pre)
-                emissions = self._emissions(population, first, size)
+            size, emissions = self.shape.size(pre), self._emitted(pre)
             weights = self.number[f"weights{index}"]
             if delay == 1:
                 yield f"exchange::deliver<{size}, {arguments}>({emissions}, {weights}, {synapse});"

@@ -104,6 +104,7 @@ class PlainModel:
             (self._relay, "groups", -1, self.shape.controller and not direct),
             (self._deliver, "synapses", 0, True),
             (self._count, "synapses", 1, True),
+            (self._trace, "synapses", 2, self.shape.traced),
             (self._record, "end", 0, bool(self.shape.record)),
         ]
         return [
@@ -146,6 +147,43 @@ class PlainModel:
         control = self._view("controller.control")
         for index in range(len(self.shape.populations)):
             self._view(f"population{index}.feedback")[:] = np.matmul(control, self.data[f"feedback{index}"])
+        if self.shape.traced:
+            self._learn()
+
+    def _taught(self, index: int) -> Array:
+        """Return what a connection learns from in this step, times its step size, ``(chips, batch, n)``."""
+        post, (_, from_first_spike, _, _) = self.shape.connections[index][1], self.data["tracing"]
+        population, columns = self._columns(post)
+        feedback = self._view(f"population{population}.feedback")[..., columns]
+        error: Array = feedback * self.data["window"][:, self.step, None]
+        if from_first_spike and post < self.shape.depth:
+            error = error * self.data[f"spiked{post}"]
+        error *= self.data["step_sizes"][index] / self.batch
+        return error
+
+    def _learn(self) -> None:
+        """Synapses that learn in every step change before they deliver anything."""
+        for index, (pre, _, _) in enumerate(self.shape.connections):
+            change = np.matmul(self.data[f"traced{pre}"].transpose(0, 2, 1), self._taught(index))
+            self.data[f"weight_change{index}"] += change
+            self.data[f"weights{index}"] += change * self.data[f"effect{index}"]
+
+    def _trace(self) -> None:
+        """Biases change for the next step; traces take in what is emitted."""
+        share, _, biases, changes = self.data["tracing"]
+        for index, (_, post, _) in enumerate(self.shape.connections):
+            if not (biases and self.shape.controller):
+                break
+            change = self._taught(index).sum(axis=1)
+            self.data[f"bias_change{index}"] += change
+            if changes:
+                population, columns = self._columns(post)
+                self._view(f"population{population}.bias")[..., columns] += change[:, None]
+        for layer in range(self.shape.depth + 1):
+            emitted = self._emission(layer)
+            trace = self.data[f"traced{layer}"]
+            trace += share * (emitted * self.data["emission_values"][layer] - trace)
+            self.data[f"spiked{layer}"][emitted != 0] = 1.0
 
     def _relay(self) -> None:
         """Layered feedback: refresh what hidden layers receive, hold it, and let it act on the neurons."""
@@ -162,6 +200,8 @@ class PlainModel:
             self._act(last, np.matmul(self._view("controller.control"), self.data[f"backward{last}"]))
         else:
             self._act(last, self.links.arriving(last))
+        if self.shape.traced:
+            self._learn()
 
     def _act(self, layer: int, current: Array) -> None:
         population, columns = self._columns(layer)
@@ -184,18 +224,20 @@ class PlainModel:
         values = [[np.interp(seen[c, :, j], points, curves[c, j]) for j in range(n)] for c in range(chips)]
         return np.array(values).transpose(0, 2, 1)
 
+    def _emission(self, layer: int) -> Array:
+        """Return what a layer emits, or the input, ``(chips, batch, n)``."""
+        if layer > 0:
+            population, columns = self._columns(layer)
+            return self._emitted(population)[..., columns]
+        given = self.data["raster" if self.shape.drive == "spikes" else "values"]
+        now = given[None, :, self.step if given.shape[1] > 1 else 0].astype(float)
+        return np.broadcast_to(now, (self.chips, self.batch, self.shape.inputs))
+
     def _deliver(self) -> None:
         for index, (pre, post, delay) in enumerate(self.shape.connections):
             if pre == 0 and self.shape.drive == "currents":
                 continue
-            if pre == 0:
-                arriving = np.broadcast_to(
-                    self.data["raster"][None, :, self.step].astype(float),
-                    (self.chips, self.batch, self.shape.inputs),
-                )
-            else:
-                population, columns = self._columns(pre)
-                arriving = self._emitted(population)[..., columns]
+            arriving = self._emission(pre)
             if delay > 1:
                 ring = self.data[f"history{index}"]
                 slot = self.step % (delay - 1)

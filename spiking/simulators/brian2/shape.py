@@ -65,6 +65,7 @@ class Shape:
         injected: whether there are injected currents.
         record: names of the traces to be recorded.
         plastic: whether the synapses change after every batch of samples.
+        traced: whether they learn in every step, by presynaptic traces; `plastic` is then true too.
         gate_points: points of the gates' curves where feedback is layered, 0 where it is direct.
         moves: whether the controller's target moves.
     """
@@ -79,6 +80,7 @@ class Shape:
     plastic: bool = False
     gate_points: int = 0
     moves: bool = False
+    traced: bool = False
 
     @property
     def shadow(self) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from root.errors import InputError, UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.presentation import CurrentDrive
+from spiking.presentation import CurrentDrive, Plasticity
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
 from spiking.simulators.brian2.cache import compiler, program
@@ -58,7 +58,9 @@ class Brian2Simulator(Simulator):
 
     name: ClassVar[str] = "brian2"
     elsewhere: ClassVar[str] = "cuda"
-    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay", "input_skips", "tracking"})
+    abilities: ClassVar[frozenset[str]] = frozenset(
+        {"plasticity", "eligibility", "relay", "input_skips", "tracking"}
+    )
 
     def __init__(
         self, device: str = "cpu", dtype: torch.dtype = torch.float64, mode: str = "standalone"
@@ -88,12 +90,28 @@ class Brian2Simulator(Simulator):
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         plasticity = block.plasticity
+        if plasticity is not None and plasticity.trace_ms is not None:
+            return self._learn_inside(network, hardware, block, plasticity)
         if plasticity is None or (plasticity.steps and self.mode == "standalone"):
             return self._run(network, hardware, block)
         if plasticity.batch:
             return in_batches(partial(self.run_block, network), network, hardware, block)
         plain = self._run(network, hardware, replace(block, plasticity=None))
         return replace(plain, changes=difference(network, block, plain.sums, plain.basal))
+
+    def _learn_inside(
+        self, network: Network, hardware: Hardware, block: Block, plasticity: Plasticity
+    ) -> Outcome:
+        """Run a block whose synapses learn in every step; each batch goes on with what the last one left."""
+        if self.mode == "synapses":
+            allowed = "standalone or runtime, where synapses change in every step of time"
+            raise UnsupportedError("simulator.mode", self.mode, allowed)
+        if plasticity.batch:
+            return in_batches(partial(self.run_block, network), network, hardware, block)
+        if plasticity.steps and block.batch > 1:
+            allowed = "1, where synapses change in every step of time"
+            raise UnsupportedError("training.batch", block.batch, allowed, "Use the simulator torch.")
+        return self._run(network, hardware, block)
 
     def _run(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         shape = shape_of(network, hardware, block)

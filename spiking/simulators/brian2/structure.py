@@ -52,6 +52,7 @@ def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
         plastic=block.plasticity is not None,
         gate_points=0 if hardware.relay is None else hardware.relay.points,
         moves=block.course is not None,
+        traced=block.plasticity is not None and block.plasticity.trace_ms is not None,
     )
 
 

@@ -32,6 +32,9 @@ MARK = "# ---"
 PIECES = ("parts", "feeding", "lif", "loop")
 """The files that a kernel is made of, in the order in which they call each other."""
 
+MIXED = ("parts", "rows")
+"""Those that come before `mixed`."""
+
 STEP = """
 @njit(forceinline=True, error_model="numpy")
 def advance_held(own, synapse, drive, extra, constants, flags):
@@ -109,7 +112,7 @@ def source(program: Program | None) -> str:
 def mixed_source(programs: tuple[Program, ...]) -> str:
     """Return the text of the module for groups of neurons."""
     steps = ['@njit(forceinline=True, error_model="numpy")']
-    steps.append("def _advance(group, own, constants, current, emitted, first, last):")
+    steps.append("def advance(group, own, constants, current, emitted, first, last):")
     for number, program in enumerate(programs):
         lines = body(program, program.reads)
         steps.append(
@@ -122,8 +125,8 @@ def mixed_source(programs: tuple[Program, ...]) -> str:
         )
     before, _, rest = _text("mixed").partition(f"{MARK} the neurons' steps\n")
     _, _, after = rest.partition(f"\n{MARK}\n")
-    with_math = before.replace("import numpy as np\n", "import math\n\nimport numpy as np\n", 1)
-    return "\n".join((with_math, *steps, "", after))
+    pieces = [_text(name) for name in MIXED]
+    return "\n\n".join(("import math", *_joined([*pieces, "\n".join((before, *steps, "", after))])))
 
 
 def _with_step(text: str, program: Program) -> str:
@@ -154,7 +157,7 @@ def _joined(texts: list[str]) -> Iterator[str]:
 
 
 def _of_a_piece(node: ast.Import | ast.ImportFrom) -> bool:
-    return isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2] in PIECES
+    return isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2] in {*PIECES, *MIXED}
 
 
 @cache

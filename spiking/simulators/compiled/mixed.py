@@ -2,27 +2,21 @@
 r"""The loop of networks of several neuron models, and of synapses that learn in every step.
 
 What neurons emit is a number each, 1 for a spike, so that populations that spike and such that do not can
-stand side by side. All functions stand in this file for the reason that is given in `lif`.
+stand side by side. It is compiled as one text with its parts and the neurons' steps; see `generated`.
 
-Synapses that learn are never changed one by one. What one of them has learned is, for the feedback weights Q,
-the control signal u and the presynaptic traces x of `Plasticity`,
-
-.. math:: \Delta w_{ij} = \eta \sum_a Q_{ai} A_{aj}, \qquad A_{aj} = \sum_t u_a(t)\, x_j(t)
-
-so that A is kept and a synapse looked up when its neuron emits something. A neuron that learns from its first
-spike on, in step :math:`T_i`, begins with :math:`-\eta \sum_a Q_{ai} A_{aj}(T_i)`.
+A synapse that learns is looked up when its neuron emits something; see `rows`. A neuron that learns from its
+first spike on, in step :math:`T_i`, begins with :math:`-\eta \sum_a Q_{ai} A_{aj}(T_i)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from spiking.simulators.compiled.mixed_arrays import (
+    FUSED,
     Chips,
     Learning,
     Network,
@@ -31,21 +25,22 @@ from spiking.simulators.compiled.mixed_arrays import (
     Sums,
     Variables,
 )
+from spiking.simulators.compiled.parts import Array, add_scaled, clear, copy, fade, part, store
+from spiking.simulators.compiled.rows import (
+    add_learned_rows,
+    add_rows,
+    add_to,
+    arriving,
+    gather,
+    to_traces,
+)
 
 __all__ = ["ready", "simulate"]
 
-Array = NDArray[Any]
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _part(function: Function) -> Function:
-    """Compile a part of the loop; it takes over the caller's treatment of floating point."""
-    return cast(Function, njit(function, forceinline=True))
-
 
 # --- the neurons' steps
-@_part
-def _advance(
+@part
+def advance(
     group: int, own: Array, constants: Array, current: Array, emitted: Array, first: int, last: int
 ) -> None:
     """Advance the neurons ``first`` to ``last`` of a group: here such that emit their current.
@@ -57,20 +52,8 @@ def _advance(
 
 
 # ---
-@_part
-def _copy(source: Array, to: Array) -> None:
-    for j in range(to.shape[0]):
-        to[j] = source[j]
-
-
-@_part
-def _clear(array: Array) -> None:
-    for j in range(array.shape[0]):
-        array[j] = 0
-
-
-@_part
-def _control(
+@part
+def track(
     target: Array, t: int, trace: Array, integral: Array, readout: Array, gains: Array, dt: float, u: Array
 ) -> None:
     """Advance the controller, which sees ``readout[0] * trace + readout[1]``."""
@@ -80,51 +63,16 @@ def _control(
         u[k] = gains[0] * readout[2, k] * error + integral[k]
 
 
-@_part
-def _feed_back(u: Array, feedback: Array, current: Array) -> None:
-    for j in range(current.shape[0]):
-        current[j] = 0
+@part
+def push(u: Array, feedback: Array, current: Array) -> None:
+    """Set `current` to ``u @ feedback``."""
+    clear(current)
     for k in range(u.shape[0]):
-        for j in range(current.shape[0]):
-            current[j] += u[k] * feedback[k, j]
+        add_scaled(feedback[k], u[k], current)
 
 
-@_part
-def _learned(
-    sums: Array, column: int, step: float, open_: Array, first: int, width: int, learned: Array
-) -> None:
-    """Set `learned` to what the synapses of the neuron of a column have learned."""
-    for i in range(width):
-        learned[i] = 0
-    for k in range(sums.shape[0]):
-        factor = step * sums[k, column]
-        for i in range(width):
-            learned[i] += factor * open_[k, first + i]
-
-
-@_part
-def _deliver(
-    x: float,
-    weights: Array,
-    effect: Array,
-    start: int,
-    width: int,
-    learns: bool,
-    learned: Array,
-    to: Array,
-    first: int,
-) -> None:
-    """Add x times a row of weights, and of what they have learned, to the columns from `first` on."""
-    if learns:
-        for i in range(width):
-            to[first + i] += x * (weights[start + i] + effect[start + i] * learned[i])
-    else:
-        for i in range(width):
-            to[first + i] += x * weights[start + i]
-
-
-@_part
-def _open(
+@part
+def open_up(
     j: int,
     layer: int,
     network: Network,
@@ -139,7 +87,7 @@ def _open(
 ) -> None:
     """Let a neuron learn from now on: what its synapses would have learned before is taken from them."""
     edges, inputs = network.edges, network.inputs[0]
-    outputs = sums.shape[0]
+    outputs = total.shape[0]
     for k in range(outputs):
         open_[k, j] = chips.feedback[c, k, j]
         learning.biases[c, b, j] -= open_[k, j] * total[k]
@@ -156,13 +104,6 @@ def _open(
             place = network.weights[w] + i * width + j - first
             learning.weights[c, b, place] -= missed
             weights[place] -= learning.effect[c, place] * learning.steps[w] * missed
-
-
-@_part
-def _store(rows: Array, c: int, b: int, t: int, values: Array) -> None:
-    if rows.shape[0] > 0:
-        for j in range(rows.shape[3]):
-            rows[c, b, t, j] = values[j]
 
 
 def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
@@ -184,17 +125,20 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     kind, clock = start.synapse.dtype, chips.clock
     states, has_shadow = start.neurons.shape[0], sums.basal.shape[0] > 0
     learns = learning.steps.shape[0] > 0
+    gated = learns and learning.clock[2] > 0
     own, own_shadow = np.empty((states, columns), kind), np.empty((states, columns), kind)
     synapse, current, fed = np.empty(columns, kind), np.empty(columns, kind), np.zeros(columns, kind)
     basal, bias = np.empty(columns, kind), np.empty(columns, kind)
     emitted, shadow_emitted = np.zeros(columns, kind), np.zeros(columns, kind)
     trace, integral, u = np.empty(outputs, kind), np.empty(outputs, kind), np.zeros(outputs, kind)
-    learned = np.zeros(max(columns, 1), kind)
+    given, found, most = np.empty(inputs, kind), np.empty(columns, kind), max(inputs, columns) + 1
+    index, values = np.empty(most, np.int64), np.empty(most, kind)
     under_way = np.empty(start.under_way.shape[2], kind)
     # what learns: traces of the inputs and the neurons, A, the sum of u, and Q where it is open
     seen, spiked = np.zeros(inputs + columns, kind), np.zeros(columns, np.bool_)
-    products, total = np.zeros((outputs, inputs + columns), kind), np.zeros(outputs, kind)
-    open_ = np.zeros((outputs, columns), kind)
+    rows = max(outputs, FUSED)
+    products, total = np.zeros((rows, inputs + columns), kind), np.zeros(outputs, kind)
+    open_ = np.zeros((rows, columns), kind)
     own_weights = np.zeros(chips.weights.shape[1] if learns else 0, kind)
     for item in range(item_first, start.synapse.shape[0] * batch, stride):
         c, b = item // batch, item % batch
@@ -202,62 +146,71 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         window, gains = samples.window[b], samples.gains[b]
         target = samples.target[c if samples.target.shape[0] > 1 else 0, b]
         moves = target.shape[0] > 1
-        values = samples.inputs[b]
-        changing = values.shape[0] > 1
+        drive = samples.inputs[b]
+        changing = drive.shape[0] > 1
         constants, decay, feedback = chips.constants[c], chips.synapse_decay[c], chips.feedback[c]
         readout, shadow_constants, shift = chips.readout[c], chips.shadow_constants[c], chips.shift[c]
-        weights, effect = chips.weights[c], learning.effect[c]
+        weights, effect, begun = chips.weights[c], learning.effect[c], learning.begun[c]
         if learns:
-            _copy(weights, own_weights)
+            copy(weights, own_weights)
             weights = own_weights
             products[:] = 0
             open_[:] = 0
-            _clear(seen)
-            _clear(total)
+            clear(seen)
+            clear(total)
             for j in range(columns):
                 spiked[j] = False
-            at_once = edges[layers - 1] if learning.clock[2] > 0 else 0  # outputs learn at once, or all do
+            at_once = edges[layers - 1] if gated else 0  # outputs learn at once, or all do
             for j in range(at_once, edges[layers]):
                 spiked[j] = True
                 for k in range(outputs):
                     open_[k, j] = feedback[k, j]
         for state in range(states):
-            _copy(start.neurons[state, c, b], own[state])
+            copy(start.neurons[state, c, b], own[state])
             if has_shadow:
-                _copy(start.shadows[state, c, b], own_shadow[state])
-        _copy(start.synapse[c, b], synapse)
-        _copy(start.trace[c, b], trace)
-        _copy(start.integral[c, b], integral)
-        _copy(start.under_way[c, b], under_way)
-        _copy(chips.bias[c], bias)
-        _clear(u)
+                copy(start.shadows[state, c, b], own_shadow[state])
+        copy(start.synapse[c, b], synapse)
+        copy(start.trace[c, b], trace)
+        copy(start.integral[c, b], integral)
+        copy(start.under_way[c, b], under_way)
+        copy(chips.bias[c], bias)
+        clear(u)
         for t in range(steps):
-            weight, now = window[t], t if changing else 0
+            weight = window[t]
+            if t == 0 or changing:
+                for i in range(inputs):
+                    given[i] = drive[t, i]
             if is_controlled:
-                _control(target, t if moves else 0, trace, integral, readout, gains, clock[2], u)
-            for j in range(columns):
-                current[j] = synapse[j] + bias[j]
+                track(target, t if moves else 0, trace, integral, readout, gains, clock[2], u)
+            copy(synapse, current)
+            add_to(bias, current)
             for w in range(connections):
                 if not network.direct[w]:
                     continue
                 layer = network.post[w]
                 first, width = edges[layer - 1], edges[layer] - edges[layer - 1]
-                changes = learns and learning.steps[w] != 0
-                for i in range(inputs):
-                    if values[now, i] != 0:
-                        if changes:
-                            _learned(products, i, learning.steps[w], open_, first, width, learned)
-                        _deliver(
-                            values[now, i],
-                            weights,
-                            effect,
-                            network.weights[w] + i * width,
-                            width,
-                            changes,
-                            learned,
-                            current,
-                            first,
-                        )
+                place, number = network.weights[w], arriving(given, 0, inputs, under_way, 0, 0, index, values)
+                if learns and learning.steps[w] != 0:
+                    add_learned_rows(
+                        index,
+                        values,
+                        number,
+                        weights,
+                        effect,
+                        place,
+                        width,
+                        current,
+                        first,
+                        learning.alone[w],
+                        begun[w],
+                        learning.steps[w],
+                        products,
+                        0,
+                        open_,
+                        found,
+                    )
+                else:
+                    add_rows(index, values, number, weights, place, width, current, first)
             if samples.injected.shape[0] > 0:
                 chip = c if samples.injected.shape[0] > 1 else 0
                 for j in range(columns):
@@ -267,17 +220,12 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                     basal[j] = current[j] + shift[j]
                 for group in range(network.groups.shape[0]):
                     a, z = network.groups[group, 0], network.groups[group, 1]
-                    _advance(group, own_shadow, shadow_constants, basal, shadow_emitted, a, z)
+                    advance(group, own_shadow, shadow_constants, basal, shadow_emitted, a, z)
             if is_controlled:
-                _feed_back(u, feedback, fed)
-                for j in range(columns):
-                    current[j] += fed[j]
+                push(u, feedback, fed)
+                add_to(fed, current)
                 if learns and weight != 0:
-                    for k in range(outputs):
-                        factor = weight * u[k]
-                        total[k] += factor
-                        for j in range(inputs + columns):
-                            products[k, j] += factor * seen[j]
+                    gather(u, weight, seen, products, total)
                     for layer in range(1, layers + 1):
                         if learning.bias_steps[layer - 1] != 0:
                             for j in range(edges[layer - 1], edges[layer]):
@@ -286,9 +234,8 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                                     bias[j] += factor * open_[k, j]
             for group in range(network.groups.shape[0]):
                 a, z = network.groups[group, 0], network.groups[group, 1]
-                _advance(group, own, constants, current, emitted, a, z)
-            for j in range(columns):
-                synapse[j] *= decay[j]
+                advance(group, own, constants, current, emitted, a, z)
+            fade(synapse, decay)
             for k in range(outputs):
                 trace[k] *= clock[0]
             for w in range(connections):
@@ -298,39 +245,43 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 first, width = edges[layer - 1], edges[layer] - edges[layer - 1]
                 size = inputs if pre == 0 else edges[pre] - edges[pre - 1]
                 slot = network.ring[w] + (t % wait) * size if wait > 0 else 0
-                changes = learns and learning.steps[w] != 0
-                for i in range(size):
-                    x = values[now, i] if pre == 0 else emitted[edges[pre - 1] + i]
-                    if wait > 0:
-                        x, under_way[slot + i] = under_way[slot + i], x
-                    if x == 0:
-                        continue
-                    if changes:
-                        column = i if pre == 0 else inputs + edges[pre - 1] + i
-                        _learned(products, column, learning.steps[w], open_, first, width, learned)
-                    _deliver(
-                        x,
+                place = network.weights[w]
+                if pre == 0:
+                    number = arriving(given, 0, size, under_way, slot, wait, index, values)
+                else:
+                    number = arriving(emitted, edges[pre - 1], size, under_way, slot, wait, index, values)
+                if learns and learning.steps[w] != 0:
+                    before = 0 if pre == 0 else inputs + edges[pre - 1]
+                    add_learned_rows(
+                        index,
+                        values,
+                        number,
                         weights,
                         effect,
-                        network.weights[w] + i * width,
+                        place,
                         width,
-                        changes,
-                        learned,
                         synapse,
                         first,
+                        learning.alone[w],
+                        begun[w],
+                        learning.steps[w],
+                        products,
+                        before,
+                        open_,
+                        found,
                     )
+                else:
+                    add_rows(index, values, number, weights, place, width, synapse, first)
             if learns:
-                kept = learning.clock[0]
-                for i in range(inputs):
-                    x = values[now, i] * learning.values[0]
-                    seen[i] += (learning.clock[1] - kept) * (x - seen[i])
+                share = learning.clock[1] - learning.clock[0]
+                to_traces(given, 0, inputs, learning.values[0], share, seen, 0)
                 for layer in range(1, layers + 1):
-                    for j in range(edges[layer - 1], edges[layer]):
-                        x = emitted[j] * learning.values[layer]
-                        seen[inputs + j] += (learning.clock[1] - kept) * (x - seen[inputs + j])
-                        if x != 0 and not spiked[j]:
+                    a, z = edges[layer - 1], edges[layer]
+                    to_traces(emitted, a, z, learning.values[layer], share, seen, inputs + a)
+                    for j in range(a, z if gated else a):
+                        if emitted[j] != 0 and not spiked[j]:
                             spiked[j] = True
-                            _open(j, layer, network, chips, learning, c, b, products, total, open_, weights)
+                            open_up(j, layer, network, chips, learning, c, b, products, total, open_, weights)
             for k in range(outputs):
                 trace[k] += clock[1] * emitted[columns - outputs + k]
             if weight != 0:
@@ -341,19 +292,19 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 if is_controlled:
                     for k in range(outputs):
                         sums.control[c, b, k] += weight * u[k]
-            _store(recorded.spikes, c, b, t, emitted)
-            _store(recorded.voltage, c, b, t, own[0])
-            _store(recorded.current, c, b, t, synapse)
-            _store(recorded.control, c, b, t, u)
-            _store(recorded.readout, c, b, t, trace)
+            store(recorded.spikes, c, b, t, emitted)
+            store(recorded.voltage, c, b, t, own[0])
+            store(recorded.current, c, b, t, synapse)
+            store(recorded.control, c, b, t, u)
+            store(recorded.readout, c, b, t, trace)
         for state in range(states):
-            _copy(own[state], start.neurons[state, c, b])
+            copy(own[state], start.neurons[state, c, b])
             if has_shadow:
-                _copy(own_shadow[state], start.shadows[state, c, b])
-        _copy(synapse, start.synapse[c, b])
-        _copy(trace, start.trace[c, b])
-        _copy(integral, start.integral[c, b])
-        _copy(under_way, start.under_way[c, b])
+                copy(own_shadow[state], start.shadows[state, c, b])
+        copy(synapse, start.synapse[c, b])
+        copy(trace, start.trace[c, b])
+        copy(integral, start.integral[c, b])
+        copy(under_way, start.under_way[c, b])
         if not learns:
             continue
         for w in range(connections):

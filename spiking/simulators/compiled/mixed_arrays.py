@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-__all__ = ["Chips", "Learning", "Network", "Recorded", "Samples", "Sums", "Variables"]
+__all__ = ["FUSED", "Chips", "Learning", "Network", "Recorded", "Samples", "Sums", "Variables"]
 
 Array = NDArray[Any]
+
+FUSED = 3
+"""Outputs whose teaching is summed up on the way; arrays over the outputs have as many rows at least."""
 
 
 class Network(NamedTuple):
@@ -132,6 +135,9 @@ class Learning(NamedTuple):
         steps: per connection, its step size over the window and the samples; 0 where nothing changes.
         bias_steps: the same for the biases of layers 1 to L.
         effect: what a change of 1 adds to what stands in `Chips.weights`, ``(chips, total)``.
+        alone: per connection, whether all its weights are what `begun` says, times `effect`.
+        begun: for each of these what its synapses have learned before, B in `rows`, 0 for others,
+            ``(chips, connections, n_out or FUSED, inputs + columns)``.
         weights: out: the sums per synapse, ``(chips, batch, total)``.
         biases: out: the sums per neuron, ``(chips, batch, columns)``.
     """
@@ -141,5 +147,7 @@ class Learning(NamedTuple):
     steps: Array
     bias_steps: Array
     effect: Array
+    alone: Array
+    begun: Array
     weights: Array
     biases: Array

@@ -15,11 +15,12 @@ from torch import Tensor
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron, State, Values
-from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
+from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
 from spiking.programs.statements import HOLD, Program
 from spiking.simulators.blocks import Block
 from spiking.simulators.bound import drives, readout_trace, synaptic_gain
 from spiking.simulators.compiled import mixed_arrays as mixed
+from spiking.simulators.compiled.learned_before import EXACT, learned_before
 from spiking.simulators.recordings import Outcome
 
 __all__ = ["Group", "Mixed", "groups_of"]
@@ -221,7 +222,8 @@ class Mixed:
         if not self.learns or plasticity is None or plasticity.trace_ms is None:
             empty: Array = np.zeros((chips, 0), self.kind)
             none = self._none(1)
-            return mixed.Learning(none, none, none, none, empty, self._none(3), self._none(3))
+            never, three, four = np.zeros(0, np.bool_), self._none(3), empty[..., None, None]
+            return mixed.Learning(none, none, none, none, empty, never, four, three, three)
         scale = 1.0 / (float(block.window[0].sum()) * block.batch)
         steps = np.asarray(plasticity.steps or [1.0] * len(network.connections)) * scale
         if plasticity.steps:
@@ -236,6 +238,7 @@ class Mixed:
         if plasticity.steps and plasticity.biases:
             for connection, step in zip(network.connections, steps, strict=True):
                 own[connection.post - 1] += step
+        alone, begun = self._begun(matrices, steps, plasticity)
         first = 1.0 if isinstance(block.drive, CurrentDrive) else network.spike_value
         values = [first, *(network.emission_value(layer + 1) for layer in range(network.depth))]
         kept = np.exp(-network.dt_ms / plasticity.trace_ms)
@@ -245,9 +248,29 @@ class Mixed:
             steps=steps.astype(self.kind),
             bias_steps=own.astype(self.kind),
             effect=self._joined(effect),
+            alone=alone,
+            begun=begun,
             weights=np.zeros((chips, block.batch, sum(w[0].numel() for w in matrices)), self.kind),
             biases=np.zeros((chips, block.batch, self.total), self.kind),
         )
+
+    def _begun(self, matrices: Sequence[Tensor], steps: Array, plasticity: Plasticity) -> tuple[Array, Array]:
+        """Return which connections' weights are products with the feedback weights, and of what."""
+        network, hardware = self.network, self.hardware
+        alone = np.zeros(len(matrices), np.bool_)
+        rows, columns = max(network.outputs, mixed.FUSED), network.inputs + self.total
+        begun: Array = np.zeros((hardware.chips, len(matrices), rows, columns), self.kind)
+        all_learn = bool(plasticity.steps) and not plasticity.from_first_spike
+        for index, (c, weights) in enumerate(zip(network.connections, matrices, strict=True)):
+            if not all_learn or steps[index] == 0:
+                continue
+            feedback, factor = hardware.feedback[c.post - 1], hardware.synapses[index]
+            found = learned_before(weights, factor, feedback, EXACT[np.dtype(self.kind).name])
+            if found is not None:
+                first = 0 if c.pre == 0 else network.inputs + self.edges[c.pre - 1]
+                alone[index] = True
+                begun[:, index, : network.outputs, first : first + found.shape[1]] = found.mT.numpy()
+        return alone, begun
 
     def _samples(self) -> mixed.Samples:
         block, dt_ms = self.block, self.network.dt_ms

@@ -50,7 +50,7 @@ def header(
         "chips": hardware.chips,
         "batch": _together(block),
         "presentations": _presentations(block),
-        "learning": None if block.plasticity is None else {"changes": bool(block.plasticity.steps)},
+        "learning": _learns(block),
         "steps": block.steps,
         "drive": "spikes" if isinstance(block.drive, SpikeDrive) else "values",
         "connections": [[c.pre, c.post, c.delay_steps] for c in network.connections],
@@ -80,6 +80,19 @@ def _every(network: Network, hardware: Hardware) -> int | None:
     """Return the steps between two refreshes of layered feedback, or None where it is direct."""
     path = network.feedback
     return path.refresh_steps(network.dt_ms) if isinstance(path, Layered) and hardware.relay else None
+
+
+def _learns(block: Block) -> dict[str, bool] | None:
+    """Return how synapses learn: whether they change, in every step, and biases with them."""
+    plasticity = block.plasticity
+    if plasticity is None:
+        return None
+    return {
+        "changes": bool(plasticity.steps),
+        "inside": plasticity.trace_ms is not None,
+        "biases": plasticity.biases,
+        "gated": plasticity.from_first_spike,
+    }
 
 
 def _together(block: Block) -> int:
@@ -198,16 +211,21 @@ def _gain(network: Network, hardware: Hardware, block: Block, index: int) -> Ten
 def _learning(
     network: Network, hardware: Hardware, block: Block, plasticity: Plasticity, samples: int
 ) -> dict[str, Tensor]:
-    """Return what synapses need to change: their programmed side, scales of sums, step sizes per sample."""
+    """Return what synapses need to change: their programmed side, scales of sums, step sizes per sample.
+
+    Those that learn in every step have scales of single emissions, and what traces take in of them.
+    """
     first = torch.arange(_presentations(block)) * _together(block)
     shown = (samples - first).clamp(max=_together(block)).double()
     steps = torch.tensor(plasticity.steps or [1.0] * len(network.connections), dtype=torch.float64)
     values = [1.0 if isinstance(block.drive, CurrentDrive) else network.emission_value(0)]
     values += [network.emission_value(layer + 1) for layer in range(network.depth)]
-    data = {
-        "learning.factor": steps / shown.unsqueeze(1),
-        "learning.scale": torch.tensor(values, dtype=torch.float64) / block.window[0].sum().double(),
-    }
+    total = block.window[0].sum().double()
+    data = {"learning.factor": steps / shown.unsqueeze(1), "learning.scale": torch.tensor(values).double()}
+    data["learning.factor" if plasticity.trace_ms else "learning.scale"] /= total
+    if plasticity.trace_ms:
+        share = 1.0 - math.exp(-network.dt_ms / plasticity.trace_ms)
+        data["learning.share"] = torch.tensor(share, dtype=torch.float64)
     for index, weight in enumerate(hardware.weights):
         factor = hardware.synapses[index]
         data[f"plastic.{index}.weight"] = weight

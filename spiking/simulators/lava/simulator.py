@@ -48,7 +48,9 @@ class LavaSimulator(Simulator):
     """
 
     name: ClassVar[str] = "lava"
-    abilities: ClassVar[frozenset[str]] = frozenset({"plasticity", "relay", "input_skips", "tracking"})
+    abilities: ClassVar[frozenset[str]] = frozenset(
+        {"plasticity", "eligibility", "shared_synapses", "relay", "input_skips", "tracking"}
+    )
     no_relay: ClassVar[str] = NO_RELAY
 
     def __init__(

@@ -22,6 +22,9 @@ Where synapses learn, the samples are shown ``batch`` at a time, and each presen
 phase, without anything leaving the network:
 
     shadow --sum--> neurons --error--> dense
+
+Synapses that learn in every step need no such phase: neurons send them the feedback current at once, before
+they emit. Where the input acts as a current, in its own step, its synapses send first and learn then.
 """
 
 from __future__ import annotations
@@ -179,13 +182,19 @@ class _Builder:
             "steps": header["steps"],
             "batch": header["batch"],
             "samples": header["batch"] * header.get("presentations", 1),
-            "learns": header.get("learning") if kind in LEARNING else None,
+            "learns": header["learning"] if kind in LEARNING and self._taught else None,
             "deltas": header.get("deltas", False),
             "relay": header.get("relay"),
             **options,
         }
         self.names.append(name)
         return kind(name=name, **options)
+
+    @property
+    def _taught(self) -> bool:
+        """Whether synapses learn: those that do it in every step, from a feedback current alone."""
+        learning = self.header.get("learning")
+        return learning is not None and (self.header["closed"] or not learning["inside"])
 
     def _build(self) -> Any:
         header = self.header
@@ -222,8 +231,9 @@ class _Builder:
                 else "",
                 index=index,
                 pre_layer=pre,
+                direct=pre == 0 and header["drive"] != "spikes",
             )
-            if header.get("learning"):
+            if self._taught:
                 layers[post - 1].error.connect(dense.error)
             (source if pre == 0 else layers[pre - 1]).out.connect(dense.pre)
             target = layers[post - 1]
@@ -236,7 +246,7 @@ class _Builder:
                     Shadow, f"shadow {index + 1}", shape=shape(size), layer=index, neuron=described
                 )
                 layer.current.connect(shadow.current)
-                if header.get("learning"):
+                if self._taught and not header["learning"]["inside"]:
                     shadow.basal.connect(layer.basal)
         return controller
 

@@ -14,12 +14,12 @@ class Model(PyLoihiProcessModel):
     """A process model whose state lies in shared arrays.
 
     A run is one presentation after the other, each of ``batch`` samples and ``steps`` steps; where
-    synapses learn, each ends in Lava's learning phase.
+    synapses learn, each ends in Lava's learning phase, unless they learn in every step (``inside``).
 
     Parameters of the process: ``arrays`` (by name), ``clock`` (``start``: the step at which the present
     run began; ``progress``: steps finished by every process, -1 before it is made), ``slot`` (this process's
-    place there), ``steps`` and ``batch`` of a presentation, ``samples`` of all of them, ``learns``: whether
-    there is a learning phase, and ``deltas``: whether messages are changes, see `runtime.deltas`.
+    place there), ``steps`` and ``batch`` of a presentation, ``samples`` of all of them, ``learns``: how
+    synapses learn, or None, and ``deltas``: whether messages are changes, see `runtime.deltas`.
     """
 
     def __init__(self, parameters: Any) -> None:
@@ -60,7 +60,7 @@ class Model(PyLoihiProcessModel):
 
     def lrn_guard(self) -> bool:
         """Whether this step ends in the learning phase: the last one of a presentation does."""
-        return bool(self.learns) and self.t == self.steps - 1
+        return bool(self.learns) and not self.learns["inside"] and self.t == self.steps - 1
 
     def run_lrn(self) -> None:
         """Lava's learning phase."""

@@ -6,6 +6,9 @@ over the samples, and changes its weights before the next presentation begins:
 
 .. math:: \Delta W = \eta \, \langle \bar r_{pre}^\top\, (\bar r_{post} - \hat r_{post}) \rangle
 
+One that learns in every step multiplies a presynaptic trace with the feedback currents of that step, and
+changes before it sends; only currents of the input, which act in their own step, are sent first.
+
 See ``spiking.presentation.Plasticity``.
 """
 
@@ -36,8 +39,8 @@ class Dense(AbstractProcess):
     Parameters: ``weight`` and ``history`` name arrays; the history, ``(chips or 1, batch, delay - 1,
     n_pre)``, holds what is still under way, as a ring whose oldest entry is overwritten in each step.
     ``index`` is the connection's number and ``pre_layer`` where it begins; both None for feedback weights,
-    which do not learn. With ``every``, messages come and go every so many steps only. The errors of the
-    postsynaptic neurons come in on ``error``.
+    which do not learn; ``direct`` where it carries currents of the input. With ``every``, messages come and
+    go every so many steps only. The errors of the postsynaptic neurons come in on ``error``.
     """
 
     def __init__(self, **parameters: Any) -> None:
@@ -54,6 +57,8 @@ class _DenseModel(Model):
         self.index, self.pre_layer = parameters["index"], parameters["pre_layer"]
         self.every = parameters.get("every", 1)
         self.learns = self.learns if self.index is not None else None
+        self.inside = bool(self.learns) and self.learns["inside"]
+        self.direct = parameters.get("direct", False)
         if self.learns:
             self.seen = np.zeros(parameters["pre_shape"])
 
@@ -67,14 +72,28 @@ class _DenseModel(Model):
         if t % self.every:
             return
         emitted = self.pre.recv()
+        if self.inside and not self.direct:
+            self._learn_now()
         self.post.send(self.product(self._delayed(emitted, t)))
-        if self.learns:
+        if self.inside:
+            if self.direct:
+                self._learn_now()
+            now = emitted * self.arrays["learning.scale"][self.pre_layer]
+            self.seen += self.arrays["learning.share"] * (now - self.seen)
+        elif self.learns:
             self.seen += self.window[:, t, None] * emitted
 
+    def _learn_now(self) -> None:
+        """Change by the traces of the steps before and the feedback currents of this one."""
+        change = np.matmul(self.seen.transpose(0, 2, 1), self.error.recv())
+        self._change(change, self.presentation)
+
     def learn(self, presentation: int) -> None:
+        rates = self.seen * self.arrays["learning.scale"][self.pre_layer]
+        self._change(np.matmul(rates.transpose(0, 2, 1), self.error.recv()), presentation)
+
+    def _change(self, change: NDArray[Any], presentation: int) -> None:
         arrays, index = self.arrays, self.index
-        rates = self.seen * arrays["learning.scale"][self.pre_layer]
-        change = np.matmul(rates.transpose(0, 2, 1), self.error.recv())
         change *= arrays["learning.factor"][presentation, index]
         arrays[f"change.weight.{index}"] += change
         if self.learns["changes"]:

@@ -31,7 +31,7 @@ class Population(AbstractProcess):
     but the feedback, for the shadow. Where feedback is layered, ``feedback`` comes to hidden layers every
     ``relay`` steps, and what they pass on goes out on ``passed``; see `runtime.relay`. In the learning phase
     the shadow's sum comes back on ``basal``, and what the feedback made of every neuron goes out on
-    ``error``, to the synapses.
+    ``error``, to the synapses; where these learn in every step, the feedback current does.
 
     With ``deltas``, messages are changes of activities: what arrives is added up (in ``held``, what comes
     on ``external``), and what counts as a neuron's activity is what it told others.
@@ -60,9 +60,14 @@ class _PopulationModel(Model):
         self.synapse_decay = self.constants.pop("synapse_decay")
         self.bias = self.arrays[f"{prefix}.bias"]
         self.every = parameters["relay"] if f"gates.{layer}" in self.arrays else 0
+        self.inside = bool(self.learns) and self.learns["inside"]
+        self.gated = self.inside and self.learns["gated"] and f"layer.{layer + 1}.bias" in self.arrays
+        self.spiked = np.zeros(parameters["shape"], bool)
 
     def begin(self, shown: slice) -> None:
         arrays, layer = self.arrays, self.layer
+        if self.inside:
+            self.spiked[...] = False
         self.state = {name: array[:, shown] for name, array in self.states.items()}
         self.synapse = self.state.pop("synapse")
         injected = arrays.get(f"layer.{layer}.injected")
@@ -85,7 +90,10 @@ class _PopulationModel(Model):
             current += self.injected
         self.current.send(current)
         if self.feedback.csp_ports:
-            current = current + self._fed_back(t)
+            fed_back = self._fed_back(t)
+            current = current + fed_back
+            if self.inside:
+                self._teach(fed_back, t)
         emitted = self.advance(self.state, current, self.constants)
         if self.told is None:
             self.out.send(emitted)
@@ -93,6 +101,8 @@ class _PopulationModel(Model):
             self.out.send(self.told(emitted))
             emitted = self.told.sent
         self.receive()
+        if self.inside:
+            self.spiked |= emitted != 0
         weight = self.window[:, t]
         if self.relay is not None:
             self.relay.follow(emitted, weight)
@@ -118,13 +128,25 @@ class _PopulationModel(Model):
             self.passed.send(self.relay.refresh(self.feedback.recv()))
         return self.relay.current()
 
+    def _teach(self, fed_back: NDArray[Any], t: int) -> None:
+        """Tell the synapses what they learn from in this step, and change the biases for the next one."""
+        error = fed_back * self.window[:, t, None]
+        if self.gated:
+            error = error * self.spiked
+        self.error.send(error)
+        if self.learns["biases"]:
+            self._change_biases(error)
+
     def learn(self, presentation: int) -> None:
         """Compare what the neurons emitted with their shadows, tell the synapses, change the biases."""
         scale = self.arrays["learning.scale"][self.layer + 1]
         error = (self.sum - self.basal.recv()) * scale
         self.error.send(error)
+        self._change_biases(error)
+
+    def _change_biases(self, error: NDArray[Any]) -> None:
         for index in self.incoming:
-            change = error.sum(1) * self.arrays["learning.factor"][presentation, index]
+            change = error.sum(1) * self.arrays["learning.factor"][self.presentation, index]
             self.arrays[f"change.bias.{index}"] += change
             if self.learns["changes"]:
                 self.bias += change[:, None]
