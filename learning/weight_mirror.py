@@ -75,7 +75,7 @@ class WeightMirror(Carried):
 
     def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
         found = self.mirror.estimate(batch, observation, model)
-        return Update((None,) * len(model.network.connections), memory=found.memory)
+        return Update(dict.fromkeys(model.network.connection_names), memory=found.memory)
 
     def presentation(self, batch: Batch, model: Model) -> tuple[Phase, ...]:
         return (*Carried.presentation(self, batch, model), *self.mirror.phases(batch, model))

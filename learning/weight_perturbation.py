@@ -13,6 +13,7 @@ from learning.model import Model
 from learning.rule import Dense, LearningRule, Program, Update
 from learning.stimulus import Batch
 from root.ranges import COUNT, GAIN, check_ranges
+from spiking.named import Named
 from spiking.presentation import Observation, Phase
 
 __all__ = ["WeightPerturbation"]
@@ -140,7 +141,7 @@ class WeightPerturbation(LearningRule):
         mean = torch.stack(outputs).mean(0)
         wanted = self.loss.error(mean, batch.target.to(mean))
         return Update(
-            tuple(connections),
+            Named(model.network.connection_names, connections),
             residual=wanted.abs().mean(dim=(1, 2)),
             measures={"loss": torch.stack(losses).mean(0)},
         )
