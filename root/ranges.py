@@ -36,6 +36,7 @@ __all__ = [
     "GAIN",
     "GIGABYTES",
     "GROWTH",
+    "HOURS",
     "INNER",
     "KELVIN",
     "LONG_S",
@@ -147,6 +148,7 @@ BITS = Range(2, 24, "bits, sign included")
 THREADS = Range(1, 1024, "threads")
 PATIENCE_S = Range(1e-3, 1e6, "s; a millisecond to eleven days")
 DECADES = Range(1, 12, "powers of ten; up to a million million times the age")
+HOURS = Range(1e-3, 1e6, "h; seconds to a century")
 STOPS = Range(1, 100, "stops in a decade")
 COUNT = Range(1, 1e6, "one to a million")
 BATCHES = Range(0, 1e6, "batches; none to a million")

@@ -150,6 +150,9 @@ class Imperfection(ABC):
     shorthand: ClassVar[str] = ""
     """The field that a text alone stands for in a config, where there is one."""
 
+    spares_synapses: ClassVar[bool] = False
+    """Whether it changes neurons alone, so that synapses may learn by themselves beside it."""
+
     needs: ClassVar[frozenset[str]] = frozenset()
     """What a simulator must be able to do; see `Simulator.abilities`."""
 

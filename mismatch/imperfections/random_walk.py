@@ -47,6 +47,7 @@ class RandomWalk(Imperfection):
     tau_s: Annotated[float, LONG_S] = 3600.0
 
     order: ClassVar[int] = 70
+    spares_synapses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_ranges(self)

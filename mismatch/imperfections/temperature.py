@@ -48,6 +48,7 @@ class Temperature(Imperfection):
     tau_s: Annotated[float, LONG_S] = 3600.0
 
     order: ClassVar[int] = 80
+    spares_synapses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_ranges(self)

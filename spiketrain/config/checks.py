@@ -205,6 +205,7 @@ def _check_plasticity(
         refuse("training.guard", training.guard.model_dump(), None, "the chips make the steps")
     if training.average:
         refuse("training.average", training.average, 0.0, "the weights are read once for many batches")
-    if spec.imperfections:
-        name = next(iter(spec.imperfections))
-        raise InputError(f"mismatch.{name}", "an imperfection", "training.plasticity: host beside it")
+    for name, kind in spec.imperfections.items():
+        if not kind.spares_synapses:
+            allowed = "training.plasticity: host beside it"
+            raise InputError(f"mismatch.{name}", "an imperfection of synapses", allowed)

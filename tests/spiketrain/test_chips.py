@@ -171,6 +171,27 @@ def test_drift_is_followed_with_and_without_learning(tmp_path):
     assert rows.equals(again)
 
 
+def test_a_rival_is_followed_on_the_same_chips_with_as_many_batches(tmp_path):
+    wandering = {"chips": 2, "random_walk": {"std": {"threshold": 0.2}, "tau_s": 3600.0}}
+    training = {**CONFIG["training"], "epochs": 1}
+    made = experiment(wandering, training=training)
+    rule = {"name": "backprop", "output_slope": False}
+    other = experiment(wandering, rule=rule, training=training)
+    rows = drift(made, tmp_path / "run", DriftPlan(1, 2, batches=3, hours=1.0), rival=other)
+    assert sorted(rows["rule"].unique()) == ["backprop", made.rule.name]
+    ages = rows["age_ms"].unique()
+    start = rows.groupby("rule")["age_ms"].min()
+    assert ages.max() - start.max() == pytest.approx(3.6e6)
+    learned = rows[rows["weights"] == LEARNING].groupby(["rule", "factor"])["presentations"].max()
+    size = made.training.batch
+    assert learned["backprop"].tolist() == [0, 3 * size, 6 * size]
+    assert (rows[rows["weights"] == FIXED]["presentations"] == 0).all()
+    assert figure(rows).axes[0].get_xlabel() == "hours after training"
+    with pytest.raises(InputError, match=r"--rival.*mismatch is another"):
+        drift(made, tmp_path / "x", DriftPlan(1, 1), rival=experiment({"chips": 3}, rule=rule))
+    assert not (tmp_path / "x").exists()
+
+
 def test_what_the_synapses_hold_and_the_clock_survive_an_interruption(tmp_path):
     """One epoch, resumed for a second one, gives the bits of two epochs at once."""
     kinds = {

@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 
 from root.errors import InputError
 from spiketrain.config import load_experiment
+from spiketrain.drift import FIXED, LEARNING, DriftPlan, drift, figure
 from spiketrain.experiment import run
 from spiketrain.hooks import Hooks
 from spiketrain.record.free_runs import FreeRuns
@@ -134,3 +135,16 @@ def test_a_run_that_is_cut_goes_on_to_the_same_bits(tmp_path):
     drawing = draw(Folder(tmp_path / "cut"), "free_output")
     runs = FreeRuns.load(tmp_path / "cut")
     np.testing.assert_allclose(drawing.data["system_0"], runs.wanted[0, :, 0])
+
+
+def test_a_system_that_was_learned_is_followed_while_the_chips_drift(tmp_path):
+    """The error under control is that of the rule, shown a batch and not learning; both errors are drawn."""
+    made = tiny("training.epochs=1", "mismatch.random_walk={std: {threshold: 0.3}, tau_s: 3600}")
+    rows = drift(made, tmp_path / "run", DriftPlan(1, 1, batches=1, hours=2.0))
+    assert len(rows) == 2 * 2 * 2
+    assert (rows["control_error"] < 1.0 - rows["test_accuracy"]).all()
+    pairs = rows.pivot(index=["factor", "chip"], columns="weights", values="control_error")
+    first, last = (pairs.xs(age) for age in sorted(rows["factor"].unique()))
+    assert (first[FIXED] == first[LEARNING]).all()
+    assert (last[FIXED] != last[LEARNING]).all()
+    assert [ax.get_ylabel() for ax in figure(rows).axes] == ["error, controller off", "error under control"]
