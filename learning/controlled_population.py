@@ -200,14 +200,14 @@ class ControlledPopulation(LearningRule):
 
     def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
         """Add a presentation to the fit of the read-out; the last one ends it."""
-        fit = self.further(observation, model)
+        fit = self.fitted(observation, model)
         changes: list[Dense | None] = [None] * len(model.network.connections)
         if fit.shown == self.fit_batches:
             changes[self.index(model.network, 1, 2)] = self._read_out(fit, model)
             fit = ReadOutFit.begun(model.chips)
         return Update(tuple(changes), memory=fit.entries())
 
-    def further(self, observation: Observation, model: Model) -> ReadOutFit:
+    def fitted(self, observation: Observation, model: Model) -> ReadOutFit:
         """Return the read-out's fit with a further presentation of noise."""
         r, z, y = self.seen(observation["noise"], model.network)
         return ReadOutFit.of(model.memory).with_sums(Sums.of(r, torch.cat([z, y], dim=-1)))
