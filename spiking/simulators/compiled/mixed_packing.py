@@ -95,8 +95,9 @@ def _wires(flat: Flat) -> mixed.Network:
 def _learning(flat: Flat, given: Given) -> mixed.Learning:
     network, block, plasticity = flat.network, flat.block, flat.block.plasticity
     if plasticity is None or plasticity.trace_ms is None or flat.loop is None:
-        empty = [given(None, dimensions) for dimensions in (1, 1, 1, 1, 2, 4, 3, 3)]
-        return mixed.Learning(*empty[:5], np.zeros(0, np.bool_), *empty[5:])
+        one, three = given(None, 1), given(None, 3)
+        never, two, four = np.zeros(0, np.bool_), given(None, 2), given(None, 4)
+        return mixed.Learning(one, one, one, one, two, never, four, three, three)
     scale = 1.0 / (float(block.window[0].sum()) * block.batch)
     steps = np.asarray(plasticity.steps or [1.0] * len(network.connections)) * scale
     own = np.zeros(network.depth)
