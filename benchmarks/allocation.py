@@ -32,8 +32,8 @@ def child(hidden: str, chips: str, batches: str) -> int:
     import torch  # noqa: PLC0415 (only the child computes)
 
     from spiketrain.config import load_experiment  # noqa: PLC0415
-    from spiketrain.experiment import learn  # noqa: PLC0415
     from spiketrain.parts import build  # noqa: PLC0415
+    from spiketrain.teaching import learn  # noqa: PLC0415
 
     torch.set_num_threads(1)
     overrides = [

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from spiketrain.config import load_experiment
-from spiketrain.experiment import learn
 from spiketrain.parts import Parts, build
+from spiketrain.teaching import learn
 
 WARM_UP = 3
 """Batches that are not counted: the first ones build what is kept."""

@@ -28,8 +28,8 @@ from machine import machine
 from torch import Tensor
 
 from spiketrain.config import load_experiment
-from spiketrain.experiment import learn
 from spiketrain.parts import Parts, build
+from spiketrain.teaching import learn
 
 BATCH, BATCHES, SETTLING = 128, 8, 40
 SIZES, FREE_STEPS, NUDGED_STEPS, BETA, RATE = (784, 512, 10), 40, 15, 0.2, 0.05

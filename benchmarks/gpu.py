@@ -31,11 +31,11 @@ from machine import machine
 from spiketrain.api.setup import UNNAMED
 from spiketrain.config import Experiment, find_config
 from spiketrain.config.experiment import named_mapping
-from spiketrain.experiment import learn
 from spiketrain.gain import speed
 from spiketrain.parts import Parts, build
 from spiketrain.reading import with_overrides
 from spiketrain.tasks.base import TaskData
+from spiketrain.teaching import learn
 from spiketrain.testing.problems import layered, pair, relayed
 from spiking.network import chain
 from spiking.neurons import ALIF, LIF

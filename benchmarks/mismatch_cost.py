@@ -18,8 +18,8 @@ from machine import machine
 
 from root.errors import InputError
 from spiketrain.config import Experiment
-from spiketrain.experiment import learn
 from spiketrain.parts import Parts, build
+from spiketrain.teaching import learn
 
 STATIC = {name: {"distribution": "normal", "cv": 0.2} for name in ("threshold", "tau_m", "weight")}
 

@@ -26,8 +26,8 @@ import torch
 from machine import machine
 
 from spiketrain.config import load_experiment
-from spiketrain.experiment import learn
 from spiketrain.parts import build
+from spiketrain.teaching import learn
 
 CHIPS, HALF, TURNS, AT_MOST = 32, 16, 5, 1 / 2
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from spiketrain.config import Experiment, load_experiment
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import learn
 from spiketrain.parts import Parts, build
+from spiketrain.teaching import learn
 
 RULES = ("backprop", "feedback_alignment")
 SIGMA = (0.0, 0.1, 0.2, 0.3, 0.5)

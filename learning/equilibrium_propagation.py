@@ -146,8 +146,9 @@ class EquilibriumPropagation(LearningRule):
 def _mirrors(network: Network) -> dict[int, int]:
     """Return connections and those that they mirror; one of a layer onto itself mirrors itself."""
     found: dict[int, int] = {}
-    for index, connection in enumerate(network.connections):
-        if connection.pre == 0 or index in found:
+    for index in network.between_neurons:
+        connection = network.connections[index]
+        if index in found:
             continue
         for other in range(index, len(network.connections)):
             ends = network.connections[other]
@@ -169,7 +170,7 @@ def _unpaired(network: Network) -> list[int]:
     """Return the connections between neurons that have no mirror image."""
     mirrors = _mirrors(network)
     paired = {*mirrors, *mirrors.values()}
-    return [index for index, c in enumerate(network.connections) if c.pre > 0 and index not in paired]
+    return [index for index in network.between_neurons if index not in paired]
 
 
 def _alike(forward: Synapses, backward: Synapses) -> bool:

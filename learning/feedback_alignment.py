@@ -54,7 +54,7 @@ class FeedbackAlignment(Carried):
 
     def start(self, model: Model) -> None:
         network = model.network
-        behind = [index for index, connection in enumerate(network.connections) if connection.pre > 0]
+        behind = network.between_neurons
         chain = {
             index - 1: (network.sizes[index + 1], network.sizes[index])
             for index in behind

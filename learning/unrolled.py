@@ -202,11 +202,9 @@ class Unrolled:
         Slices taken in the loop would each get a whole gradient.
         """
         found = {}
-        for index, connection in enumerate(self.network.connections):
-            if connection.pre > 0:
-                continue
+        for index in self.network.from_input:
             if isinstance(self.drive, SpikeDrive):
-                values, delay = self.drive.spikes, connection.delay_steps - 1
+                values, delay = self.drive.spikes, self.network.connections[index].delay_steps - 1
                 values = torch.nn.functional.pad(values, (0, 0, delay, 0))[:, : values.shape[1]]
             else:
                 values = self.drive.values

@@ -109,11 +109,11 @@ class Draw:
 
     def _synapses(self, index: int) -> Tensor | None:
         """Return the factors of a connection's weights; an input's gain multiplies all its synapses."""
-        connection, synapses = self.network.connections[index], self.network.synapses[index]
+        synapses = self.network.synapses[index]
         shared = self.spec.weight_per == "parameter"
         shape = synapses.parameters if shared else synapses.shape
         factors = self._factors("weight", self._place(index), shape)
-        if connection.pre > 0:
+        if index in self.network.between_neurons:
             return factors
         gains = self._factors("input_gain", ("input",), (self.network.inputs,))
         if gains is None:

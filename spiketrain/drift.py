@@ -24,10 +24,12 @@ from root.errors import InputError
 from root.ranges import COUNT, DECADES, GAIN, HOURS, STOPS, check_ranges
 from spiketrain.config import Experiment
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import learn, run, trained
+from spiketrain.experiment import run
 from spiketrain.observing import shown
 from spiketrain.parts import Parts
 from spiketrain.report.style import RC, blank, colour
+from spiketrain.restoring import trained
+from spiketrain.teaching import learn
 
 __all__ = ["DriftPlan", "drift", "figure"]
 

@@ -220,6 +220,16 @@ class Network:
         place = [source.name for source in self.sources].index(connection.source)
         return self.sources[place].axes, (sum(s.size for s in self.sources[:place]), self.inputs)
 
+    @cached_property
+    def from_input(self) -> tuple[int, ...]:
+        """The connections that come from the input, by their places."""
+        return tuple(index for index, connection in enumerate(self.connections) if connection.pre == 0)
+
+    @cached_property
+    def between_neurons(self) -> tuple[int, ...]:
+        """The others, by their places."""
+        return tuple(index for index in range(len(self.connections)) if index not in self.from_input)
+
     @property
     def feedforward(self) -> bool:
         """Whether every connection leads to a later layer."""

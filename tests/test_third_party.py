@@ -49,7 +49,7 @@ class LastLayerOnly(LearningRule):
 
 LEARN = """
 from spiketrain.config import load_experiment
-from spiketrain.experiment import learn
+from spiketrain.teaching import learn
 from spiketrain.parts import build
 
 rule = "rule={name: last_layer_only, strength: 0.5}"

@@ -23,7 +23,6 @@ from spiketrain.api.showing import show
 from spiketrain.config import Experiment
 from spiketrain.config.experiment import named_mapping
 from spiketrain.evaluation import answers, confusion, judged, look_at_a_sample, score
-from spiketrain.experiment import restored
 from spiketrain.naming import layer_names, stored_names, with_names
 from spiketrain.parts import Parts
 from spiketrain.reading import parse
@@ -31,6 +30,7 @@ from spiketrain.record import Folder, Store, save_files
 from spiketrain.record.files import json_of, tensors_of
 from spiketrain.record.metrics import METRICS, checked_metrics
 from spiketrain.record.run import CHIPS, REFERENCE, WEIGHTS
+from spiketrain.restoring import restored
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

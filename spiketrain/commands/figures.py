@@ -64,8 +64,8 @@ def _sample(run: Path, chip: int, data_dir: Path | None) -> Samples:
     from spiketrain.config import Experiment  # noqa: PLC0415 (torch)
     from spiketrain.config.experiment import named_mapping  # noqa: PLC0415
     from spiketrain.evaluation import look_at_a_sample  # noqa: PLC0415
-    from spiketrain.experiment import restored  # noqa: PLC0415
     from spiketrain.record import Folder  # noqa: PLC0415
+    from spiketrain.restoring import restored  # noqa: PLC0415
 
     experiment = Experiment.from_mapping(named_mapping(run / "config.yaml"))
     found = look_at_a_sample(restored(experiment, Folder(run), data_dir), chip)

@@ -89,7 +89,8 @@ def _check_network(experiment: Design, simulator: Simulator) -> None:
             "network.delay_ms", delays, None, f"the simulator {simulator.name} computes what stays in the end"
         )
     direct = experiment.build_encoding().kind == "current"
-    late = next((c for c in network.connections if c.pre == 0 and c.delay_steps > 1), None)
+    first = [network.connections[index] for index in network.from_input]
+    late = next((connection for connection in first if connection.delay_steps > 1), None)
     if direct and late is not None and late.name:
         key, reason = f"network.connections.{late.name}.delay_ms", "input currents act at once"
         refuse(key, late.delay_steps * dt_ms, None, reason)

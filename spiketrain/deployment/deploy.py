@@ -20,11 +20,11 @@ from spiketrain.deployment.cost import cost
 from spiketrain.deployment.page import write_page
 from spiketrain.deployment.source import Source, read_run, without_feedback
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import learn
 from spiketrain.naming import named
 from spiketrain.parts import Parts
 from spiketrain.record.files import is_leftover, remove_leftovers, write_json, write_tensors
 from spiketrain.record.provenance import provenance
+from spiketrain.teaching import learn
 from spiking.simulators.blocks import Block
 from spiking.simulators.fixed_point import quantise
 

@@ -27,7 +27,6 @@ from mismatch.chip import bench_of
 from root.errors import InputError, UnsupportedError
 from spiketrain.config import Experiment
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import identify, learn
 from spiketrain.measures import feedback_measures, measured_response, true_state
 from spiketrain.parts import Parts, build
 from spiketrain.record.files import write_bytes, write_json, write_text, write_yaml
@@ -36,6 +35,7 @@ from spiketrain.record.provenance import provenance
 from spiketrain.record.tables import table_text
 from spiketrain.studies.parts import IdentifyPart
 from spiketrain.studies.work import Outcome, compute
+from spiketrain.teaching import identify, learn
 
 __all__ = ["GAINS", "PROGRESS", "Knowledge", "Responses", "follow", "identify_cell", "know", "respond"]
 

@@ -67,9 +67,9 @@ class Simulator(ABC):
 
     def check(self, network: Network) -> None:
         """Raise `UnsupportedError` where this machine cannot express `network`."""
-        skips = [c for c in network.connections if c.pre == 0][1:]
+        skips = network.from_input[1:]
         if skips and "input_skips" not in self.abilities:
-            names = [network.names[c.post] for c in skips]
+            names = [network.names[network.connections[index].post] for index in skips]
             allowed = f"one connection from the input, in {self.name}"
             raise UnsupportedError("network.connections", f"one to {', '.join(names)} too", allowed)
         if network.feedback.relayed and "relay" not in self.abilities:

@@ -6,12 +6,11 @@ with what a chip makes of a gain, in two places.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rate_bridge.filters import decay
@@ -20,10 +19,16 @@ from spiking.network import Connection, Network
 from spiking.presentation import CurrentDrive
 from spiking.simulators.blocks import Block
 
-__all__ = ["BoundController", "ReadoutTrace", "bound_controller", "drives", "readout_trace", "synaptic_gain"]
-
-
-Numbers = TypeVar("Numbers", Tensor, NDArray[Any])
+__all__ = [
+    "BoundController",
+    "ReadoutTrace",
+    "bound_controller",
+    "drives",
+    "gains",
+    "readout_trace",
+    "synapse_decays",
+    "synaptic_gain",
+]
 
 
 class ReadoutTrace(NamedTuple):
@@ -112,15 +117,32 @@ def drives(connection: Connection, block: Block) -> bool:
     return connection.pre == 0 and isinstance(block.drive, CurrentDrive)
 
 
-def synaptic_gain(network: Network, connection: Connection, kept: Numbers) -> Numbers:
-    r"""Return what an emission through a weight of 1 adds to the synaptic current.
+def synapse_decays(network: Network, hardware: Hardware) -> tuple[Tensor, ...]:
+    """Return by how much synaptic currents decay in a step, per layer 1 to L, ``(chips, n)``, in float64."""
+    return tuple(
+        layer.neuron.synapse_decay(values, network.dt_ms)
+        for layer, values in zip(network.layers, hardware.neurons, strict=True)
+    )
+
+
+def synaptic_gain(network: Network, decays: Sequence[Tensor], connection: Connection) -> Tensor:
+    r"""Return what an emission through a weight of 1 adds to the synaptic current, ``(chips, 1, n_post)``.
 
     With :math:`(1 - a)\,s`, for the decay a of a step and the rate s that an emission counts as, a
     presynaptic rate r gives the mean current w r.
 
     Args:
         network: the description.
+        decays: as `synapse_decays` returns them.
         connection: of the network.
-        kept: a of the postsynaptic layer, in any shape.
     """
-    return (1.0 - kept) * network.emission_value(connection.pre)
+    return (1.0 - decays[connection.post - 1].unsqueeze(1)) * network.emission_value(connection.pre)
+
+
+def gains(network: Network, decays: Sequence[Tensor], block: Block) -> list[Tensor]:
+    """Return what the weights of every connection are multiplied with, ``(chips or 1, 1, n_post or 1)``.
+
+    It is `synaptic_gain`, or 1 where a connection carries currents that act in their own step.
+    """
+    one = torch.ones(1, 1, 1, dtype=torch.float64, device=decays[0].device)
+    return [one if drives(c, block) else synaptic_gain(network, decays, c) for c in network.connections]

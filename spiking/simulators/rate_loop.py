@@ -140,8 +140,8 @@ class RateLoop:
             self.control_weights.append(self.to(control))
             sources = [
                 (c.pre - 1, hardware.weights[k] * self.layers[c.pre - 1].output.transpose(1, 2) * layer.input)
-                for k, c in enumerate(network.connections)
-                if c.post == index + 1 and c.pre > 0
+                for k, c in ((k, network.connections[k]) for k in network.between_neurons)
+                if c.post == index + 1
             ]
             extra = self._extra(index, layer, drive)
             self.constant.append(None if extra is None and sources else self.to(_sum(fixed, extra)))
@@ -150,8 +150,9 @@ class RateLoop:
     def _extra(self, index: int, layer: _Layer, drive: CurrentDrive) -> Tensor | None:
         """Return what is constant but differs between samples, ``(chips, batch, n)``."""
         extra = None
-        for connection, weight in zip(self.network.connections, self.hardware.weights, strict=True):
-            if connection.pre == 0 and connection.post == index + 1:
+        for k in self.network.from_input:
+            weight = self.hardware.weights[k]
+            if self.network.connections[k].post == index + 1:
                 own = torch.matmul(self.to(drive.values), self.to(weight * layer.input)).to(layer.input)
                 extra = _sum(own, extra)
         if self.block.currents:
@@ -292,9 +293,9 @@ class RateLoop:
         factors = [self.to(layer.output) for layer in self.layers]
         rates = [y * factor for y, factor in zip(self.y, factors, strict=True)]
         synapse = [torch.zeros_like(z) for z in self.z]
-        for weight, connection in zip(self.hardware.weights, self.network.connections, strict=True):
-            if connection.pre > 0:
-                synapse[connection.post - 1] += torch.matmul(rates[connection.pre - 1], self.to(weight))
+        for k in self.network.between_neurons:
+            connection, weight = self.network.connections[k], self.to(self.hardware.weights[k])
+            synapse[connection.post - 1] += torch.matmul(rates[connection.pre - 1], weight)
         potentials = [
             {"v": z * self.to(layer.limit) + self.to(layer.offset)}
             for z, layer in zip(self.z, self.layers, strict=True)

@@ -10,11 +10,19 @@ from torch import Tensor
 
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.presentation import (
-    Snapshot,
-)
+from spiking.presentation import Snapshot
 
-__all__ = ["cut", "initial_snapshot", "join", "with_shadows"]
+__all__ = ["cut", "initial_snapshot", "join", "oldest_first", "with_shadows"]
+
+
+def oldest_first(ring: Tensor, steps: int) -> Tensor:
+    """Return what is under way in order, of a ring of which step t used slot ``t % length``.
+
+    Args:
+        ring: ``(chips, batch, length, n)``.
+        steps: how many there were.
+    """
+    return ring.roll(-(steps % ring.shape[2]), 2) if ring.shape[2] else ring
 
 
 def join(snapshots: Sequence[Snapshot]) -> Snapshot:

@@ -129,9 +129,7 @@ class _Relaxation:
         self.simulator, self.network, self.hardware, self.block = simulator, network, hardware, block
         self.constants = [self._constants(index, hardware.neurons[index]) for index in range(network.depth)]
         self.recurrent = [
-            (connection, self.to(weight))
-            for connection, weight in zip(network.connections, hardware.weights, strict=True)
-            if connection.pre > 0
+            (network.connections[k], self.to(hardware.weights[k])) for k in network.between_neurons
         ]
         self.currents = [self.to(state["v"]).clone() for state in block.start.neurons]
         self.rates = [self._rate(index, current) for index, current in enumerate(self.currents)]
@@ -159,10 +157,10 @@ class _Relaxation:
         if self.block.currents:
             current = current + self.to(self.block.currents[index])
         assert isinstance(self.block.drive, CurrentDrive)
-        for connection, weight in zip(self.network.connections, self.hardware.weights, strict=True):
-            if connection.pre == 0 and connection.post == index + 1:
-                seen = self.simulator.inputs_seen[connection.post]
-                current = seen.current(self.block.drive.values, weight) + current
+        for k in self.network.from_input:
+            if self.network.connections[k].post == index + 1:
+                seen = self.simulator.inputs_seen[index + 1]
+                current = seen.current(self.block.drive.values, self.hardware.weights[k]) + current
         return current
 
     def _controller(self) -> None:

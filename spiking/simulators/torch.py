@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import ClassVar, final
 
 import torch
@@ -16,17 +16,17 @@ from torch import Tensor
 
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.neurons.base import Neuron, State, Values
+from spiking.neurons.base import State, Values
 from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
-from spiking.programs.to_torch import Step
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
+from spiking.simulators.bound import bound_controller, drives, gains, readout_trace, synapse_decays
 from spiking.simulators.delays import DelayLine
 from spiking.simulators.lines import InputLine, Line, NeuronLine, StillLine
 from spiking.simulators.membrane_noise import Tremble
 from spiking.simulators.plasticity import Traces, difference, in_batches
+from spiking.simulators.populations import Population, populations
 from spiking.simulators.rate_loop import RateLoop
 from spiking.simulators.recordings import Outcome
 from spiking.simulators.relay import RelayLoop
@@ -57,17 +57,16 @@ class TorchSimulator(Simulator):
             return run.outcome()
 
 
-class _Population:
-    """Consecutive layers of one neuron model, side by side along the neuron axis."""
+class _Side:
+    """A population's neurons or their shadows, side by side along the neuron axis."""
 
-    def __init__(self, neuron: Neuron, layers: list[int], columns: slice) -> None:
-        self.neuron, self.layers, self.columns = neuron, layers, columns
-        self.state: State = {}
-        self.shadow: State = {}
-        self.constants: State = {}
-        self.shadow_constants: State = {}
-        self.advance: Step
-        self.advance_shadow: Step
+    def __init__(self, own: Population, columns: slice, state: State, constants: State) -> None:
+        self.columns, self.state, self.constants = columns, state, constants
+        self._advance = own.neuron.stepper(constants)
+
+    def step(self, current: Tensor) -> Tensor:
+        """Advance the state and return what is emitted."""
+        return self._advance(self.state, current[..., self.columns], self.constants)
 
 
 class _Run:
@@ -114,21 +113,9 @@ class _Run:
         return self.to(torch.cat(list(tensors), dim=-1))
 
     def _membranes(self, network: Network, hardware: Hardware, block: Block) -> None:
-        self.populations: list[_Population] = []
-        numbered = enumerate(network.layers)
-        for _, group in groupby(numbered, key=lambda item: item[1].neuron.options):
-            members = list(group)
-            layers = [index for index, _ in members]
-            columns = slice(self.columns[layers[0]].start, self.columns[layers[-1]].stop)
-            part = _Population(members[0][1].neuron, layers, columns)
-            part.state = self._states([block.start.neurons[i] for i in layers])
-            part.constants = self._constants(part, [hardware.neurons[i] for i in layers])
-            part.advance = part.neuron.stepper(part.constants)
-            if block.shadow:
-                part.shadow = self._states([block.start.shadows[i] for i in layers])
-                part.shadow_constants = self._constants(part, [hardware.shadows[i] for i in layers])
-                part.advance_shadow = part.neuron.stepper(part.shadow_constants)
-            self.populations.append(part)
+        self.populations = populations(network)
+        self.neurons = self._sides(hardware.neurons, block.start.neurons)
+        self.shadows = self._sides(hardware.shadows, block.start.shadows) if block.shadow else []
         self.bias = self._cat([values["bias"] for values in hardware.neurons]).unsqueeze(1)
         self.shadow_bias = self.bias
         if block.shadow:
@@ -138,30 +125,28 @@ class _Run:
         else:
             self.injected = None
 
-    def _states(self, states: list[State]) -> State:
-        return {name: self._cat([state[name] for state in states]).clone() for name in states[0]}
-
-    def _constants(self, part: _Population, values: list[Values]) -> State:
-        joined = {name: torch.cat([v[name] for v in values], dim=-1) for name in values[0]}
-        constants = part.neuron.constants(joined, self.network.dt_ms)
-        return {name: self.to(value) for name, value in constants.items()}
+    def _sides(self, values: Sequence[Values], states: Sequence[State]) -> list[_Side]:
+        sides = []
+        for own in self.populations:
+            columns = slice(self.columns[own.layers[0]].start, self.columns[own.layers[-1]].stop)
+            state = {name: self.to(value).clone() for name, value in own.beside(states).items()}
+            constants = own.constants(values, self.network.dt_ms)
+            made = {name: self.to(value) for name, value in constants.items()}
+            sides.append(_Side(own, columns, state, made))
+        return sides
 
     def _synapses(self, network: Network, hardware: Hardware, block: Block) -> None:
-        decays = [
-            layer.neuron.synapse_decay(values, network.dt_ms)
-            for layer, values in zip(network.layers, hardware.neurons, strict=True)
-        ]
+        decays = synapse_decays(network, hardware)
         self.synapse_decay = self._cat(decays).unsqueeze(1)
         self.synapse = self._cat(block.start.synapse).clone()
         self.weights: list[Tensor] = []
         self.plastic: list[Tensor] = []
-        for connection, weight in zip(network.connections, hardware.weights, strict=True):
-            gain = synaptic_gain(network, connection, decays[connection.post - 1].unsqueeze(1))
+        factors = hardware.synapses or (None,) * len(hardware.weights)
+        for weight, gain, factor in zip(
+            hardware.weights, gains(network, decays, block), factors, strict=True
+        ):
             self.weights.append(self.to(weight * gain))
-            direct = drives(connection, block)
-            factor = None if not hardware.synapses else hardware.synapses[len(self.plastic)]
-            unit = torch.ones_like(gain) if direct else gain
-            self.plastic.append(self.to(unit if factor is None else unit * factor))
+            self.plastic.append(self.to(gain if factor is None else gain * factor))
         self.direct: dict[int, Tensor] = {}
         self.external: dict[int, Tensor] = {}
         if isinstance(block.drive, CurrentDrive):
@@ -247,9 +232,8 @@ class _Run:
             basal = current if self.shadow_bias is self.bias else current + (self.shadow_bias - self.bias)
             if self.shadow_tremble is not None:
                 basal = basal + self.shadow_tremble.step()
-            for part in self.populations:
-                emitted = part.advance_shadow(part.shadow, basal[..., part.columns], part.shadow_constants)
-                self.shadow_emitted[..., part.columns] = emitted
+            for side in self.shadows:
+                self.shadow_emitted[..., side.columns] = side.step(basal)
         apical = self._feed_back(t, signal) if signal is not None else None
         if self.apical is not None:
             apical = self.apical.step(apical, signal, self.window[t] if self.counted[t] else None)
@@ -261,9 +245,8 @@ class _Run:
             current = current + apical
         if self.tremble is not None:
             current = current + self.tremble.step()
-        for part in self.populations:
-            emitted = part.advance(part.state, current[..., part.columns], part.constants)
-            self.emitted[..., part.columns] = emitted
+        for side in self.neurons:
+            self.emitted[..., side.columns] = side.step(current)
 
     def _feed_back(self, t: int, signal: Tensor) -> Tensor:
         if self.relay is not None:
@@ -308,7 +291,7 @@ class _Run:
     def _record(self, signal: Tensor | None) -> None:
         if not self.traces:
             return
-        voltage = torch.cat([part.state["v"] for part in self.populations], dim=-1)
+        voltage = torch.cat([side.state["v"] for side in self.neurons], dim=-1)
         now = {"spikes": self.emitted, "voltage": voltage, "current": self.synapse, "readout": self.trace}
         now["control"] = torch.zeros_like(self.trace) if signal is None else signal
         for name, rows in self.traces.items():
@@ -349,20 +332,22 @@ class _Run:
         return self._split(self.apical.correlation)
 
     def _final(self) -> Snapshot:
-        neurons: list[State] = []
-        shadows: list[State] = []
-        for part in self.populations:
-            for layer in part.layers:
-                column = self.columns[layer]
-                local = slice(column.start - part.columns.start, column.stop - part.columns.start)
-                neurons.append({name: value[..., local] for name, value in part.state.items()})
-                shadows.append({name: value[..., local] for name, value in part.shadow.items()})
         return Snapshot(
-            neurons=tuple(neurons),
-            shadows=tuple(shadows),
+            neurons=self._states(self.neurons),
+            shadows=self._states(self.shadows) or ({},) * self.network.depth,
             synapse=self._split(self.synapse),
             history=tuple(line.history() for line in self.lines),
             trace=self.trace,
             integral=self.integral,
             gates=() if self.relay is None else tuple(self.relay.traces),
         )
+
+    def _states(self, sides: Sequence[_Side]) -> tuple[State, ...]:
+        """Return the states of all layers."""
+        found: list[State] = []
+        for own, side in zip(self.populations, sides, strict=False):
+            for layer in own.layers:
+                column, first = self.columns[layer], side.columns.start
+                local = slice(column.start - first, column.stop - first)
+                found.append({name: value[..., local] for name, value in side.state.items()})
+        return tuple(found)

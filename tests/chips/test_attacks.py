@@ -24,8 +24,8 @@ from mismatch.draw import Draw
 from mismatch.spec import MismatchSpec
 from root.errors import InputError, SpiketrainError, UnsupportedError
 from spiketrain.config import load_experiment
-from spiketrain.experiment import learn
 from spiketrain.parts import build
+from spiketrain.teaching import learn
 from spiking.simulators.torch import TorchSimulator
 
 SEED = 8_046_511_207_336_215

@@ -17,8 +17,8 @@ from chips.wire.server import Server
 from root.errors import InputError, UnsupportedError
 from spiketrain.config import load_experiment
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import learn
 from spiketrain.parts import build
+from spiketrain.teaching import learn
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Weights

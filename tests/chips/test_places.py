@@ -12,9 +12,10 @@ from learning.stimulus import Batch
 from root.errors import InputError, UnsupportedError
 from spiketrain.config import load_experiment
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import learn, run, run_in_memory
+from spiketrain.experiment import run, run_in_memory
 from spiketrain.isolation import hidden
 from spiketrain.parts import build
+from spiketrain.teaching import learn
 
 SMALL = ["simulator.name=torch", "network.layers=[64, 20, 10]", "training.batch=8", "training.epochs=1"]
 SHORT = [*SMALL, "simulator.presentation_ms=40", "simulator.window_ms=20"]

@@ -11,9 +11,10 @@ from learning.population_code import Sums, filtered, tuning
 from root.errors import InputError, UnsupportedError
 from root.seeds import SeedTree
 from spiketrain.config import Experiment, load_experiment
-from spiketrain.experiment import identify, run_in_memory
+from spiketrain.experiment import run_in_memory
 from spiketrain.free_running import free_runs
 from spiketrain.parts import build
+from spiketrain.teaching import identify
 from spiking.network import chain
 from spiking.neurons import LIF
 

@@ -12,7 +12,8 @@ from mismatch.imperfections.write_noise import WriteNoise
 from mismatch.spec import MismatchSpec
 from spiketrain.config import Experiment
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import run, trained
+from spiketrain.experiment import run
+from spiketrain.restoring import trained
 from spiking.presentation import Weights
 
 MNIST = Path(os.environ.get("SPIKETRAIN_DATA", "."))

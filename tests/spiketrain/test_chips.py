@@ -18,7 +18,8 @@ from spiketrain.cli import app
 from spiketrain.config import Experiment
 from spiketrain.curves import measure_curves
 from spiketrain.drift import FIXED, LEARNING, DriftPlan, drift, figure
-from spiketrain.experiment import run, trained
+from spiketrain.experiment import run
+from spiketrain.restoring import trained
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Weights

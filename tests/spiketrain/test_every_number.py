@@ -21,9 +21,9 @@ from root.plugins import available, load
 from spiketrain.config import Experiment, building
 from spiketrain.config.schema import PLACES
 from spiketrain.evaluation import evaluate
-from spiketrain.experiment import learn
 from spiketrain.parts import build
 from spiketrain.reading import assign, with_overrides
+from spiketrain.teaching import learn
 
 SMALL: dict[str, Any] = {
     "name": "small",

@@ -7,8 +7,8 @@ import torch
 
 from root.errors import InputError
 from spiketrain.config import Experiment
-from spiketrain.experiment import learn
 from spiketrain.parts import build
+from spiketrain.teaching import learn
 
 CONFIG = {
     "name": "small",

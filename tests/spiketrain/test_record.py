@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from root.errors import DamagedError, InputError
-from spiketrain.record import SUMMARY, RunRecord, pack_state, progress, provenance, unpack_state
+from spiketrain.record import SUMMARY, RunRecord, provenance
 from spiketrain.record.files import (
     plain,
     read_json,
@@ -30,7 +29,6 @@ from spiketrain.record.files import (
     write_tensors,
     write_yaml,
 )
-from spiketrain.record.progress import Bar, Lines, Silent
 from spiking.presentation import Recording
 
 CONFIG = {
@@ -359,99 +357,3 @@ def test_json_and_yaml_take_what_python_has(tmp_path: Path) -> None:
     }
     write_yaml(tmp_path / "a.yaml", {"x": 1e-05, "y": float("inf"), "z": "ä: b"})
     assert read_yaml(tmp_path / "a.yaml") == {"x": 1e-05, "y": float("inf"), "z": "ä: b"}
-
-
-# --- packed states -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "settings"),
-    [
-        (torch.optim.Adam, {"lr": 0.01, "amsgrad": True}),
-        (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
-        (torch.optim.Adam, {"lr": 1 / 3, "betas": (0.85, 0.995)}),
-    ],
-)
-def test_an_optimiser_goes_on_to_the_same_bits(
-    tmp_path: Path, optimizer: type[torch.optim.Optimizer], settings: dict[str, object]
-) -> None:
-    torch.manual_seed(0)
-    data = torch.randn(12, 5, dtype=torch.float64)
-
-    def made() -> tuple[nn.Linear, torch.optim.Optimizer]:
-        torch.manual_seed(1)
-        model = nn.Linear(5, 3, dtype=torch.float64)
-        return model, optimizer(model.parameters(), **settings)  # type: ignore[call-arg]
-
-    def steps(model: nn.Linear, optimiser: torch.optim.Optimizer, count: int) -> None:
-        for _ in range(count):
-            optimiser.zero_grad()
-            model(data).square().sum().backward()
-            optimiser.step()
-
-    model, optimiser = made()
-    steps(model, optimiser, 5)
-    with RunRecord.create(tmp_path, CONFIG, IDENTITY) as record:
-        tensors, text = pack_state(optimiser.state_dict(), "optimizer")
-        weights = {f"model.{name}": value for name, value in model.state_dict().items()}
-        record.checkpoint(1, tensors | weights, {"optimizer": text})
-        loaded = record.load_checkpoint()
-    assert loaded is not None
-    steps(model, optimiser, 5)
-
-    resumed, again = made()
-    resumed.load_state_dict(
-        {n.removeprefix("model."): t for n, t in loaded[1].items() if n.startswith("model.")}
-    )
-    again.load_state_dict(unpack_state(loaded[1], loaded[2]["optimizer"]))
-    steps(resumed, again, 5)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), resumed.parameters(), strict=True))
-
-
-def test_packing_keeps_kinds_and_refuses_the_rest() -> None:
-    state = {1: (1, 2.5, None), "1": [True, "x", {}], "t": torch.arange(6).view(2, 3).T, "f": float("-inf")}
-    tensors, text = pack_state(state)
-    back = unpack_state(tensors, json.loads(json.dumps(text, allow_nan=False)))
-    assert torch.equal(back.pop("t"), state.pop("t"))  # type: ignore[arg-type]
-    assert back == state
-    assert isinstance(back[1], tuple)
-    with pytest.raises(TypeError, match="object"):
-        pack_state({"o": object()})
-
-
-# --- progress ----------------------------------------------------------------------------------
-
-
-def test_a_file_gets_what_is_trained_and_a_line_per_epoch() -> None:
-    console = Console(file=io.StringIO())
-    with progress(2, console=console) as shown:
-        assert isinstance(shown, Lines)
-        shown.stage("reading the data")
-        shown.start("dfc on digits", 3)
-        for epoch in (1, 2):
-            for _ in range(3):
-                shown.batch()
-            shown.epoch(epoch, {"validation_accuracy": [0.25 * epoch, 0.5 * epoch]})
-    assert isinstance(console.file, io.StringIO)
-    lines = console.file.getvalue().splitlines()
-    assert lines[0] == "dfc on digits; 2 epochs of 3 batches"
-    assert lines[1].startswith("epoch 1 of 2  validation accuracy 37.5 % mean, 25.0 % worst of 2 chips  ")
-    assert lines[2].startswith("epoch 2 of 2  validation accuracy 75.0 % mean, 50.0 % worst of 2 chips  ")
-    assert lines[2].endswith(" s")
-
-
-def test_a_terminal_gets_a_bar_and_quiet_nothing() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    with progress(2, console=console) as shown:
-        assert isinstance(shown, Bar)
-        shown.stage("reading the data")
-        shown.start("dfc on digits", 3, done=1)
-        shown.stage("training")
-        shown.batch()
-        shown.epoch(2, {"output_error": [0.25]})
-    assert isinstance(console.file, io.StringIO)
-    said = console.file.getvalue()
-    words = ("dfc on digits; 2 epochs of 3 batches, 1 done", "training", "of 6 batches", "output error 0.25")
-    assert [one for one in words if one not in said] == []
-    with progress(2, quiet=True, console=console) as shown:
-        assert isinstance(shown, Silent)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import itertools
 import json
 import os
 import re
@@ -14,143 +13,21 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from report_runs import finished, inputs, whole
 from typer.testing import CliRunner
 
 from root.errors import InputError
-from spiketrain.cli import app
-from spiketrain.record import RunRecord
 from spiketrain.report import Samples, write
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.gallery import FIGURES
 from spiketrain.report.run_files import RunFiles
-from spiketrain.report.style import DARK, INK
-from spiking.hardware import Hardware
-from spiking.network import Network, chain
-from spiking.neurons.lif import LIF
-from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, Recording
-from spiking.simulators.snapshots import initial_snapshot
-from spiking.simulators.torch import TorchSimulator
 
 runner = CliRunner()
 
-SIZES = (6, 20, 5)
 VOID = {"meta", "link", "br", "hr", "img", "input"}
-
-
-def observed(chips: int, controller: bool, network: Network, steps: int = 120) -> dict[str, Recording]:
-    """What real chips show: a free and, where asked for, a controlled phase of three samples."""
-    numbers = np.random.default_rng(0)
-
-    def drawn(*shape: int, scale: float = 1.0) -> Tensor:
-        return torch.from_numpy(numbers.normal(scale=scale, size=(chips, *shape)))
-
-    neurons = tuple(
-        {
-            p.field: torch.full((chips, n), float(getattr(LIF(), p.field)), dtype=torch.float64)
-            for p in LIF.parameters
-        }
-        | {"bias": 1.0 + 0.4 * drawn(n).abs()}
-        for n in SIZES[1:]
-    )
-    weights = tuple(drawn(a, b, scale=a**-0.5) for a, b in itertools.pairwise(SIZES))
-    feedback = tuple(drawn(SIZES[-1], n, scale=0.3) for n in SIZES[1:])
-    one = torch.ones(chips, SIZES[-1], dtype=torch.float64)
-    hardware = Hardware(
-        neurons, neurons, weights, feedback, {"gain": one, "offset": 0 * one, "kp": one, "ki": one}
-    )
-    drive = CurrentDrive(torch.from_numpy(numbers.random((3, SIZES[0]))))
-    window = torch.ones(steps, dtype=torch.float64)
-    phases = [Phase("free", drive, window, record=frozenset(TRACES))]
-    if controller:
-        loop = Controller(target(), kp=0.5, ki_per_ms=0.01)
-        phases.append(Phase("controlled", drive, window, controller=loop, record=frozenset(TRACES)))
-    starts = {
-        p.name: initial_snapshot(
-            network, hardware, [torch.from_numpy(numbers.random((chips, 3, n))) for n in SIZES[1:]], False
-        )
-        for p in phases
-    }
-    return TorchSimulator().run(network, hardware, phases, starts)
-
-
-def target() -> Tensor:
-    return torch.tensor([0.1, 0.8, 0.1, 0.1, 0.1], dtype=torch.float64).expand(3, -1)
-
-
-def inputs() -> dict[str, Tensor]:
-    """Return input spikes of both phases, the same in every run."""
-    numbers = torch.Generator().manual_seed(0)
-    return {name: torch.rand(120, SIZES[0], generator=numbers) < 0.05 for name in ("free", "controlled")}
-
-
-def answers(chips: int) -> NDArray[np.int64]:
-    """Return counts in which label 3 is taken for 1 four times out of ten, and most often so on chip 1."""
-    counts = np.tile(np.eye(5, dtype=np.int64) * 10, (chips, 1, 1))
-    counts[:, 3, 3], counts[:, 3, 1] = 6, 4
-    return counts
-
-
-def finished(
-    directory: Path,
-    *,
-    chips: int = 3,
-    controller: bool = True,
-    epochs: int = 8,
-    diverged: dict[str, str] | None = None,
-    task: str = "digits",
-    validation: bool = True,
-) -> Path:
-    """Write the directory of a run; the figures' numbers are real recordings, its accuracies are not."""
-    network = chain(SIZES, LIF(), max_rate_hz=100.0)
-    config = {"task": {"name": task}, "bridge": {"max_rate_hz": 100.0}, "training": {"epochs": epochs}}
-    identity = {
-        "task": task,
-        "rule": "dfc" if controller else "readout_only",
-        "arm": "in_the_loop",
-        "simulator": "torch",
-        "neuron": "lif",
-        "layers": list(SIZES),
-        "chips": chips,
-        "mismatch": {"chips": chips, "seed": 1, "threshold": {"distribution": "normal", "cv": 0.2}},
-        "seed": 0,
-        "epochs": epochs,
-    }
-    observation = observed(chips, controller, network)
-    shown = {phase: spikes for phase, spikes in inputs().items() if phase in observation}
-    numbers = np.random.default_rng(1)
-    weights = {f"forward.{i}": torch.from_numpy(numbers.normal(size=(chips, 20, 20))) for i in (1, 2)}
-    with RunRecord.create(directory, config, identity) as record:
-        record.initial_weights({name: 0.5 * value for name, value in weights.items()})
-        for epoch in range(epochs + 1):
-            accuracy = 0.95 - 0.85 * np.exp(-epoch / 2) + numbers.normal(scale=0.01, size=chips)
-            scores = {
-                "test_accuracy": torch.from_numpy(accuracy),
-                **({"validation_accuracy": torch.from_numpy(accuracy)} if validation else {}),
-            }
-            if epoch:
-                error = 0.3 / epoch * (1 + 0.2 * torch.arange(chips))
-                record.batch(error, {"alignment_degrees": 60 + error} if controller else {}, observation)
-            record.epoch(epoch, scores | {"learning_rate": 0.1})
-        record.finish(
-            {
-                "test_accuracy": accuracy.tolist(),
-                "diverged_chips": diverged or {},
-                "train_samples_per_second": 1234.5,
-                "seconds": 12.0,
-            },
-            weights,
-            {},
-            Samples.of(observation, target(), network.dt_ms, network.max_rate_hz, inputs=shown),
-            answers(chips),
-        )
-    write(directory)
-    return directory
 
 
 class Page(HTMLParser):
@@ -190,10 +67,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished(
-        tmp_path_factory.mktemp("run"), diverged={"1": "the output layer is silent on every sample"}
-    )
+def run() -> Path:
+    return whole()
 
 
 @pytest.fixture(scope="module")
@@ -434,119 +309,3 @@ def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="finished run"):
         write(tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_raster_and_control_signal_in_one_picture(run: Path) -> None:
-    """The control signal stands below the spikes of the phase in which it acts, and is 0 in the other."""
-    drawing = FIGURES["raster"](RunFiles.load(run))
-    assert isinstance(drawing, Drawing)
-    samples = Samples.load(run)
-    assert samples is not None
-    signal = samples.traces["controlled"]["control"][0]
-    shown = drawing.data[drawing.data["layer"] == "control"]
-    assert set(shown["phase"]) == {"controlled"}
-    last = shown[shown["time_ms"] == 120.0].sort_values("neuron")["value"]
-    np.testing.assert_allclose(last, signal[-1].numpy())
-    below = [ax for ax in drawing.figure.axes if ax.get_xlabel() == "time (ms)"]
-    assert [len(ax.get_lines()) for ax in below] == [1, 1 + signal.shape[1]]
-    assert below[0].get_ylabel().startswith("control u")
-
-
-def test_the_output_under_control_is_a_mean_over_the_window(run: Path, tmp_path: Path) -> None:
-    samples = Samples.load(run)
-    assert samples is not None
-    weights = torch.zeros(120, dtype=torch.float64)
-    weights[90:] = 1.0
-    traces = {phase: {**named, "window": (weights.unsqueeze(1),)} for phase, named in samples.traces.items()}
-    drawing = FIGURES["outputs"](replace(RunFiles.load(run), samples=replace(samples, traces=traces)))
-    assert isinstance(drawing, Drawing)
-    mean = 100.0 * float(samples.traces["controlled"]["readout"][0][90:, 1].mean())
-    assert f"controlled: output 1 is at {mean:.3g} Hz in the mean over the window" in drawing.alt
-    assert torch.equal(samples.window("free"), (torch.arange(120) >= 60).double())  # of a run that kept none
-
-
-def test_angles_have_a_figure_of_their_own(run: Path) -> None:
-    alignment, measures = (FIGURES[name](RunFiles.load(run)) for name in ("alignment", "measures"))
-    assert isinstance(alignment, Drawing)
-    assert list(alignment.data.columns) == ["epoch", "chip", "alignment_degrees"]
-    assert not isinstance(measures, Drawing)
-
-
-def test_pictures_for_a_paper_and_a_talk(run: Path, tmp_path: Path) -> None:
-    done = runner.invoke(
-        app, ["figures", str(run), "--output", str(tmp_path), "--only", "learning", "--only", "raster"]
-    )
-    assert done.exit_code == 0, done.stderr
-    for name in ("learning_curves", "raster"):
-        files = {f"{name}.svg", f"{name}-dark.svg", f"{name}.pdf", f"{name}-dark.pdf", f"{name}.csv"}
-        assert files <= {path.name for path in tmp_path.iterdir()}
-        assert (tmp_path / f"{name}.svg").read_bytes() == (run / "figures" / f"{name}.svg").read_bytes()
-        assert (tmp_path / f"{name}.csv").read_bytes() == (run / "figures" / f"{name}.csv").read_bytes()
-        assert DARK[INK] in (tmp_path / f"{name}-dark.svg").read_text(encoding="utf-8")
-        assert (tmp_path / f"{name}-dark.pdf").read_bytes().startswith(b"%PDF")
-    assert done.stdout.splitlines() == [str(tmp_path / name) for name in sorted_as_written(tmp_path)]
-
-
-def sorted_as_written(folder: Path) -> list[str]:
-    """Return names in the order of writing."""
-    return [path.name for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)]
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--only", "learnin"], "--only: got 'learnin'"),
-        (["--chip", "seven"], "--chip: got 'seven'"),
-        (["--chip", "9"], "--chip: got 9; allowed: a chip from 0 to 2"),
-    ],
-)
-def test_pictures_of_nothing_are_refused(run: Path, tmp_path: Path, options: list[str], words: str) -> None:
-    done = runner.invoke(app, ["figures", str(run), "--output", str(tmp_path / "out"), *options])
-    assert done.exit_code == 2
-    assert words in done.stderr
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("chips.csv", "chip,mean\n0,1\n", "chips.csv: std: got 'no such column'"),
-        ("confusion.csv", "chip,label,predicted,samples\n0,one,2,3\n", "confusion.csv: label: got"),
-        ("reference.csv", "epoch,chip\n0\n", "reference.csv: line 2: got '1 cells'"),
-    ],
-)
-def test_tables_that_were_changed_are_refused(
-    run: Path, tmp_path: Path, name: str, content: str, words: str
-) -> None:
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("figures"))
-    (copy / name).write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=words):
-        RunFiles.load(copy)
-
-
-def test_a_sample_that_lasts_plays_and_one_that_stands_still_does_not(run: Path) -> None:
-    files = RunFiles.load(run)
-    assert not isinstance(FIGURES["playback"](files), Drawing)
-    assert files.samples is not None
-    drawing = FIGURES["playback"](replace(files, samples=replace(files.samples, lasting=True)))
-    assert isinstance(drawing, Drawing)
-    svg = ET.fromstring(drawing.svg())
-    width, height = (float(number) for number in svg.attrib["viewBox"].split()[2:])
-    parts = [e for e in svg.iter() if e.attrib.get("class") in ("veil", "now")]
-    veils = [e.attrib for e in parts if e.attrib["class"] == "veil"]
-    panels = drawing.figure.axes
-    assert len(veils) == len(panels) == len(parts) // 2
-    for veil, ax in zip(veils, panels, strict=True):
-        place = ax.get_window_extent()
-        points = 72.0 / drawing.figure.dpi
-        assert float(veil["x"]) == pytest.approx(place.x0 * points, abs=0.1)
-        assert float(veil["width"]) == pytest.approx(place.width * points, abs=0.1)
-        assert float(veil["y"]) == pytest.approx(height - place.y1 * points, abs=0.1)
-        assert float(veil["x"]) + float(veil["width"]) <= width
-        assert ax.get_xlim() == (0.0, 120.0)
-    styles = " ".join(drawing.svg().split())
-    for still in ("(prefers-reduced-motion: reduce)", "print"):
-        assert f"@media {still} {{ .veil, .now {{ display: none; }} }}" in styles
-    spikes = drawing.data[drawing.data["trace"] == "output"]
-    assert len(spikes) == int(files.samples.traces["controlled"]["spikes"][-1].sum())

@@ -15,11 +15,12 @@ from rate_bridge.sequences import Events, Series
 from root.errors import InputError
 from spiketrain.config import Experiment
 from spiketrain.evaluation import judged
-from spiketrain.experiment import learn, run
+from spiketrain.experiment import run
 from spiketrain.moments import Moments
 from spiketrain.parts import Parts, build
 from spiketrain.tasks.arrays import Arrays, Given
 from spiketrain.tasks.base import TaskData
+from spiketrain.teaching import learn
 
 INPUTS, CLASSES, STEP_MS = 4, 3, 10.0
 

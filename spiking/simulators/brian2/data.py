@@ -14,12 +14,14 @@ from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, Plasticity, Snapshot, SpikeDrive
 from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
+from spiking.simulators.bound import bound_controller, gains, readout_trace, synapse_decays
 from spiking.simulators.brian2.layout import LOCAL
 from spiking.simulators.brian2.shape import PREFIXES, Shape
 from spiking.simulators.brian2.structure import constants
+from spiking.simulators.populations import Population, populations
 from spiking.simulators.recordings import Outcome, input_rates
 from spiking.simulators.relay import gate_trace
+from spiking.simulators.snapshots import oldest_first
 
 __all__ = ["arrays", "outcome"]
 
@@ -29,23 +31,19 @@ Arrays = Mapping[str, Tensor]
 def arrays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> dict[str, Tensor]:
     """Return the contents of all constants, states and inputs, in shapes that expand to their section's."""
     data: dict[str, Tensor] = {}
-    for index, population in enumerate(shape.populations):
-        data |= _population(network, hardware, block, index, population.layers)
+    decays = synapse_decays(network, hardware)
+    for index, own in enumerate(populations(network)):
+        data |= _population(network, hardware, block, f"population{index}", own)
+        data[f"population{index}.synapse_decay"] = own.pick(decays)
         if shape.controller and not shape.gate_points:
-            data[f"feedback{index}"] = _cat(hardware.feedback, population.layers)
+            data[f"feedback{index}"] = own.pick(hardware.feedback)
     data |= _readout(network, hardware, block, shape) | _relays(network, hardware, block, shape)
-    decays = [
-        layer.neuron.synapse_decay(values, network.dt_ms)
-        for layer, values in zip(network.layers, hardware.neurons, strict=True)
-    ]
-    for index, (connection, weight) in enumerate(zip(network.connections, hardware.weights, strict=True)):
-        direct = drives(connection, block)
-        gain = synaptic_gain(network, connection, decays[connection.post - 1].unsqueeze(1))
-        data[f"weights{index}"] = weight if direct else weight * gain
+    for index, gain in enumerate(gains(network, decays, block)):
+        connection, weight = network.connections[index], hardware.weights[index]
+        data[f"weights{index}"] = weight * gain
         if block.plasticity is not None:
             factor = hardware.synapses[index]
-            unit = (torch.ones_like(gain) if direct else gain).expand_as(weight)
-            unit = unit if block.plasticity.steps else torch.zeros_like(unit)
+            unit = (gain if block.plasticity.steps else torch.zeros_like(gain)).expand_as(weight)
             data[f"effect{index}"] = unit if factor is None else unit * factor
         if connection.delay_steps > 1:
             data[f"history{index}"] = block.start.history[index]
@@ -84,32 +82,24 @@ def _plasticity(network: Network, block: Block, plasticity: Plasticity, shape: S
     }
 
 
-def _cat(tensors: Sequence[Tensor], layers: Sequence[int]) -> Tensor:
-    return torch.cat([tensors[i] for i in layers], dim=-1)
-
-
 def _population(
-    network: Network, hardware: Hardware, block: Block, index: int, layers: Sequence[int]
+    network: Network, hardware: Hardware, block: Block, group: str, own: Population
 ) -> dict[str, Tensor]:
-    neuron, group = network.layers[layers[0]].neuron, f"population{index}"
     sources: list[tuple[Sequence[Values], Sequence[State]]] = [(hardware.neurons, block.start.neurons)]
     if block.shadow:
         sources.append((hardware.shadows, block.start.shadows))
     data: dict[str, Tensor] = {}
     for prefix, (values, states) in zip(PREFIXES, sources, strict=False):
-        made = constants(neuron, [values[i] for i in layers], network.dt_ms)
-        data |= {f"{group}.{prefix}{name}": value for name, value in made.items()}
-        for name in states[layers[0]]:
-            data[f"{group}.{prefix}{name}"] = torch.cat([states[i][name] for i in layers], dim=-1)
-    bias = _cat([values["bias"] for values in hardware.neurons], layers)
+        named = constants(own, values, network.dt_ms) | own.beside(states)
+        data |= {f"{group}.{prefix}{name}": value for name, value in named.items()}
+    bias = own.pick([values["bias"] for values in hardware.neurons])
     data[f"{group}.bias"] = bias
     if block.shadow:
-        data[f"{group}.bias_change"] = _cat([values["bias"] for values in hardware.shadows], layers) - bias
-    decays = [neuron.synapse_decay(hardware.neurons[i], network.dt_ms) for i in layers]
-    data[f"{group}.synapse_decay"] = torch.cat(decays, dim=-1)
-    data[f"{group}.synapse"] = _cat(block.start.synapse, layers)
+        shadowed = own.pick([values["bias"] for values in hardware.shadows])
+        data[f"{group}.bias_change"] = shadowed - bias
+    data[f"{group}.synapse"] = own.pick(block.start.synapse)
     if block.currents:
-        data[f"{group}.injected"] = _cat(block.currents, layers)
+        data[f"{group}.injected"] = own.pick(block.currents)
     return data
 
 
@@ -130,8 +120,8 @@ def _readout(network: Network, hardware: Hardware, block: Block, shape: Shape) -
         "controller.kp": loop.kp,
         "controller.ki_step": loop.ki,
         "controller.leak_step": loop.leak,
-        "controller.gain": hardware.readout["gain"],
-        "controller.offset": hardware.readout["offset"],
+        "controller.gain": loop.gain.squeeze(1),
+        "controller.offset": loop.offset.squeeze(1),
     }
 
 
@@ -224,4 +214,4 @@ def _history(block: Block, data: Arrays, index: int) -> Tensor:
     start = block.start.history[index]
     if name not in data:
         return start
-    return data[name].roll(-(block.steps % start.shape[2]), dims=2)
+    return oldest_first(data[name], block.steps)

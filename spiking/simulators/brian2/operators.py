@@ -214,9 +214,7 @@ class _Glue:
         return f"exchange::Values<{size}>{{{source}, exchange::block().drive_steps == 1 ? 0 : step}}"
 
     def deliver(self) -> Iterator[str]:
-        for index, (pre, post, delay) in enumerate(self.shape.connections):
-            if pre == 0 and self.shape.drive == "currents":
-                continue
+        for index, pre, post, delay in self.shape.carrying:
             arguments, synapse = self._target(post, "synapse")
             size, emissions = self.shape.size(pre), self._emitted(pre)
             weights = self.number[f"weights{index}"]
@@ -230,17 +228,16 @@ class _Glue:
 
     def readout(self) -> Iterator[str]:
         """The output trace takes in the last layer's emissions."""
-        population, first, size = self.shape.place(self.shape.depth)
-        emissions = self._emissions(population, first, size)
         trace = _array(self.model.readout.variables["trace"])
-        yield f"exchange::read_out<{size}>({emissions}, {self.number['trace_gain']}, {trace});"
+        emissions, gain = self._emitted(self.shape.depth), self.number["trace_gain"]
+        yield f"exchange::read_out<{self.shape.outputs}>({emissions}, {gain}, {trace});"
 
     def watch(self) -> Iterator[str]:
         """Gates see what their layers emit."""
         for layer, group in zip(self.shape.relays, self.model.relays, strict=True):
-            population, first, size = self.shape.place(layer)
-            emissions, seen = self._emissions(population, first, size), _array(group.variables["seen"])
-            yield f"exchange::read_out<{size}>({emissions}, {self.number[f'seen_gain{layer}']}, {seen});"
+            emissions, seen = self._emitted(layer), _array(group.variables["seen"])
+            size, gain = self.shape.size(layer), self.number[f"seen_gain{layer}"]
+            yield f"exchange::read_out<{size}>({emissions}, {gain}, {seen});"
 
     def count(self) -> Iterator[str]:
         window = self.number["window"]

@@ -234,9 +234,7 @@ class PlainModel:
         return np.broadcast_to(now, (self.chips, self.batch, self.shape.inputs))
 
     def _deliver(self) -> None:
-        for index, (pre, post, delay) in enumerate(self.shape.connections):
-            if pre == 0 and self.shape.drive == "currents":
-                continue
+        for index, pre, post, delay in self.shape.carrying:
             arriving = self._emission(pre)
             if delay > 1:
                 ring = self.data[f"history{index}"]
@@ -248,12 +246,9 @@ class PlainModel:
                 current[..., columns] += np.matmul(arriving, self.data[f"weights{index}"])
 
     def _count(self) -> None:
-        population, columns = self._columns(self.shape.depth)
-        self._view("readout.trace")[:] += self.data["trace_gain"] * self._emitted(population)[..., columns]
+        self._view("readout.trace")[:] += self.data["trace_gain"] * self._emission(self.shape.depth)
         for layer in self.shape.relays:
-            population, columns = self._columns(layer)
-            emitted = self._emitted(population)[..., columns]
-            self._view(f"relay{layer}.seen")[:] += self.data[f"seen_gain{layer}"] * emitted
+            self._view(f"relay{layer}.seen")[:] += self.data[f"seen_gain{layer}"] * self._emission(layer)
         weight = self.data["window"][:, self.step, None]
         for index, part in enumerate(self.shape.populations):
             for kind, name in enumerate(("sums", "basal")[: len(part.parts)]):

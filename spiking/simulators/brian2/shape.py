@@ -105,6 +105,12 @@ class Shape:
         return [(index, post) for index, (pre, post, _) in enumerate(self.connections) if pre == 0]
 
     @property
+    def carrying(self) -> list[tuple[int, int, int, int]]:
+        """Connections that carry emissions: place, layers before and behind, and delay in steps."""
+        held = [index for index, _ in self.currents]
+        return [(index, *own) for index, own in enumerate(self.connections) if index not in held]
+
+    @property
     def driven(self) -> list[int]:
         """The populations that they reach."""
         return sorted({self.place(post)[0] for _, post in self.currents})

@@ -84,7 +84,7 @@ class Brian2Simulator(Simulator):
 
     def check(self, network: Network) -> None:
         Simulator.check(self, network)
-        if self.mode == "synapses" and sum(c.pre == 0 for c in network.connections) > 1:
+        if self.mode == "synapses" and len(network.from_input) > 1:
             allowed = "standalone or runtime, with several connections from the input"
             raise UnsupportedError("simulator.mode", self.mode, allowed)
 

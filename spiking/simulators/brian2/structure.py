@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import torch
 
@@ -14,36 +13,34 @@ from spiking.presentation import SpikeDrive
 from spiking.programs.to_brian2 import code
 from spiking.simulators.blocks import Block
 from spiking.simulators.brian2.shape import PREFIXES, Part, Population, Shape
+from spiking.simulators.populations import Population as Layers
+from spiking.simulators.populations import populations
 
 __all__ = ["constants", "shape_of"]
 
 
-def constants(neuron: Neuron, values: Sequence[Values], dt_ms: float) -> State:
-    """Return the discrete constants of layers side by side, each ``(chips, neurons)``, float64."""
-    joined = {name: torch.cat([v[name] for v in values], dim=-1) for name in values[0]}
-    made = neuron.constants(joined, dt_ms)
+def constants(own: Layers, values: Sequence[Values], dt_ms: float) -> State:
+    """Return the discrete constants of a population, each ``(chips, neurons)``, float64."""
+    made = own.constants(values, dt_ms)
     return {name: value.squeeze(1).to("cpu", torch.float64) for name, value in made.items()}
 
 
 def shape_of(network: Network, hardware: Hardware, block: Block) -> Shape:
     """Return the structure of a block."""
-    populations = []
-    numbered = enumerate(network.layers)
-    for _, group in groupby(numbered, key=lambda item: item[1].neuron.options):
-        members = list(group)
-        layers, neuron = [index for index, _ in members], members[0][1].neuron
+    found = []
+    for own in populations(network):
         sources = [(hardware.neurons, block.start.neurons)]
         if block.shadow:
             sources.append((hardware.shadows, block.start.shadows))
         parts = tuple(
-            _part(neuron, constants(neuron, [values[i] for i in layers], network.dt_ms), states[layers[0]], p)
-            for p, (values, states) in zip(PREFIXES, sources, strict=False)
+            _part(own.neuron, constants(own, values, network.dt_ms), states[own.layers[0]], prefix)
+            for prefix, (values, states) in zip(PREFIXES, sources, strict=False)
         )
-        sizes = tuple(layer.size for _, layer in members)
-        populations.append(Population(tuple(layers), sizes, parts, neuron.emits_spikes))
+        sizes = tuple(network.layers[index].size for index in own.layers)
+        found.append(Population(own.layers, sizes, parts, own.neuron.emits_spikes))
     return Shape(
         inputs=network.inputs,
-        populations=tuple(populations),
+        populations=tuple(found),
         connections=tuple((c.pre, c.post, c.delay_steps) for c in network.connections),
         drive="spikes" if isinstance(block.drive, SpikeDrive) else "currents",
         controller=block.target is not None,

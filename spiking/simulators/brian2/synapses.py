@@ -55,9 +55,7 @@ class PlainSynapses:
         self.weighted: list[tuple[str, Any]] = []
         self.source: Any = None
         self._input()
-        for index, (pre, post, delay) in enumerate(self.shape.connections):
-            if pre == 0 and self.shape.drive == "currents":
-                continue
+        for index, pre, post, delay in self.shape.carrying:
             self._connection(index, pre, post, delay)
         self.chain: dict[int, Any] = {}
         if self.shape.controller and self.shape.gate_points:

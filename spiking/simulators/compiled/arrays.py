@@ -1,6 +1,6 @@
 """What a kernel takes: a block as flat arrays, by what they are about.
 
-Layers 1 to L lie side by side along the last axis, see :class:`spiking.simulators.compiled.columns.Columns`.
+Layers 1 to L lie side by side along the last axis, see :class:`spiking.simulators.flat.columns.Columns`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0917 (compiled functions take arrays, and by position)
-"""The parts of the fused loop that close it: the controller, and how its signal reaches the layers."""
+"""The parts of the fused loop that close it: how the controller's signal reaches the layers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,7 @@ import numpy as np
 from spiking.simulators.compiled.arrays import Relays, Runs
 from spiking.simulators.compiled.parts import Array, part
 
-__all__ = ["control", "feed_back", "gate", "reach", "refresh", "spread", "watch"]
-
-
-@part
-def control(
-    target: Array,
-    first: int,
-    trace: Array,
-    integral: Array,
-    readout: Array,
-    gains: Array,
-    u: Array,
-) -> None:
-    """Advance the controller, which sees ``readout[0] * trace + readout[1]``."""
-    for k in range(trace.shape[0]):
-        error = target[first + k] - (readout[0, k] * trace[k] + readout[1, k])
-        integral[k] += gains[1, k] * error - gains[2, k] * integral[k]
-        u[k] = gains[0, k] * error + integral[k]
+__all__ = ["feed_back", "gate", "reach", "refresh", "spread", "watch"]
 
 
 @part

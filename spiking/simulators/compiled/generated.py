@@ -21,19 +21,17 @@ from types import ModuleType
 from root.errors import InputError
 from spiking.programs.statements import HOLD, Program
 from spiking.programs.to_numba import body
+from spiking.simulators.flat.constants import REAL
 
-__all__ = ["REAL", "kernel", "mixed_kernel"]
-
-REAL = "real"
-"""The first constant: 1 for a neuron, 0 for a column that fills up a word and must not spike."""
+__all__ = ["kernel", "mixed_kernel"]
 
 MARK = "# ---"
 
 PIECES = ("parts", "feeding", "lif", "loop")
 """The files that a kernel is made of, in the order in which they call each other."""
 
-MIXED = ("parts", "rows")
-"""Those that come before `mixed`."""
+MIXED_PIECES = ("parts", "rows", "mixed")
+"""Those of the kernel for groups of neurons."""
 
 STEP = """
 @njit(forceinline=True, error_model="numpy")
@@ -103,10 +101,8 @@ def source(program: Program | None) -> str:
     Args:
         program: of a neuron that spikes, every constant of which has its row; None for LIF's, by hand.
     """
-    pieces = {name: _text(name) for name in PIECES}
-    if program is not None:
-        pieces["lif"] = _with_step(pieces["lif"], program)
-    return "\n\n".join(("import math", *_joined(list(pieces.values()))))
+    lif = _text("lif") if program is None else _with_step(_text("lif"), program)
+    return _joined([lif if name == "lif" else _text(name) for name in PIECES])
 
 
 def mixed_source(programs: tuple[Program, ...]) -> str:
@@ -125,8 +121,8 @@ def mixed_source(programs: tuple[Program, ...]) -> str:
         )
     before, _, rest = _text("mixed").partition(f"{MARK} the neurons' steps\n")
     _, _, after = rest.partition(f"\n{MARK}\n")
-    pieces = [_text(name) for name in MIXED]
-    return "\n\n".join(("import math", *_joined([*pieces, "\n".join((before, *steps, "", after))])))
+    own = "\n".join((before, *steps, "", after))
+    return _joined([own if name == "mixed" else _text(name) for name in MIXED_PIECES])
 
 
 def _with_step(text: str, program: Program) -> str:
@@ -141,8 +137,12 @@ def _with_step(text: str, program: Program) -> str:
     return f"{before}{names}\n{between}{step}\n{after}"
 
 
-def _joined(texts: list[str]) -> Iterator[str]:
-    """Yield the statements of all pieces without what they say of each other, imports first and once."""
+def _joined(texts: list[str]) -> str:
+    """Return the statements of all pieces without what they say of each other, imports first and once."""
+    return "\n\n".join(("import math", *_statements(texts)))
+
+
+def _statements(texts: list[str]) -> Iterator[str]:
     nodes = [(text, node) for text in texts for node in ast.parse(text).body]
     imports = dict.fromkeys(
         ast.unparse(node)
@@ -157,7 +157,10 @@ def _joined(texts: list[str]) -> Iterator[str]:
 
 
 def _of_a_piece(node: ast.Import | ast.ImportFrom) -> bool:
-    return isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2] in {*PIECES, *MIXED}
+    return isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2] in {
+        *PIECES,
+        *MIXED_PIECES,
+    }
 
 
 @cache

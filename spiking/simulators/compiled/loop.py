@@ -4,7 +4,7 @@
 It is compiled as one text with its parts and a neuron's step; see `generated`.
 
 Neurons of all layers lie side by side in columns, each layer padded to whole words of eight (see
-:class:`spiking.simulators.compiled.columns.Columns`). All numbers of a padding column are zero, and
+:class:`spiking.simulators.flat.columns.Columns`). All numbers of a padding column are zero, and
 0 > 0 is false, so that it never spikes. What is emitted is one byte per neuron, searched and added up
 eight at a time.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from spiking.simulators.compiled.arrays import ROWS, Chips, Recorded, Relays, Samples, Sums, Variables, Wires
-from spiking.simulators.compiled.feeding import control, feed_back, reach, refresh, watch
+from spiking.simulators.compiled.feeding import feed_back, reach, refresh, watch
 from spiking.simulators.compiled.lif import FREE, advance, advance_fed, advance_held
 from spiking.simulators.compiled.parts import (
     add_scaled,
@@ -25,6 +25,7 @@ from spiking.simulators.compiled.parts import (
     apply,
     changes,
     clear,
+    control,
     copy,
     count,
     deliver,

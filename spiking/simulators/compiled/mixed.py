@@ -15,17 +15,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from spiking.simulators.compiled.mixed_arrays import (
-    FUSED,
-    Chips,
-    Learning,
-    Network,
-    Recorded,
-    Samples,
-    Sums,
-    Variables,
-)
-from spiking.simulators.compiled.parts import Array, add_scaled, clear, copy, fade, part, store
+from spiking.simulators.compiled.arrays import Recorded, Sums
+from spiking.simulators.compiled.mixed_arrays import FUSED, Chips, Learning, Network, Samples, Variables
+from spiking.simulators.compiled.parts import Array, add_scaled, clear, control, copy, fade, part, store
 from spiking.simulators.compiled.rows import (
     add_learned_rows,
     add_rows,
@@ -53,22 +45,58 @@ def advance(
 
 # ---
 @part
-def track(
-    target: Array, t: int, trace: Array, integral: Array, readout: Array, gains: Array, dt: float, u: Array
-) -> None:
-    """Advance the controller, which sees ``readout[0] * trace + readout[1]``."""
-    for k in range(trace.shape[0]):
-        error = target[t, k] - (readout[0, k] * trace[k] + readout[1, k])
-        integral[k] += gains[1] * readout[3, k] * dt * error - gains[2] * integral[k]
-        u[k] = gains[0] * readout[2, k] * error + integral[k]
-
-
-@part
 def push(u: Array, feedback: Array, current: Array) -> None:
     """Set `current` to ``u @ feedback``."""
     clear(current)
     for k in range(u.shape[0]):
         add_scaled(feedback[k], u[k], current)
+
+
+@part
+def deliver_to(
+    to: Array,
+    w: int,
+    t: int,
+    network: Network,
+    learning: Learning,
+    sent: Array,
+    under_way: Array,
+    index: Array,
+    values: Array,
+    weights: Array,
+    effect: Array,
+    begun: Array,
+    sums: Array,
+    open_: Array,
+    found: Array,
+) -> None:
+    """Add what arrives through a connection to `to`, a current of every neuron; see `rows`."""
+    layer, before, size, place = network.post[w], network.before[w], network.size[w], network.weights[w]
+    first, width = network.edges[layer - 1], network.edges[layer] - network.edges[layer - 1]
+    wait = 0 if network.direct[w] else network.wait[w]
+    slot = network.ring[w] + (t % wait) * size if wait > 0 else 0
+    number = arriving(sent, before, size, under_way, slot, wait, index, values)
+    if learning.steps.shape[0] > 0 and learning.steps[w] != 0:
+        add_learned_rows(
+            index,
+            values,
+            number,
+            weights,
+            effect,
+            place,
+            width,
+            to,
+            first,
+            learning.alone[w],
+            begun[w],
+            learning.steps[w],
+            sums,
+            before,
+            open_,
+            found,
+        )
+    else:
+        add_rows(index, values, number, weights, place, width, to, first)
 
 
 @part
@@ -86,18 +114,15 @@ def open_up(
     weights: Array,
 ) -> None:
     """Let a neuron learn from now on: what its synapses would have learned before is taken from them."""
-    edges, inputs = network.edges, network.inputs[0]
-    outputs = total.shape[0]
+    edges, outputs = network.edges, total.shape[0]
     for k in range(outputs):
         open_[k, j] = chips.feedback[c, k, j]
         learning.biases[c, b, j] -= open_[k, j] * total[k]
-    for w in range(network.pre.shape[0]):
+    for w in range(network.post.shape[0]):
         if network.post[w] != layer or learning.steps[w] == 0:
             continue
-        pre, first, width = network.pre[w], edges[layer - 1], edges[layer] - edges[layer - 1]
-        before = 0 if pre == 0 else inputs + edges[pre - 1]
-        size = inputs if pre == 0 else edges[pre] - edges[pre - 1]
-        for i in range(size):
+        first, width, before = edges[layer - 1], edges[layer] - edges[layer - 1], network.before[w]
+        for i in range(network.size[w]):
             missed = sums[0, 0] * 0
             for k in range(outputs):
                 missed += open_[k, j] * sums[k, before + i]
@@ -120,8 +145,8 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     """Run every `stride`-th (chip, sample) from `item_first` on, in place; in docs/model.md's step order."""
     batch, steps = samples.window.shape
     columns, outputs = start.synapse.shape[2], start.trace.shape[2]
-    connections, edges = network.pre.shape[0], network.edges
-    layers, inputs = edges.shape[0] - 1, network.inputs[0]
+    connections, edges = network.post.shape[0], network.edges
+    layers, inputs = edges.shape[0] - 1, samples.inputs.shape[2]
     kind, clock = start.synapse.dtype, chips.clock
     states, has_shadow = start.neurons.shape[0], sums.basal.shape[0] > 0
     learns = learning.steps.shape[0] > 0
@@ -129,9 +154,10 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     own, own_shadow = np.empty((states, columns), kind), np.empty((states, columns), kind)
     synapse, current, fed = np.empty(columns, kind), np.empty(columns, kind), np.zeros(columns, kind)
     basal, bias = np.empty(columns, kind), np.empty(columns, kind)
-    emitted, shadow_emitted = np.zeros(columns, kind), np.zeros(columns, kind)
+    sent, shadow_emitted = np.zeros(inputs + columns, kind), np.zeros(columns, kind)
+    given, emitted = sent[:inputs], sent[inputs:]  # what the input sends, and neurons
     trace, integral, u = np.empty(outputs, kind), np.empty(outputs, kind), np.zeros(outputs, kind)
-    given, found, most = np.empty(inputs, kind), np.empty(columns, kind), max(inputs, columns) + 1
+    found, most = np.empty(columns, kind), max(inputs, columns) + 1
     index, values = np.empty(most, np.int64), np.empty(most, kind)
     under_way = np.empty(start.under_way.shape[2], kind)
     # what learns: traces of the inputs and the neurons, A, the sum of u, and Q where it is open
@@ -143,9 +169,9 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     for item in range(item_first, start.synapse.shape[0] * batch, stride):
         c, b = item // batch, item % batch
         is_controlled = samples.controlled[b]
-        window, gains = samples.window[b], samples.gains[b]
+        window, gains = samples.window[b], samples.gains[c, b]
         target = samples.target[c if samples.target.shape[0] > 1 else 0, b]
-        moves = target.shape[0] > 1
+        further = outputs if target.shape[0] > outputs else 0  # from the target of a step to the next one's
         drive = samples.inputs[b]
         changing = drive.shape[0] > 1
         constants, decay, feedback = chips.constants[c], chips.synapse_decay[c], chips.feedback[c]
@@ -181,36 +207,29 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 for i in range(inputs):
                     given[i] = drive[t, i]
             if is_controlled:
-                track(target, t if moves else 0, trace, integral, readout, gains, clock[2], u)
+                control(target, t * further, trace, integral, readout, gains, u)
             copy(synapse, current)
             add_to(bias, current)
             for w in range(connections):
                 if not network.direct[w]:
                     continue
-                layer = network.post[w]
-                first, width = edges[layer - 1], edges[layer] - edges[layer - 1]
-                place, number = network.weights[w], arriving(given, 0, inputs, under_way, 0, 0, index, values)
-                if learns and learning.steps[w] != 0:
-                    add_learned_rows(
-                        index,
-                        values,
-                        number,
-                        weights,
-                        effect,
-                        place,
-                        width,
-                        current,
-                        first,
-                        learning.alone[w],
-                        begun[w],
-                        learning.steps[w],
-                        products,
-                        0,
-                        open_,
-                        found,
-                    )
-                else:
-                    add_rows(index, values, number, weights, place, width, current, first)
+                deliver_to(
+                    current,
+                    w,
+                    t,
+                    network,
+                    learning,
+                    sent,
+                    under_way,
+                    index,
+                    values,
+                    weights,
+                    effect,
+                    begun,
+                    products,
+                    open_,
+                    found,
+                )
             if samples.injected.shape[0] > 0:
                 chip = c if samples.injected.shape[0] > 1 else 0
                 for j in range(columns):
@@ -241,37 +260,23 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             for w in range(connections):
                 if network.direct[w]:
                     continue
-                pre, layer, wait = network.pre[w], network.post[w], network.wait[w]
-                first, width = edges[layer - 1], edges[layer] - edges[layer - 1]
-                size = inputs if pre == 0 else edges[pre] - edges[pre - 1]
-                slot = network.ring[w] + (t % wait) * size if wait > 0 else 0
-                place = network.weights[w]
-                if pre == 0:
-                    number = arriving(given, 0, size, under_way, slot, wait, index, values)
-                else:
-                    number = arriving(emitted, edges[pre - 1], size, under_way, slot, wait, index, values)
-                if learns and learning.steps[w] != 0:
-                    before = 0 if pre == 0 else inputs + edges[pre - 1]
-                    add_learned_rows(
-                        index,
-                        values,
-                        number,
-                        weights,
-                        effect,
-                        place,
-                        width,
-                        synapse,
-                        first,
-                        learning.alone[w],
-                        begun[w],
-                        learning.steps[w],
-                        products,
-                        before,
-                        open_,
-                        found,
-                    )
-                else:
-                    add_rows(index, values, number, weights, place, width, synapse, first)
+                deliver_to(
+                    synapse,
+                    w,
+                    t,
+                    network,
+                    learning,
+                    sent,
+                    under_way,
+                    index,
+                    values,
+                    weights,
+                    effect,
+                    begun,
+                    products,
+                    open_,
+                    found,
+                )
             if learns:
                 share = learning.clock[1] - learning.clock[0]
                 to_traces(given, 0, inputs, learning.values[0], share, seen, 0)
@@ -308,12 +313,10 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         if not learns:
             continue
         for w in range(connections):
-            pre, layer = network.pre[w], network.post[w]
+            layer, before = network.post[w], network.before[w]
             first, width = edges[layer - 1], edges[layer] - edges[layer - 1]
-            before = 0 if pre == 0 else inputs + edges[pre - 1]
-            size = inputs if pre == 0 else edges[pre] - edges[pre - 1]
             if learning.steps[w] != 0:
-                for i in range(size):
+                for i in range(network.size[w]):
                     for k in range(outputs):
                         for j in range(width):
                             place = network.weights[w] + i * width + j

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from numpy.typing import NDArray
+from spiking.simulators.compiled.arrays import Array
 
-__all__ = ["FUSED", "Chips", "Learning", "Network", "Recorded", "Samples", "Sums", "Variables"]
-
-Array = NDArray[Any]
+__all__ = ["FUSED", "Chips", "Learning", "Network", "Samples", "Variables"]
 
 FUSED = 3
 """Outputs whose teaching is summed up on the way; arrays over the outputs have as many rows at least."""
@@ -20,24 +18,25 @@ class Network(NamedTuple):
     Args:
         groups: per group of layers of one model, its first column and the one after its last.
         edges: per layer 1 to L, its first column; one more at the end.
-        pre: per connection, the index of the presynaptic layer, 0 for the input.
-        post: of the postsynaptic layer.
+        before: per connection, where its presynaptic population begins among all that send: the input, then
+            the columns.
+        size: neurons of that population.
+        post: the index of the postsynaptic layer.
         weights: where its matrix begins.
         wait: for how many steps emissions are held back.
         ring: where those under way begin.
         direct: whether it carries input currents, which act in their own step.
-        inputs: number of inputs, ``(1,)``.
     """
 
     groups: Array
     edges: Array
-    pre: Array
+    before: Array
+    size: Array
     post: Array
     weights: Array
     wait: Array
     ring: Array
     direct: Array
-    inputs: Array
 
 
 class Chips(NamedTuple):
@@ -52,8 +51,8 @@ class Chips(NamedTuple):
         weights: what an emission adds to a synaptic current, all connections row by row, ``(chips, total)``;
             of input currents, the current itself.
         feedback: ``(chips, n_out, columns)``, or empty.
-        readout: gain, offset and the factors of kp and ki, ``(chips, 4, n_out)``, or empty.
-        clock: decay and increment of the read-out trace and the time step, the same for all chips.
+        readout: gain and offset of what the controller sees, ``(chips, 2, n_out)``, or empty.
+        clock: decay and increment of the read-out trace, the same for all chips.
     """
 
     constants: Array
@@ -75,8 +74,8 @@ class Samples(NamedTuple):
         inputs: spikes or currents, ``(batch, steps or 1, inputs)``.
         injected: constant currents, ``(chips or 1, batch, columns)``, or empty.
         controlled: whether the loop is closed, ``(batch,)``.
-        gains: kp, ki per ms and leak per step, ``(batch, 3)``.
-        target: ``(chips or 1, batch, steps or 1, n_out)``.
+        gains: kp, ki and leak of a step on the chips, ``(chips, batch, 3, n_out)``.
+        target: ``(chips or 1, batch, n_out)``, or those of all steps one after the other.
     """
 
     window: Array
@@ -105,24 +104,6 @@ class Variables(NamedTuple):
     under_way: Array
     trace: Array
     integral: Array
-
-
-class Sums(NamedTuple):
-    """Window sums of what was emitted and of u."""
-
-    emitted: Array
-    basal: Array
-    control: Array
-
-
-class Recorded(NamedTuple):
-    """Traces, ``(chips, batch, steps, columns or n_out)``; empty where not asked for."""
-
-    spikes: Array
-    voltage: Array
-    current: Array
-    control: Array
-    readout: Array
 
 
 class Learning(NamedTuple):

@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0917 (compiled functions take arrays, and by position)
-"""The small parts of the fused loop: sums, spikes found and counted, and what they deliver."""
+"""The small parts of the loops: sums, spikes found and counted, what they deliver, and the controller."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = [
     "apply",
     "changes",
     "clear",
+    "control",
     "copy",
     "count",
     "deliver",
@@ -201,6 +202,23 @@ def hold_back(ring: Array, slot: int, source: Array, first: int, number: int, in
     for place in range(number):
         ring[slot + place] = source[first + place]
     return count
+
+
+@part
+def control(
+    target: Array,
+    first: int,
+    trace: Array,
+    integral: Array,
+    readout: Array,
+    gains: Array,
+    u: Array,
+) -> None:
+    """Advance the controller, which sees ``readout[0] * trace + readout[1]``."""
+    for k in range(trace.shape[0]):
+        error = target[first + k] - (readout[0, k] * trace[k] + readout[1, k])
+        integral[k] += gains[1, k] * error - gains[2, k] * integral[k]
+        u[k] = gains[0, k] * error + integral[k]
 
 
 @part

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple, final
 
-import numpy as np
 import torch
 
 from root.errors import UnsupportedError
@@ -23,12 +22,15 @@ from spiking.neurons.lif import LIF
 from spiking.programs.statements import HOLD
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
-from spiking.simulators.compiled.columns import Columns
-from spiking.simulators.compiled.constants import KnownConstants
+from spiking.simulators.compiled.arrays import ROWS, Wires
 from spiking.simulators.compiled.generated import kernel, mixed_kernel
-from spiking.simulators.compiled.mixed_packing import Mixed, groups_of
-from spiking.simulators.compiled.packing import Packer
-from spiking.simulators.compiled.unpacking import unpack
+from spiking.simulators.compiled.mixed_packing import changes, mixed_histories, pack_mixed
+from spiking.simulators.compiled.packing import histories, pack
+from spiking.simulators.compiled.wires import WORD, wires
+from spiking.simulators.flat.columns import Columns
+from spiking.simulators.flat.constants import Constants, Known, constants_of
+from spiking.simulators.flat.outcome import outcome
+from spiking.simulators.flat.packing import Flat
 from spiking.simulators.plasticity import in_batches
 from spiking.simulators.recordings import Outcome
 
@@ -37,14 +39,22 @@ __all__ = ["CompiledSimulator"]
 BY_HAND: frozenset[type[Neuron]] = frozenset({LIF})
 """Models whose step is written by hand, in the file `lif`; every other model's is made of its equations."""
 
+KEPT = 4
+"""Chips whose constants are remembered: of two populations, with shadows and without."""
+
 SILENCE_S = 3.0
 """How long the loop may take to be read from the disk before somebody is told that it is being compiled."""
 
 logger = logging.getLogger("spiketrain.compiled")
 
 
+class _Laid(NamedTuple):
+    columns: Columns
+    constants: Constants
+    wires: Wires
+
+
 class _Kernel(NamedTuple):
-    states: tuple[str, ...]
     constants: tuple[str, ...]
     simulate: Callable[..., None]
     ready: Callable[[Any], bool]
@@ -81,7 +91,7 @@ class CompiledSimulator(Simulator):
             raise UnsupportedError("simulator.dtype", str(dtype), "float64, float32")
         check_values(of(type(self).__init__), {"threads": threads}, "simulator")
         self.threads = threads or len(os.sched_getaffinity(0))
-        self._known = KnownConstants()
+        self._known: Known[_Laid] = Known(KEPT)
 
     def check(self, network: Network) -> None:
         Simulator.check(self, network)
@@ -91,11 +101,11 @@ class CompiledSimulator(Simulator):
         if block.plasticity is not None or _is_mixed(network):
             return self._run_mixed(network, hardware, block)
         loop = _kernel(network)
-        columns = Columns(network, self.dtype)
-        packed = Packer(network, hardware, block, columns, loop.states, loop.constants, self._known).pack()
-        with _announced(partial(loop.ready, packed.chips.weights.dtype)):
-            self._simulate(partial(_share, loop.simulate, packed), hardware.chips * block.batch)
-        return unpack(packed, network, block, columns, loop.states)
+        laid = self._laid(network, hardware, block, WORD, loop.constants)
+        flat = Flat(network, hardware, block, laid.columns, laid.constants, rows=ROWS)
+        packed = pack(flat, laid.wires)
+        self._run(loop.simulate, partial(loop.ready, packed.chips.weights.dtype), packed, flat)
+        return outcome(flat, histories(flat, packed))
 
     def _run_mixed(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         if block.plasticity is not None and block.plasticity.batch:
@@ -103,14 +113,32 @@ class CompiledSimulator(Simulator):
         if block.plasticity is not None and block.plasticity.steps and block.batch > 1:
             allowed = "1, where synapses change in every step of time"
             raise UnsupportedError("training.batch", block.batch, allowed, "Use the simulator torch.")
-        groups = groups_of(network, hardware, block)
-        kind = np.float64 if self.dtype == torch.float64 else np.float32
-        laid_out = Mixed(network, hardware, block, kind, groups)
-        module: Any = mixed_kernel(tuple(group.program for group in groups))
-        packed = laid_out.pack()
-        with _announced(partial(module.ready, kind)):
-            self._simulate(partial(_share, module.simulate, packed), hardware.chips * block.batch)
-        return laid_out.unpack(packed)
+        laid = self._laid(network, hardware, block, 1)
+        flat = Flat(network, hardware.as_matrices(network), block, laid.columns, laid.constants)
+        module: Any = mixed_kernel(flat.constants.programs)
+        packed = pack_mixed(flat)
+        self._run(module.simulate, partial(module.ready, packed.chips.weights.dtype), packed, flat)
+        return outcome(flat, mixed_histories(flat, packed), changes=changes(flat, packed))
+
+    def _laid(
+        self, network: Network, hardware: Hardware, block: Block, word: int, names: Sequence[str] = ()
+    ) -> _Laid:
+        """Lay chips out for a loop that looks at `word` neurons together."""
+        layers = (*hardware.neurons, *(hardware.shadows if block.shadow else ()))
+
+        def make() -> _Laid:
+            columns = Columns(network, word, self.dtype, self.device)
+            constants = constants_of(network, hardware, columns, shadow=block.shadow, names=names)
+            return _Laid(columns, constants, wires(network, columns))
+
+        scope = (network.inputs, network.layers, network.connections, network.dt_ms, word, block.shadow)
+        return self._known.of(scope, layers, make)
+
+    def _run(
+        self, simulate: Callable[..., None], ready: Callable[[], bool], packed: tuple[Any, ...], flat: Flat
+    ) -> None:
+        with _announced(ready):
+            self._simulate(partial(_share, simulate, packed), flat.hardware.chips * flat.block.batch)
 
     def _simulate(self, share: Callable[[int, int], None], items: int) -> None:
         """Deal (chip, sample) pairs out like cards, since those with a controller take longer.
@@ -175,4 +203,4 @@ def _check(network: Network) -> None:
 def _kernel(network: Network) -> _Kernel:
     neuron = network.layers[0].neuron
     module: Any = kernel(None if type(neuron) in BY_HAND else neuron.program((HOLD,)))
-    return _Kernel(module.STATES, module.CONSTANTS, module.simulate, module.ready)
+    return _Kernel(module.CONSTANTS, module.simulate, module.ready)

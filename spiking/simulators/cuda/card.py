@@ -242,13 +242,7 @@ class Card:
         """Loaded kernels; what was compiled is kept for other simulators of this process, see `_code`."""
 
     def launch(self, shape: Shape, arguments: ctypes.Structure, blocks: int, shared_bytes: int) -> None:
-        """Launch a kernel; what comes after it on PyTorch's stream waits for it.
-
-        Args:
-            shape: which.
-            arguments: what it takes.
-            blocks: how many blocks of ``shape.threads`` threads.
-            shared_bytes: their shared memory.
+        """Launch a kernel; what comes after it on PyTorch's stream waits for it; see `Machine`.
 
         Raises:
             UnsupportedError: a block does not fit onto the card.

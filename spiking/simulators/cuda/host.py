@@ -54,13 +54,7 @@ class Host:
         self.backwards = backwards
 
     def launch(self, shape: Shape, arguments: ctypes.Structure, blocks: int, shared_bytes: int) -> None:
-        """Run a kernel and wait for it.
-
-        Args:
-            shape: which.
-            arguments: what it takes.
-            blocks: how many blocks of ``shape.threads`` threads.
-            shared_bytes: their shared memory.
+        """Run a kernel and wait for it; see `Machine`.
 
         Raises:
             SimulationError: threads of a block waited at different barriers.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Protocol, final
 
 import torch
@@ -15,21 +16,34 @@ from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
 from spiking.simulators.cuda import arguments
 from spiking.simulators.cuda.card import Card, driver, why_not
-from spiking.simulators.cuda.constants import Known
 from spiking.simulators.cuda.host import Host
+from spiking.simulators.cuda.layout import WORD, Layout
 from spiking.simulators.cuda.outcome import outcome
-from spiking.simulators.cuda.packing import Packing
+from spiking.simulators.cuda.packing import Laid, Packing
 from spiking.simulators.cuda.source import Shape
+from spiking.simulators.flat.columns import Columns
+from spiking.simulators.flat.constants import Known, constants_of
+from spiking.simulators.flat.packing import Flat
 from spiking.simulators.recordings import Outcome
 
 __all__ = ["CudaSimulator"]
+
+KEPT = 2
+"""Populations of chips that are remembered: of training, and of tests."""
 
 
 class Machine(Protocol):
     """What runs kernels."""
 
     def launch(self, shape: Shape, arguments: ctypes.Structure, blocks: int, shared_bytes: int) -> None:
-        """Run a kernel, on as many blocks with so much shared memory each."""
+        """Run a kernel.
+
+        Args:
+            shape: which.
+            arguments: what it takes.
+            blocks: how many blocks of ``shape.threads`` threads.
+            shared_bytes: their shared memory.
+        """
 
 
 @final
@@ -62,7 +76,7 @@ class CudaSimulator(Simulator):
             fix = "--device cuda; simulator.emulate: true checks the kernel on the processor, slowly."
             raise UnsupportedError("simulator.device", device, "cuda, for the simulator cuda", fix)
         self.machine: Machine = Host() if emulate else Card(self.device)
-        self._known = Known(self.device, dtype)
+        self._known: Known[Laid] = Known(KEPT)
 
     @classmethod
     def status(cls) -> tuple[bool, str]:
@@ -71,17 +85,24 @@ class CudaSimulator(Simulator):
 
     def check(self, network: Network) -> None:
         Simulator.check(self, network)
-        delays = sorted({c.delay_steps for c in network.connections if c.pre == 0})
+        delays = sorted({network.connections[index].delay_steps for index in network.from_input})
         if len(delays) > 1:
             allowed = "one delay for all connections from the input, in cuda"
             raise UnsupportedError("network.connections", f"delays of {delays} steps", allowed)
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         with torch.no_grad():
-            laid = self._known.of(network, hardware)
-            packing = Packing(network, hardware, block, laid)
+            columns = Columns(network, WORD, self.dtype, self.device)
+            layers = (*hardware.neurons, *hardware.shadows)
+            laid = self._known.of(network, layers, partial(_laid, network, hardware, columns))
+            packing = Packing(Flat(network, hardware, block, columns, laid.constants), laid)
             shape = packing.shape
             given = arguments.values(packing.arrays, packing.numbers, self.dtype)
             blocks = hardware.chips * block.batch
             self.machine.launch(shape, given, blocks, shape.shared_bytes(network.outputs))
             return outcome(packing)
+
+
+def _laid(network: Network, hardware: Hardware, columns: Columns) -> Laid:
+    layout = Layout(network, columns)
+    return Laid(constants_of(network, hardware, columns, shadow=True), layout, layout.tables())

@@ -10,12 +10,11 @@ from typing import final
 
 import torch
 
-from spiking.neurons.base import Neuron
 from spiking.programs.statements import Program
 from spiking.programs.to_c import function
 from spiking.simulators.cuda.arguments import text
 
-__all__ = ["MOST_THREADS", "Group", "Shape", "source"]
+__all__ = ["MOST_THREADS", "Shape", "source"]
 
 MOST_THREADS = 512
 """Threads of a block; what has more columns gives several to a thread."""
@@ -29,35 +28,19 @@ FOLDER = Path(__file__).parent
 
 @final
 @dataclass(frozen=True)
-class Group:
-    """Neurons of one model.
-
-    Args:
-        neuron: the model.
-        program: its step.
-        constants: what the step reads, in the order of the kernel's array.
-    """
-
-    neuron: Neuron
-    program: Program
-    constants: tuple[str, ...]
-
-
-@final
-@dataclass(frozen=True)
 class Shape:
     """What is known when a kernel is compiled.
 
     Args:
         columns: neurons of all layers, each layer padded to whole words.
-        groups: the models.
+        programs: the steps of the models.
         flags: what of the template is needed: ``SHADOW``, ``RELAY``, ``VALUES``, ``NOISE``, ``CLOSED``,
             ``DELAYS``.
         double: whether it computes in float64.
     """
 
     columns: int
-    groups: tuple[Group, ...]
+    programs: tuple[Program, ...]
     flags: tuple[tuple[str, bool], ...]
     double: bool
 
@@ -75,12 +58,12 @@ class Shape:
     @property
     def states(self) -> int:
         """State variables of a neuron, of the model that has most."""
-        return max(len(group.program.states) for group in self.groups)
+        return max(len(program.states) for program in self.programs)
 
     @property
     def constants(self) -> int:
         """Constants of a neuron, of the model that has most, one at least."""
-        return max(1, *(len(group.constants) for group in self.groups))
+        return max(1, *(len(program.reads) for program in self.programs))
 
     def flag(self, name: str) -> bool:
         """Return whether a part of the template is needed."""
@@ -121,22 +104,21 @@ def source(shape: Shape, *, host: bool = False) -> str:
         f"#define REAL {real}",
         *(f"#define {name} {int(value)}" for name, value in numbers.items()),
         text(),
-        *_steps(shape.groups),
+        *_steps(shape.programs),
         _read("presentation.cu"),
         _read(around[1]) if around[1] else "",
     ]
     return "\n".join(parts)
 
 
-def _steps(groups: Sequence[Group]) -> list[str]:
+def _steps(programs: Sequence[Program]) -> list[str]:
     inline = "__device__ static inline"
     steps = [
-        function(group.program, f"advance_{place}", group.constants, inline)
-        for place, group in enumerate(groups)
+        function(program, f"advance_{place}", program.reads, inline) for place, program in enumerate(programs)
     ]
     cases = [
         f"    if (group == {place}) return advance_{place}(state, current, constants);"
-        for place in range(1, len(groups))
+        for place in range(1, len(programs))
     ]
     head = f"{inline} REAL advance(int group, REAL *state, REAL current, const REAL *constants)\n{{"
     return [*steps, "\n".join([head, *cases, "    return advance_0(state, current, constants);", "}", ""])]

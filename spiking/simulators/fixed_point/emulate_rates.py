@@ -21,43 +21,21 @@ from typing import final
 import torch
 from torch import Tensor
 
-from spiking.network import Network
-from spiking.simulators.fixed_point.arithmetic import UNITY, decayed_, folded, saturated_, shifted
-from spiking.simulators.fixed_point.control import Control
+from spiking.simulators.fixed_point.arithmetic import decayed_, folded, saturated_
+from spiking.simulators.fixed_point.run import Membrane, Run
 from spiking.simulators.fixed_point.synapse import Synapse
 
-__all__ = ["emulate_rates"]
-
-
-def emulate_rates(
-    network: Network,
-    arrays: Mapping[str, Tensor],
-    *,
-    direct: bool,
-    closed: bool,
-    record: frozenset[str],
-) -> dict[str, Tensor]:
-    """Do what `spiking.simulators.fixed_point.emulate` does, for rate networks; arguments are the same."""
-    with torch.no_grad():
-        run = _Run(network, arrays, direct, closed, record)
-        for t in range(run.steps):
-            run.step(t)
-        return run.results()
+__all__ = ["RateRun"]
 
 
 @final
-class _Membrane:
-    """The neurons of a layer, or their shadows."""
-
+class _RateMembrane(Membrane):
     def __init__(self, arrays: Mapping[str, Tensor], prefix: str) -> None:
-        self.kept = 1.0 - arrays[f"{prefix}.constant.dv"] / UNITY
+        super().__init__(arrays, prefix)
         self.table = arrays[f"{prefix}.constant.table"]
         self.spacing = 2.0 ** arrays[f"{prefix}.constant.table_bits"]
-        self.v = arrays[f"{prefix}.state.v"].clone()
-        self.sum = torch.zeros_like(self.v)
 
     def step(self, current: Tensor) -> Tensor:
-        """Advance the potentials and return the activities."""
         saturated_(decayed_(self.v, self.kept).add_(current))
         return saturated_(self._looked_up(self.v))
 
@@ -88,70 +66,43 @@ class _Told:
 
 
 @final
-class _Run:
-    def __init__(
-        self,
-        network: Network,
-        arrays: Mapping[str, Tensor],
-        direct: bool,
-        closed: bool,
-        record: frozenset[str],
-    ) -> None:
-        self.network, self.arrays, self.direct, self.closed = network, arrays, direct, closed
-        self.record = record
-        self.layers = range(network.depth)
-        self.window = arrays["window"].t()[:, None, :, None]
-        self.steps = self.window.shape[0]
-        self.counted = (arrays["window"] != 0).any(0).tolist()
-        self.membranes = [_Membrane(arrays, f"layer.{i}") for i in self.layers]
-        shadowed = "shadow.0.extra_bias" in arrays
-        self.shadows = [_Membrane(arrays, f"shadow.{i}") for i in self.layers] if shadowed else []
-        self.told = [_Told(arrays, layer) for layer in range(network.depth + 1)]
-        self.received = [arrays[f"layer.{i}.state.synapse"].clone() for i in self.layers]
+class RateRun(Run[_RateMembrane]):
+    """Does what `spiking.simulators.fixed_point.emulate` does, for rate networks."""
+
+    membrane = _RateMembrane
+
+    def prepare(self) -> None:
+        arrays = self.arrays
+        self.told = [_Told(arrays, layer) for layer in range(len(self.layers) + 1)]
         self.scales = [2.0 ** arrays[f"layer.{i}.exponent"].view(-1, 1, 1) for i in self.layers]
-        self.bias = [arrays[f"layer.{i}.bias"] + arrays.get(f"layer.{i}.injected", 0.0) for i in self.layers]
-        self.synapses = [
-            Synapse(arrays, f"weight.{i}", arrays.get(f"history.{i}"))
-            for i in range(len(network.connections))
-        ]
-        if direct:
-            self.synapses[0].history = None
+        if self.direct:
             self.held = arrays["held"].clone()
             self.held_scale = 2.0 ** arrays["held.exponent"].view(-1, 1, 1)
-        self.feedback = [Synapse(arrays, f"feedback.{i}") for i in self.layers] if closed else []
-        self.control = Control(arrays)
         self.heard = arrays["heard"].clone()
-        self.control_sum = torch.zeros_like(self.heard)
-        self.records: dict[str, list[Tensor]] = {}
 
-    def step(self, t: int) -> None:
-        signal = self.control.signal() if self.closed else None
+    def step(self, t: int, signal: Tensor | None) -> None:
         drive = self.arrays["drive"]
         shown = drive if drive.ndim == 2 else drive[:, t]
         messages = [self.told[0](shown.double().unsqueeze(0))]
         if self.direct:
             self._hold(messages[0], t)
         messages += [self.told[i + 1](self._advance(i, t, signal)) for i in self.layers]
-        for synapse, connection in zip(self.synapses, self.network.connections, strict=True):
-            if not (connection.pre == 0 and self.direct):
-                self._send(synapse, messages[connection.pre], connection.post - 1, t)
+        for synapse, pre, post in self.carrying:
+            self._send(synapse, messages[pre], post, t)
         self.heard += messages[-1]
         self.control.follow(self.heard)
-        self._count(t, signal)
-        self._remember(signal)
 
     def _hold(self, message: Tensor, t: int) -> None:
         if bool(message.any()):
             self.held += self.synapses[0].product(message, t)
 
     def _advance(self, i: int, t: int, signal: Tensor | None) -> Tensor:
-        current = torch.floor(self.received[i] * self.scales[i]) + self.bias[i]
+        current = torch.floor(self.u[i] * self.scales[i]) + self.bias[i]
         if i == 0 and self.direct:
             current += torch.floor(self.held * self.held_scale)
         if self.shadows:
-            shadow, weight = self.shadows[i], self.window[t]
-            ratio, extra = self.arrays[f"shadow.{i}.ratio"], self.arrays[f"shadow.{i}.extra_bias"]
-            shadow.sum.addcmul_(shadow.step(shifted(current * ratio, 12).add_(extra)), weight)
+            shadow = self.shadows[i]
+            shadow.sum.addcmul_(shadow.step(self.basal(i, current)), self.window[t])
         if signal is not None:
             current += self.feedback[i].product(signal, t)
         return self.membranes[i].step(current)
@@ -159,40 +110,17 @@ class _Run:
     def _send(self, synapse: Synapse, message: Tensor, post: int, t: int) -> None:
         """Add a layer's messages to what another one received; nothing is multiplied where none was sent."""
         if synapse.history is not None or bool(message.any()):
-            self.received[post] = folded(self.received[post] + synapse.product(message, t))
+            self.u[post] = folded(self.u[post] + synapse.product(message, t))
 
-    def _count(self, t: int, signal: Tensor | None) -> None:
-        if not self.counted[t]:
-            return
+    def count(self, t: int) -> None:
         for membrane, told in zip(self.membranes, self.told[1:], strict=True):
             membrane.sum.addcmul_(told.sent, self.window[t])
-        if signal is not None:
-            self.control_sum.addcmul_(signal, self.window[t])
 
-    def _remember(self, signal: Tensor | None) -> None:
-        if not self.record:
-            return
-        trace = self.control.trace
-        now = {"readout": trace, "control": torch.zeros_like(trace) if signal is None else signal}
-        for i in self.layers:
-            now[f"spikes.{i}"], now[f"voltage.{i}"] = self.told[i + 1].sent, self.membranes[i].v
-            now[f"current.{i}"] = self.received[i]
-        for name, value in now.items():
-            if name.split(".")[0] in self.record:
-                self.records.setdefault(f"record.{name}", []).append(value.clone())
+    def emitted(self, layer: int) -> Tensor:
+        return self.told[layer + 1].sent
 
     def results(self) -> dict[str, Tensor]:
-        control = self.control
-        found = {"trace": control.trace, "integral": control.integral, "sum.control": self.control_sum}
-        for i, membrane in enumerate(self.membranes):
-            found |= {f"layer.{i}.state.v": membrane.v, f"sum.{i}": membrane.sum}
-            found[f"layer.{i}.state.synapse"] = self.received[i]
-        for i, shadow in enumerate(self.shadows):
-            found |= {f"shadow.{i}.state.v": shadow.v, f"sum.shadow.{i}": shadow.sum}
+        found = super().results()
         for i, told in enumerate(self.told):
             found |= {f"sent.{i}": told.sent, f"messages.{i}": told.messages}
-        for i, synapse in enumerate(self.synapses):
-            if f"history.{i}" in self.arrays:
-                kept = synapse.history
-                found[f"history.{i}"] = self.arrays[f"history.{i}"] if kept is None else kept
-        return found | {name: torch.stack(rows, 2) for name, rows in self.records.items()}
+        return found

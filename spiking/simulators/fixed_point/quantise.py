@@ -15,7 +15,7 @@ from spiking.neurons.base import Neuron, Values
 from spiking.presentation import CurrentDrive, SpikeDrive
 from spiking.simulators.blocks import Block
 from spiking.simulators.bound import bound_controller, readout_trace
-from spiking.simulators.fixed_point.arithmetic import LIMIT, UNITY
+from spiking.simulators.fixed_point.arithmetic import UNITY
 from spiking.simulators.fixed_point.program import (
     INTEGRAL_BITS,
     PAYLOAD_BITS,
@@ -26,18 +26,14 @@ from spiking.simulators.fixed_point.program import (
 )
 from spiking.simulators.fixed_point.ranges import RANGES, check
 from spiking.simulators.fixed_point.rate_registers import RateRegisters
-from spiking.simulators.fixed_point.registers import bias_register, decay_register, weight_register
+from spiking.simulators.fixed_point.registers import weight_register
 from spiking.simulators.fixed_point.report import Rounding, compare
+from spiking.simulators.fixed_point.spike_registers import SpikeRegisters
 
 __all__ = ["MODELS", "check_input", "check_network", "check_neurons", "quantise"]
 
 MODELS = frozenset({"lif", "rate"})
 """Neuron models that can be written in Loihi's integers."""
-
-ACCUMULATOR = (1 << 15) - 1
-"""The largest input that a neuron's dendritic accumulator holds."""
-
-SHRINK = 0.95
 
 
 def check_network(network: Network) -> None:
@@ -105,9 +101,7 @@ def _check_held(neuron: Neuron, values: Values, dt_ms: float, section: str) -> N
 def quantise(network: Network, hardware: Hardware, block: Block, message_threshold: float = 0.0) -> Program:
     """Return `hardware` and what `block` starts from and is shown, in integers.
 
-    Every layer of every chip of spiking neurons has the largest scale at which its thresholds (and those of
-    its shadows) and its biases fit, and at which neither its accumulator nor its synaptic current can
-    overflow even if all inputs spiked in every step. Rate neurons: see `rate_registers`.
+    See `SpikeRegisters` and `RateRegisters`.
 
     Args:
         network: the description.
@@ -131,158 +125,22 @@ class _Quantiser:
 
     def program(self, message_threshold: float) -> Program:
         indices = range(self.network.depth)
-        if self.deltas:
-            rates = RateRegisters(self.network, self.hardware, self.block, self)
-            layers = tuple(rates.layer(index) for index in indices)
-            shadows = tuple(rates.shadow(i, layers[i]) for i in indices) if self.block.shadow else ()
+        given = (self.network, self.hardware, self.block, self)
+        rates = RateRegisters(*given) if self.deltas else None
+        written = rates or SpikeRegisters(*given)
+        layers = tuple(written.layer(index) for index in indices)
+        shadows = tuple(written.shadow(i, layers[i]) for i in indices) if self.block.shadow else ()
+        if rates is not None:
             rates.messages(message_threshold)
-        else:
-            layers = tuple(self._layer(index) for index in indices)
-            shadows = tuple(self._shadow(i, layers[i]) for i in indices) if self.block.shadow else ()
         self._drive()
         self._history()
         self._controller(layers)
         return Program(self.arrays, layers, shadows, tuple(self.roundings), self.deltas)
 
-    # a layer: constants, scale, weights, biases, state
-
-    def _layer(self, index: int) -> LayerScale:
-        values, where = self.hardware.neurons[index], f"layer {index + 1}"
-        prefix = f"layer.{index}"
-        membrane = self._membrane(index, values, f"{prefix}.constant.", where)
-        layer = self.network.layers[index].neuron
-        du, clipped = decay_register(layer.synapse_decay(values, self.network.dt_ms).unsqueeze(1), 1)
-        self.note(
-            where,
-            "synaptic decay",
-            layer.synapse_decay(values, self.network.dt_ms).unsqueeze(1),
-            1.0 - (du + 1) / UNITY,
-            clipped,
-        )
-        reset = values["reset"].unsqueeze(1)
-        scale = self._weights(index, values, membrane, du + 1, where)
-        layer_scale = LayerScale(scale, membrane, reset)
-        self.arrays[f"{prefix}.constant.synapse_decay"] = du + 1
-        self._threshold(values, layer_scale, f"{prefix}.constant.", where)
-        mantissa, exponent = bias_register((values["bias"].unsqueeze(1) - reset) * membrane * scale)
-        self.arrays[f"{prefix}.bias"] = mantissa * 2.0**exponent
-        self.note(
-            where,
-            "bias",
-            values["bias"].unsqueeze(1),
-            layer_scale.current(self.arrays[f"{prefix}.bias"]) + reset,
-        )
-        start = self.block.start
-        self.arrays[f"{prefix}.state.synapse"] = whole(start.synapse[index].double(), scale * membrane)
-        self._state(f"{prefix}.state.", start.neurons[index], layer_scale)
-        if self.block.currents:
-            self.arrays[f"{prefix}.injected"] = whole(self.block.currents[index].double(), scale * membrane)
-        return layer_scale
-
-    def _membrane(self, index: int, values: Values, prefix: str, where: str) -> Tensor:
-        """Write leak and refractory time; return the membrane's gain, ``(chips, 1, n)``."""
-        constants = self.network.layers[index].neuron.constants(values, self.network.dt_ms)
-        dv, clipped = decay_register(constants["decay"], 0)
-        self.note(where, "membrane decay", constants["decay"], 1.0 - dv / UNITY, clipped)
-        held = constants.get("refractory_steps", torch.zeros_like(dv))
-        check("refractory_steps", held, where)
-        self.arrays[prefix + "dv"], self.arrays[prefix + "refractory_steps"] = dv, held.double()
-        return torch.where(dv > 0, dv / UNITY, 1.0 - constants["decay"])
-
-    def _threshold(self, values: Values, scale: LayerScale, prefix: str, where: str) -> None:
-        wanted = values["threshold"].unsqueeze(1) - scale.reset
-        vth = torch.round(wanted * scale.scale / 64)
-        check("vth", vth, where)
-        self.arrays[prefix + "vth"] = vth
-        self.note(where, "threshold", wanted, 64 * vth / scale.scale)
-
-    def _state(self, prefix: str, state: Values, scale: LayerScale) -> None:
-        top = float(LIMIT - 1)
-        self.arrays[prefix + "v"] = whole(state["v"].double() - scale.reset, scale.scale).clamp(-top, top)
-        self.arrays[prefix + "refractory"] = state["refractory"].double()
-
-    def _weights(self, index: int, values: Values, gain: Tensor, loss: Tensor, where: str) -> Tensor:
-        """Choose the layer's scale and write the weights of all connections to it."""
-        connections = [
-            (i, c, self.network.emission_value(c.pre))
-            for i, c in enumerate(self.network.connections)
-            if c.post == index + 1 and not (c.pre == 0 and self.direct)
-        ]
-        per_unit = {
-            i: self.hardware.weights[i].double() * value * (loss / UNITY) * gain / 64
-            for i, c, value in connections
-        }
-        scale = self._scale_bound(values, gain)
-        for _ in range(200):
-            written = {i: weight_register(weight * scale) for i, weight in per_unit.items()}
-            fits = self._fits(written, loss) & self._shadow_fits(index, scale)
-            if bool(fits.all()):
-                break
-            scale = torch.where(fits.view(-1, 1, 1), scale, scale * SHRINK)
-        else:
-            raise InputError(where, "weights", "weights that some scale brings into Loihi's accumulator")
-        for i, (register, exponent) in written.items():
-            name = f"connection {self.network.connections[i].pre}-{index + 1}"
-            self.write_weight(f"weight.{i}", register, exponent, name, per_unit[i] * scale)
-        if self.direct and index == 0:
-            wanted = self.hardware.weights[0].double() * gain * scale * 2.0**-PAYLOAD_BITS
-            register, exponent = weight_register(wanted * 2.0**8)
-            self.write_weight("weight.0", register, exponent - 8, "connection 0-1", wanted)
-        return scale
-
-    def _scale_bound(self, values: Values, gain: Tensor) -> Tensor:
-        """Return the scale at which threshold and bias just fit, ``(chips, 1, 1)``."""
-        height = (values["threshold"] - values["reset"]).amax(1)
-        mantissa, exponent = RANGES["bias_mantissa"].high, RANGES["bias_exponent"].high
-        bias = ((values["bias"] - values["reset"]) * gain.squeeze(1)).abs().amax(1)
-        bound = torch.minimum(
-            RANGES["vth"].high * 64.0 / height, mantissa * 2.0**exponent / bias.clamp(min=1e-300)
-        )
-        return bound.view(-1, 1, 1)
-
-    def _shadow_fits(self, index: int, scale: Tensor) -> Tensor:
-        """Say for each chip whether its shadows' thresholds fit at their neurons' scale."""
-        if not self.block.shadow:
-            return torch.ones(self.hardware.chips, dtype=torch.bool)
-        own = self.hardware.shadows[index]
-        height = (own["threshold"] - own["reset"]).amax(1)
-        return torch.round(height * scale.flatten() / 64) <= RANGES["vth"].high
-
-    def _fits(self, written: dict[int, tuple[Tensor, Tensor]], loss: Tensor) -> Tensor:
-        """Say for each chip whether no input whatsoever can overflow accumulator and current."""
-        chips = self.hardware.chips
-        fits = torch.ones(chips, dtype=torch.bool)
-        if not written:
-            return fits
-        effective = [w * (2.0**e).view(-1, 1, 1) for w, e in written.values()]
-        sides = [torch.stack([s.clamp(min=0).sum(1) for s in side]).sum(0) for side in _both(effective)]
-        largest = torch.maximum(*sides)
-        fits &= (largest <= ACCUMULATOR).all(1)
-        fits &= (64 * largest * UNITY / loss.squeeze(1) < LIMIT).all(1)
-        for _, exponent in written.values():
-            fits &= exponent <= RANGES["weight_exponent"].high
-        return fits
-
     def write_weight(self, key: str, register: Tensor, exponent: Tensor, where: str, wanted: Tensor) -> None:
         check("weight", register, where)
         self.arrays[key], self.arrays[f"{key}.exponent"] = register, exponent
         self.note(where, "weight", wanted, register * (2.0**exponent).view(-1, 1, 1))
-
-    # shadows
-
-    def _shadow(self, index: int, layer: LayerScale) -> LayerScale:
-        values, own = self.hardware.neurons[index], self.hardware.shadows[index]
-        prefix, where = f"shadow.{index}", f"shadow {index + 1}"
-        gain = self._membrane(index, own, f"{prefix}.constant.", where)
-        scale = LayerScale(layer.scale, gain, own["reset"].unsqueeze(1))
-        self._threshold(own, scale, f"{prefix}.constant.", where)
-        ratio = whole(gain / layer.gain, UNITY)
-        self.arrays[f"{prefix}.ratio"] = ratio
-        wanted = (own["bias"].unsqueeze(1) - scale.reset) * gain
-        carried = (values["bias"].unsqueeze(1) - layer.reset) * layer.gain * ratio / UNITY
-        self.arrays[f"{prefix}.extra_bias"] = whole(wanted - carried, layer.scale)
-        self._state(f"{prefix}.state.", self.block.start.shadows[index], scale)
-        return scale
 
     # input, spikes under way, controller
 
@@ -332,8 +190,3 @@ class _Quantiser:
 
     def note(self, where: str, name: str, wanted: Tensor, got: Tensor, clipped: int = 0) -> None:
         self.roundings.append(compare(where, name, wanted.double(), got, clipped))
-
-
-def _both(weights: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the weights and their negatives."""
-    return weights, [-weight for weight in weights]

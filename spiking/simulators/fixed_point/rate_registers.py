@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, final
+from dataclasses import replace
+from typing import final
 
 import torch
 from torch import Tensor
@@ -24,12 +25,13 @@ from spiking.network import Network
 from spiking.neurons.activations import activation
 from spiking.neurons.base import Values
 from spiking.neurons.rate import Rate, RateTransfer
-from spiking.presentation import CurrentDrive
 from spiking.simulators.blocks import Block
-from spiking.simulators.fixed_point.arithmetic import LIMIT, UNITY
+from spiking.simulators.bound import drives
+from spiking.simulators.fixed_point.arithmetic import LIMIT
+from spiking.simulators.fixed_point.layers import Account, Layers
 from spiking.simulators.fixed_point.program import PAYLOAD_BITS, LayerScale, whole
 from spiking.simulators.fixed_point.ranges import RANGES, check
-from spiking.simulators.fixed_point.registers import bias_register, decay_register, weight_register
+from spiking.simulators.fixed_point.registers import weight_register
 from spiking.simulators.sigma_delta import sent_before
 
 __all__ = ["RateRegisters"]
@@ -47,75 +49,41 @@ SHIFT = 24
 """What is added to exponents to bring weights into the range that `weight_register` searches."""
 
 
-class Account(Protocol):
-    """Where registers are written and roundings are counted."""
-
-    arrays: dict[str, Tensor]
-
-    def note(self, where: str, name: str, wanted: Tensor, got: Tensor, clipped: int = 0) -> None:
-        """Count what rounding changed."""
-
-
 @final
-class RateRegisters:
-    """Writes the layers of a rate network.
+class RateRegisters(Layers):
+    """Writes the layers of a rate network."""
 
-    Args:
-        network: the description.
-        hardware: the effective parameters.
-        block: what is run.
-        account: where to.
-    """
+    zero = "offset"
 
     def __init__(self, network: Network, hardware: Hardware, block: Block, account: Account) -> None:
-        self.network, self.hardware, self.block = network, hardware, block
-        self.arrays, self.note = account.arrays, account.note
-        self.direct = isinstance(block.drive, CurrentDrive)
+        super().__init__(network, hardware, block, account)
         self.limits = {0: torch.ones(1, network.inputs, dtype=torch.float64)}
         """By layer, how large an activity can become, ``(chips or 1, n)``, as far as it is known."""
+        activity = 2.0**-PAYLOAD_BITS
+        self.value = [activity if self.direct else 1.0, *([activity] * network.depth)]
+        """What a whole number in a message of layers 0 to L means."""
+        emitted = [network.emission_value(layer) for layer in range(network.depth + 1)]
+        self.rates = [1.0 if self.direct else emitted[0], *emitted[1:]]
+        """The rate that an activity of 1 counts as."""
 
     def layer(self, index: int) -> LayerScale:
-        """Write a layer and return how its integers are read."""
         values, where, prefix = self.hardware.neurons[index], f"layer {index + 1}", f"layer.{index}"
-        gain = self._leak(index, values, f"{prefix}.constant.", where)
+        gain = self.leak(index, values, f"{prefix}.constant.", where)
         offset, reach = values["offset"].unsqueeze(1), self._reach(index, values)
-        scale = self._scale(values, gain, reach)
-        self._table(index, values, scale, f"{prefix}.constant.", where)
+        scale = LayerScale(self._scale(values, gain, reach), gain, offset)
+        self.emission(index, values, scale, f"{prefix}.constant.", where)
         self.limits[index + 1] = self._limit(index, values, reach)
-        exponent = self._weights(index, gain * scale)
-        read = LayerScale(scale, gain, offset, exponent.view(-1, 1, 1))
-        mantissa, shift = bias_register((values["bias"].unsqueeze(1) - offset) * gain * scale)
-        self.arrays[f"{prefix}.bias"] = mantissa * 2.0**shift
-        self.note(where, "bias", values["bias"].unsqueeze(1), mantissa * 2.0**shift / (gain * scale) + offset)
+        exponent = self._weights(index, gain * scale.scale)
         self.arrays[f"{prefix}.exponent"] = exponent
         self.arrays[f"{prefix}.constant.synapse_decay"] = torch.zeros(1, 1, 1, dtype=torch.float64)
-        start = self.block.start
-        current = gain * scale * 2.0 ** -exponent.view(-1, 1, 1)
-        self.arrays[f"{prefix}.state.synapse"] = whole(start.synapse[index].double(), current)
-        self.arrays[f"{prefix}.state.v"] = self._potential(start.neurons[index]["v"], read)
-        if self.block.currents:
-            self.arrays[f"{prefix}.injected"] = whole(self.block.currents[index].double(), gain * scale)
-        return read
-
-    def shadow(self, index: int, layer: LayerScale) -> LayerScale:
-        """Write the shadows of a layer: their currents are the neurons', times the ratio of the gains."""
-        values, own = self.hardware.neurons[index], self.hardware.shadows[index]
-        prefix, where = f"shadow.{index}", f"shadow {index + 1}"
-        gain = self._leak(index, own, f"{prefix}.constant.", where)
-        self._table(index, own, layer.scale, f"{prefix}.constant.", where)
-        read = LayerScale(layer.scale, gain, own["offset"].unsqueeze(1))
-        ratio = whole(gain / layer.gain, UNITY)
-        wanted = (own["bias"].unsqueeze(1) - read.reset) * gain
-        carried = (values["bias"].unsqueeze(1) - layer.reset) * layer.gain * ratio / UNITY
-        self.arrays[f"{prefix}.ratio"] = ratio
-        self.arrays[f"{prefix}.extra_bias"] = whole(wanted - carried, layer.scale)
-        self.arrays[f"{prefix}.state.v"] = self._potential(self.block.start.shadows[index]["v"], read)
+        read = replace(scale, exponent=exponent.view(-1, 1, 1))
+        self.inputs(index, read)
         return read
 
     def messages(self, threshold: float) -> None:
         """Write what the layers have told each other, and from which change on they speak."""
         for layer, value in enumerate(sent_before(self.network, self.block)):
-            unit = 2.0**PAYLOAD_BITS if layer or self.direct else 1.0
+            unit = 1.0 / self.value[layer]
             self.arrays[f"sent.{layer}"] = whole(value.double(), unit)
             step = torch.tensor(threshold * unit, dtype=torch.float64)
             self.arrays[f"message_threshold.{layer}"] = torch.floor(step)
@@ -125,20 +93,12 @@ class RateRegisters:
 
     # parts of a layer
 
-    def _leak(self, index: int, values: Values, prefix: str, where: str) -> Tensor:
-        """Write the leak; return the membrane's gain, ``(chips, 1, n)``."""
-        decay = self.network.layers[index].neuron.constants(values, self.network.dt_ms)["decay"]
-        dv, clipped = decay_register(decay, 0)
-        self.arrays[prefix + "dv"] = dv
-        self.note(where, "membrane decay", decay, 1.0 - dv / UNITY, clipped)
-        return torch.where(dv > 0, dv / UNITY, 1.0 - decay)
-
     def _incoming(self, index: int, *, direct: bool) -> list[int]:
         """Return the connections onto a layer that act at once, or those that do not."""
         return [
             k
             for k, c in enumerate(self.network.connections)
-            if c.post == index + 1 and (c.pre == 0 and self.direct) == direct
+            if c.post == index + 1 and drives(c, self.block) == direct
         ]
 
     def _reach(self, index: int, values: Values) -> Tensor:
@@ -146,8 +106,7 @@ class RateRegisters:
         reach = (values["bias"] - values["offset"]).abs()
         for k, c in enumerate(self.network.connections):
             if c.post == index + 1 and c.pre in self.limits:
-                sizes = self.limits[c.pre] * self.network.emission_value(c.pre)
-                sizes = self.limits[0] if c.pre == 0 and self.direct else sizes
+                sizes = self.limits[c.pre] * self.rates[c.pre]
                 reach = reach + torch.matmul(sizes.unsqueeze(1), self.hardware.weights[k].abs()).squeeze(1)
         return reach
 
@@ -169,16 +128,16 @@ class RateRegisters:
         own = {name: values[name][shape] for name in ("gain", "saturation", "shape") if name in values}
         return RateTransfer(self._neuron(index).activation, **own)
 
-    def _table(self, index: int, values: Values, scale: Tensor, prefix: str, where: str) -> None:
+    def emission(self, index: int, values: Values, scale: LayerScale, prefix: str, where: str) -> None:
         """Write the tables, and how far apart in potential their points are."""
         reach = values.get("saturation", torch.ones_like(values["gain"])).amax(1).clamp(min=1.0)
         bits = RANGE_BITS + torch.ceil(torch.log2(reach)).view(-1, 1, 1)
-        spacing = torch.log2(scale) + bits + 1 - math.log2(SEGMENTS)
+        spacing = torch.log2(scale.scale) + bits + 1 - math.log2(SEGMENTS)
         if bool((spacing < 0).any()):
             allowed = f"potentials below 2^{23 + RANGE_BITS - 7} on every chip"
             raise InputError(where, "larger potentials", allowed, "Smaller weights.")
         points = torch.arange(SEGMENTS + 1, dtype=torch.float64) - SEGMENTS // 2
-        x = points * (2.0**spacing / scale)
+        x = points * (2.0**spacing / scale.scale)
         curve = self._curve(index, values, 1)
         table = whole(curve.rate(x), 2.0**PAYLOAD_BITS)
         clipped = int((table.abs() >= LIMIT).sum())
@@ -206,7 +165,7 @@ class RateRegisters:
         """Write connections whose products are added up, with one exponent for all of them."""
         connections = [self.network.connections[k] for k in numbers]
         wanted = [
-            self.hardware.weights[k].double() * unit * self._per_whole(c.pre)
+            self.hardware.weights[k].double() * unit * (self.value[c.pre] * self.rates[c.pre])
             for k, c in zip(numbers, connections, strict=True)
         ]
         register, exponent = weight_register(torch.cat(wanted, 1) * 2.0**SHIFT)
@@ -219,21 +178,9 @@ class RateRegisters:
             self.arrays[f"weight.{k}.exponent"] = torch.zeros_like(exponent)
             self.note(f"connection {c.pre}-{c.post}", "weight", weight, row * (2.0**exponent).view(-1, 1, 1))
             limit = self.limits.get(c.pre, torch.zeros(1, row.shape[1], dtype=torch.float64))
-            product = torch.matmul(limit.unsqueeze(1), row.abs()) / self._value(c.pre)
+            product = torch.matmul(limit.unsqueeze(1), row.abs()) / self.value[c.pre]
             largest = largest + product.max()
         if float(largest) >= 2.0**31:
             allowed = "sums of graded messages that fit into 32 bits"
             raise InputError(f"layer {index + 1}", f"sums up to {float(largest):.3g}", allowed)
         return exponent
-
-    def _value(self, pre: int) -> float:
-        """Return the activity that a whole number in a message of layer `pre` means."""
-        return 2.0**-PAYLOAD_BITS if pre or self.direct else 1.0
-
-    def _per_whole(self, pre: int) -> float:
-        """Return the rate that a whole number in a message of layer `pre` means."""
-        return self._value(pre) * (1.0 if pre == 0 and self.direct else self.network.emission_value(pre))
-
-    def _potential(self, v: Tensor, scale: LayerScale) -> Tensor:
-        top = float(LIMIT - 1)
-        return whole(v.double() - scale.reset, scale.scale).clamp(-top, top)

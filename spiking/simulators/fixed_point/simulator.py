@@ -16,11 +16,13 @@ from spiking.neurons.base import State, Values
 from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
+from spiking.simulators.bound import drives
 from spiking.simulators.fixed_point.emulate import emulate
 from spiking.simulators.fixed_point.program import INTEGRAL_BITS, LayerScale, Program, rate
 from spiking.simulators.fixed_point.quantise import check_input, check_network, check_neurons, quantise
 from spiking.simulators.recordings import Outcome
 from spiking.simulators.sigma_delta import check_messages, messages
+from spiking.simulators.snapshots import oldest_first
 
 __all__ = ["NO_RELAY", "LoihiSimulator", "read_outcome"]
 
@@ -150,7 +152,7 @@ def _history(
 ) -> Tensor:
     """Return what is under way, oldest first: both machines keep it as a ring."""
     connection, start = network.connections[index], block.start.history[index]
-    if connection.delay_steps == 1 or (connection.pre == 0 and isinstance(block.drive, CurrentDrive)):
+    if connection.delay_steps == 1 or drives(connection, block):
         return start
     ring = found[f"history.{index}"] * (program.emission if connection.pre else 1.0)
-    return torch.roll(ring, -(block.steps % ring.shape[2]), dims=2).expand(start.shape)
+    return oldest_first(ring, block.steps).expand(start.shape)

@@ -22,10 +22,11 @@ from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
 from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, drives, readout_trace, synaptic_gain
+from spiking.simulators.bound import bound_controller, drives, gains, readout_trace, synapse_decays
 from spiking.simulators.recordings import Outcome
 from spiking.simulators.relay import gate_trace
 from spiking.simulators.sigma_delta import messages, sent_before
+from spiking.simulators.snapshots import oldest_first
 
 __all__ = ["arrays", "header", "integers", "outcome"]
 
@@ -191,21 +192,17 @@ def _drive(block: Block) -> NDArray[Any]:
 
 def _synapses(network: Network, hardware: Hardware, block: Block) -> dict[str, Tensor]:
     data = {}
-    for index, (connection, weight) in enumerate(zip(network.connections, hardware.weights, strict=True)):
-        data[f"weight.{index}"] = weight * _gain(network, hardware, block, index)
+    for index, gain in enumerate(_gains(network, hardware, block)):
+        connection = network.connections[index]
+        data[f"weight.{index}"] = hardware.weights[index] * gain
         if connection.delay_steps > 1:
             history = block.start.history[index]
             data[f"history.{index}"] = history[:1] if connection.pre == 0 else history
     return data
 
 
-def _gain(network: Network, hardware: Hardware, block: Block, index: int) -> Tensor:
-    """Return what a connection's weights are multiplied with: what one emission adds to the current."""
-    connection = network.connections[index]
-    if drives(connection, block):
-        return torch.ones(1, 1, 1, dtype=torch.float64)
-    neuron, values = network.layers[connection.post - 1].neuron, hardware.neurons[connection.post - 1]
-    return synaptic_gain(network, connection, neuron.synapse_decay(values, network.dt_ms).unsqueeze(1))
+def _gains(network: Network, hardware: Hardware, block: Block) -> list[Tensor]:
+    return gains(network, synapse_decays(network, hardware), block)
 
 
 def _learning(
@@ -226,11 +223,11 @@ def _learning(
     if plasticity.trace_ms:
         share = 1.0 - math.exp(-network.dt_ms / plasticity.trace_ms)
         data["learning.share"] = torch.tensor(share, dtype=torch.float64)
-    for index, weight in enumerate(hardware.weights):
+    for index, gain in enumerate(_gains(network, hardware, block)):
         factor = hardware.synapses[index]
-        data[f"plastic.{index}.weight"] = weight
+        data[f"plastic.{index}.weight"] = hardware.weights[index]
         data[f"plastic.{index}.factor"] = torch.ones(1, 1, 1) if factor is None else factor
-        data[f"plastic.{index}.gain"] = _gain(network, hardware, block, index)
+        data[f"plastic.{index}.gain"] = gain
     return data
 
 
@@ -334,5 +331,4 @@ def _history(network: Network, block: Block, found: Mapping[str, Tensor], index:
     connection, start = network.connections[index], block.start.history[index]
     if connection.delay_steps == 1 or drives(connection, block):
         return start
-    ring = found[f"history.{index}"]
-    return torch.roll(ring, -(block.steps % ring.shape[2]), dims=2).expand(start.shape)
+    return oldest_first(found[f"history.{index}"], block.steps).expand(start.shape)

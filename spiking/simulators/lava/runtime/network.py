@@ -219,25 +219,24 @@ class _Builder:
         layers[-1].out.connect(controller.spikes)
         if header["closed"]:
             self._feed_back(controller, layers)
+        sources = [source, *layers]
         for index, (pre, post, delay) in enumerate(header["connections"]):
+            direct = pre == 0 and header["drive"] != "spikes"
             dense = self._make(
                 Dense,
                 f"connection {pre}-{post}",
-                pre_shape=(1 if pre == 0 else chips, batch, sizes[pre]),
+                pre_shape=sources[pre].out.shape,
                 post_shape=shape(sizes[post]),
                 weight=f"weight.{index}",
-                history=f"history.{index}"
-                if delay > 1 and not (pre == 0 and header["drive"] != "spikes")
-                else "",
+                history=f"history.{index}" if delay > 1 and not direct else "",
                 index=index,
                 pre_layer=pre,
                 direct=pre == 0 and header["drive"] != "spikes",
             )
             if self._taught:
                 layers[post - 1].error.connect(dense.error)
-            (source if pre == 0 else layers[pre - 1]).out.connect(dense.pre)
+            sources[pre].out.connect(dense.pre)
             target = layers[post - 1]
-            direct = pre == 0 and header["drive"] != "spikes"
             dense.post.connect(target.external if direct else target.arriving)
         for index, (layer, size) in enumerate(zip(layers, sizes[1:], strict=True)):
             if header["shadow"]:

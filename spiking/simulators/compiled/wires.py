@@ -1,11 +1,10 @@
-"""Where layers and connections lie in flat arrays."""
+"""Connections of the fused loop as integers, and emissions as words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import final
 
 import numpy as np
 import torch
@@ -14,59 +13,22 @@ from torch import Tensor
 from spiking.connections import Synapses
 from spiking.network import Network
 from spiking.simulators.compiled.arrays import Array, Runs, Wires
+from spiking.simulators.compiled.given import integers
+from spiking.simulators.flat.columns import Columns
 
-__all__ = ["WORD", "Columns", "as_bytes", "joined_runs", "wires", "words"]
+__all__ = ["WORD", "as_bytes", "joined_runs", "wires"]
 
 WORD = 8
 """Neurons whose emissions, a byte each, are looked at together."""
 
 
-def words(size: int) -> int:
-    """Return how many words `size` neurons fill."""
-    return -(-size // WORD)
-
-
-@final
-class Columns:
-    """Layers 1 to L side by side, each padded with zeros to a multiple of `WORD` neurons.
-
-    Args:
-        network: whose layers.
-        dtype: the type of the arrays.
-    """
-
-    def __init__(self, network: Network, dtype: torch.dtype) -> None:
-        self.kind = np.float64 if dtype == torch.float64 else np.float32
-        self.sizes = network.sizes[1:]
-        self.words = [words(size) for size in self.sizes]
-        self.first = [WORD * start for start in accumulate(self.words, initial=0)][:-1]
-        self.total = WORD * sum(self.words)
-
-    def join(self, parts: Sequence[Tensor], out: Array | None = None) -> Array:
-        """Put one tensor per layer side by side, zeros between them."""
-        joined = out
-        if joined is None:
-            joined = np.zeros((*parts[0].shape[:-1], self.total), self.kind)
-        for part, first, size in zip(parts, self.first, self.sizes, strict=True):
-            joined[..., first : first + size] = part.numpy()
-        return joined
-
-    def split(self, array: Array) -> list[Array]:
-        """Return the part of every layer."""
-        places = zip(self.first, self.sizes, strict=True)
-        return [array[..., first : first + size] for first, size in places]
-
-
 def wires(network: Network, columns: Columns) -> Wires:
     """Return layers and connections as integers."""
     sizes, connections = network.sizes, network.connections
-    count = [words(sizes[c.pre]) for c in connections]
+    count = [columns.count(sizes[c.pre]) for c in connections]
     wait = [c.delay_steps - 1 for c in connections]
     synapses = [own.count for own in network.synapses]
     rings = [n * w for n, w in zip(count, wait, strict=True)]
-
-    def integers(values: Sequence[int]) -> Array:
-        return np.asarray(values, dtype=np.int64)
 
     return Wires(
         layers=integers([first // WORD for first in columns.first]),
@@ -125,11 +87,11 @@ def joined_runs(groups: Sequence[Synapses], columns: Sequence[int]) -> Runs:
     )
 
 
-def as_bytes(emissions: Tensor) -> Array:
+def as_bytes(emissions: Tensor, columns: Columns) -> Array:
     """Return emissions of 0 and 1 as bytes, the last axis padded to whole words."""
     size = emissions.shape[-1]
     if size % WORD == 0 and emissions.dtype == torch.bool and emissions.is_contiguous():
         return emissions.numpy().view(np.uint8)
-    padded = np.zeros((*emissions.shape[:-1], WORD * words(size)), np.uint8)
+    padded = np.zeros((*emissions.shape[:-1], WORD * columns.count(size)), np.uint8)
     padded[..., :size] = emissions.numpy()
     return padded
