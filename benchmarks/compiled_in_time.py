@@ -36,13 +36,19 @@ HELD_MS = 20.0
 """How long a value over time is held."""
 
 
-def presentations(network: Network, encoding: Encoding, x: Samples, windows: int) -> tuple[Phase, ...]:
-    """Return a free phase and a controlled one."""
+def presentations(
+    network: Network, encoding: Encoding, x: Samples, windows: int, *, moves: bool = False
+) -> tuple[Phase, ...]:
+    """Return a free phase and a controlled one, whose target may move in every step."""
     size = STEPS // windows
     stimulus = Stimulus(network, encoding, SeedTree(1), STEPS, size // 2, windows=windows)
     target = torch.full((BATCH, network.outputs), 0.4, dtype=torch.float64)
     batch = stimulus.towards(Batch(x, target), target)
     controller = Controller(batch.target, kp=0.3, ki_per_ms=0.0)
+    if moves:
+        times = torch.arange(STEPS, dtype=torch.float64).view(1, -1, 1)
+        course = 0.4 + 0.3 * torch.sin(times / 30.0).expand(BATCH, -1, network.outputs)
+        controller = Controller(course, kp=0.3, ki_per_ms=0.0, moves=True)
     return stimulus.phase("free", batch), stimulus.phase("push", batch, controller=controller)
 
 
@@ -63,6 +69,8 @@ def kinds(sizes: tuple[int, ...]) -> Mapping[str, tuple[Phase, ...]]:
         "currents, held 20 ms, 5 windows with targets": presentations(network, current, moving, 5),
         "rates": presentations(network, phase, still, 1),
         "rates over time": presentations(network, phase, moving, 1),
+        "rates, a target that moves": presentations(network, phase, still, 1, moves=True),
+        "rates over time, a target that moves": presentations(network, phase, moving, 1, moves=True),
         "rates over time, 5 windows with targets": presentations(network, phase, moving, 5),
     }
 

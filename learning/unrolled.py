@@ -185,8 +185,7 @@ class Unrolled:
         for t in range(self.phase.steps):
             currents = [own + bias.unsqueeze(1) for own, bias in zip(synaptic, self.biases, strict=True)]
             if not isinstance(self.drive, SpikeDrive):
-                for index, steps in arriving.items():
-                    post = self.network.connections[index].post - 1
+                for post, steps in arriving.items():
                     currents[post] = currents[post] + steps[min(t, len(steps) - 1)]
             emitted = [
                 part.step(currents[n], traces[n][t], None if known is None else known[n][t])
@@ -197,22 +196,25 @@ class Unrolled:
             synaptic = self._deliver(synaptic, sent, arriving, under_way, t)
 
     def _inputs(self) -> dict[int, tuple[Tensor, ...]]:
-        """Return what the input gives through each of its connections, per step, or once if it is constant.
+        """Return what the input gives to each layer from 0, per step, or once if it is constant.
 
-        Slices taken in the loop would each get a whole gradient.
+        What comes through several connections is added up before the loop, and slices taken in it would each
+        get a whole gradient.
         """
-        found = {}
+        found: dict[int, Tensor] = {}
         for index in self.network.from_input:
+            connection = self.network.connections[index]
             if isinstance(self.drive, SpikeDrive):
-                values, delay = self.drive.spikes, self.network.connections[index].delay_steps - 1
+                values, delay = self.drive.spikes, connection.delay_steps - 1
                 values = torch.nn.functional.pad(values, (0, 0, delay, 0))[:, : values.shape[1]]
             else:
                 values = self.drive.values
                 values = values.unsqueeze(1) if values.ndim == 2 else values
             samples, steps, n = values.shape
             reached = self.through[index](values.to(self.like).reshape(1, samples * steps, n))
-            found[index] = reached.view(len(reached), samples, steps, -1).unbind(2)
-        return found
+            whole, post = reached.view(len(reached), samples, steps, -1), connection.post - 1
+            found[post] = found[post] + whole if post in found else whole
+        return {post: whole.unbind(2) for post, whole in found.items()}
 
     def _deliver(
         self,
@@ -224,13 +226,15 @@ class Unrolled:
     ) -> list[Tensor]:
         """Return the synaptic currents after their decay and what arrives now."""
         delivered = [own * part.synapse_decay for own, part in zip(synaptic, self.populations, strict=True)]
+        left = set(arriving if isinstance(self.drive, SpikeDrive) else ())
         for index, connection in enumerate(self.network.connections):
             post = connection.post - 1
             if connection.pre > 0:
                 under_way[index].append(emitted[connection.pre - 1])
                 added = self.through[index](under_way[index].popleft())
-            elif isinstance(self.drive, SpikeDrive):
-                added = arriving[index][t]
+            elif post in left:
+                left.remove(post)
+                added = arriving[post][t]
             else:
                 continue
             kept = self.populations[post].synapse_decay

@@ -88,6 +88,7 @@ RULES = {
     "the error": {"name": "backprop", "output_slope": False},
     "noise": {"name": "node_perturbation", "draws": 4},
     "the read-out": {"name": "readout_only"},
+    "through time": {"name": "surrogate_bptt", "steepness": 5.0},
 }
 
 

@@ -94,11 +94,19 @@ def gradients(rates, both):
     return torch.autograd.grad((given * rates).sum(), [*both[0], *both[1]])
 
 
+def late(neuron) -> Network:
+    """Three connections from the input, of different delays, onto one layer, and one past it."""
+    layers = (Layer(12, neuron), Layer(4, neuron))
+    ends = ((0, 1, 1), (1, 2, 1), (0, 1, 6), (0, 1, 11), (1, 1, 2), (0, 2, 4))
+    return Network(6, layers, tuple(Connection(*one) for one in ends))
+
+
 NETWORKS = {
     "chain": lambda: chain(SIZES, LIF(bias=1.1)),
     "held, delayed": lambda: chain(SIZES, LIF(bias=1.3, refractory_ms=2.0, reset=-0.2), delay_steps=3),
     "adaptive graph": lambda: graph(ALIF(bias=1.3, jump=0.2)),
     "equations": lambda: graph(OWN),
+    "late inputs": lambda: late(LIF(bias=1.1)),
     "quadratic": lambda: chain(SIZES, QIF(bias=0.6)),
 }
 
