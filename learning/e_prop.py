@@ -89,8 +89,8 @@ class EProp(Unrolling):
     voltages: bool = False
 
     name: ClassVar[str] = "e_prop"
-    kept: ClassVar[float] = 9
-    """As of backpropagation through time."""
+    kept: ClassVar[float] = 10
+    """One more than backpropagation through time: the signal."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "rule")
