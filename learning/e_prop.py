@@ -70,7 +70,7 @@ class EProp(Unrolling):
     far fewer numbers than its synapses have traces (``tests/learning/test_e_prop.py`` compares with traces
     that run forwards). Spikes are the chip's, states between them the design's.
 
-    Source: Bellec et al. 2020, doi:10.1038/s41467-020-17236-y: eq. 1, 4 and 13; adaptive broadcast, methods.
+    Source: Bellec et al. 2020, doi:10.1038/s41467-020-17236-y, with the three kinds of broadcast weights.
 
     Args:
         loss: what is descended, of the mean rates over the windows.
@@ -89,8 +89,8 @@ class EProp(Unrolling):
     voltages: bool = False
 
     name: ClassVar[str] = "e_prop"
-    kept: ClassVar[float] = 9
-    """As of backpropagation through time."""
+    kept: ClassVar[float] = 10
+    """One more than backpropagation through time: the signal."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "rule")

@@ -109,7 +109,8 @@ class EventProp(ThroughTime):
     (``tests/learning/test_eventprop.py``: against differences of a simulation in continuous time).
 
     Source: Wunderlich & Pehl 2021, doi:10.1038/s41598-021-91786-z; Pehle et al. 2023, arXiv 2302.07141, with
-    spikes measured on a chip; saltation: Müller 1995, doi:10.1016/0960-0779(94)00170-U.
+    spikes measured on a chip; jumps of derivatives at events: Müller 1995, Chaos,
+    Solitons & Fractals 5, 1671.
 
     Args:
         loss: what is descended, of the output's mean potentials over the window.
@@ -119,8 +120,8 @@ class EventProp(ThroughTime):
     slowest: Annotated[float, GAIN] = 0.005
 
     name: ClassVar[str] = "eventprop"
-    kept: ClassVar[float] = 12
-    """About 11 (LIF) were measured."""
+    kept: ClassVar[float] = 18
+    """Graphs hold 7 (LIF) to 9 (ALIF), of which backpropagation through time holds 2 to 4 and needs twice."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "rule")

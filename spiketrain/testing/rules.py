@@ -299,7 +299,7 @@ def _learns(rule: LearningRule, network: Network) -> None:
         update = rule.update(own, _observe(rule, model, chips, own), model)
         stepper.apply(update, 0.2)
         model.remember(update.feedback, update.memory)
-        if step % 60 == 59 and (better := float((margin() - before).mean())) > 0.1:
+        if step % 20 == 19 and (better := float((margin() - before).mean())) > 0.1:
             return
     raise AssertionError(
         f"after {MOST_UPDATES} updates right outputs stand out by {better:.3g} more, not by 0.1"
