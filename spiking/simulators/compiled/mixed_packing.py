@@ -36,6 +36,9 @@ class PackedMixed(NamedTuple):
 def pack_mixed(flat: Flat) -> PackedMixed:
     """Return arrays of which a kernel overwrites start, sums, recorded and learning."""
     network, block, columns, given = flat.network, flat.block, flat.columns, Given(flat)
+    for sums in (flat.emitted, flat.basal, flat.control):
+        if sums is not None:
+            sums.zero_()  # what the loop adds to
     drive = block.drive
     inputs = drive.spikes if isinstance(drive, SpikeDrive) else drive.values
     return PackedMixed(

@@ -106,7 +106,7 @@ class Flat:
         last = max(place.stop for place, _ in reached)
         joined = self.columns.room(self.pairs[0], self.network.inputs, last)
         for place, matrix in reached:
-            joined[..., place] += matrix
+            joined[..., place].add_(matrix)
         return joined
 
     @cached_property
@@ -165,7 +165,7 @@ class Flat:
             joined = joined.repeat(1, block.batch, 1)
         if isinstance(drive, CurrentDrive) and constant:
             for place, matrix in self._direct():
-                joined[..., place] += torch.matmul(self.columns.to(drive.values), matrix)
+                joined[..., place].add_(torch.matmul(self.columns.to(drive.values), matrix))
         for part, current in zip(self.columns.split(joined), block.currents, strict=False):
             part.add_(current)
         return joined
@@ -272,27 +272,30 @@ class Flat:
             return None
         return self.columns.join(self.block.start.gates, self.columns.room(*self.pairs, self.columns.total))
 
-    # results
+    # results: room that a kernel writes to, not cleared
+
+    def _unwritten(self, last: int) -> Tensor:
+        return torch.empty(*self.pairs, last, dtype=self.columns.dtype, device=self.columns.device)
 
     @cached_property
     def emitted(self) -> Tensor:
         """Window sums of what was emitted, ``(chips, batch, columns)``."""
-        return self.columns.room(*self.pairs, self.columns.total)
+        return self._unwritten(self.columns.total)
 
     @cached_property
     def basal(self) -> Tensor | None:
         """The same of the shadows."""
-        return torch.zeros_like(self.emitted) if self.block.shadow else None
+        return self._unwritten(self.columns.total) if self.block.shadow else None
 
     @cached_property
     def control(self) -> Tensor:
         """Window sums of u, ``(chips, batch, n_out)``."""
-        return self.columns.room(*self.pairs, self.network.outputs)
+        return self._unwritten(self.network.outputs)
 
     @cached_property
     def apical(self) -> Tensor | None:
         """Window sums of what was relayed, ``(chips, batch, columns)``."""
-        return None if self.relay is None else torch.zeros_like(self.emitted)
+        return None if self.relay is None else self._unwritten(self.columns.total)
 
     @cached_property
     def traces(self) -> dict[str, Tensor]:
