@@ -48,6 +48,7 @@ def restored(experiment: Experiment, store: Store, data_dir: Path | None = None)
     if checkpoint is None:
         raise InputError("folder", f"no {CHECKPOINT}", "the folder of a run that has one")
     _restore(parts, store, checkpoint)
+    parts.model.relay = parts.rule.relay(parts.model)
     return parts
 
 

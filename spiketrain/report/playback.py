@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from spiketrain.report.activity import draw_events, draw_outputs, draw_target, events, tidy
@@ -14,6 +16,9 @@ __all__ = ["playback"]
 
 MOST_MARKS = 1500
 """More spikes of a layer are points instead of lines: the file is to be small."""
+
+MOST_STEPS = 200
+"""Points of a line; of a longer sample every second step is drawn, or every third, ..."""
 
 
 def playback(run: RunFiles) -> Drawing | Omitted:
@@ -43,11 +48,16 @@ def playback(run: RunFiles) -> Drawing | Omitted:
         tables.append(events(trace, dt_ms).assign(trace=name))
     output, control = panels[-2:]
     moving = traces.get("target")
-    draw_outputs(output, traces["readout"][0] * scale, samples, None if moving else samples.target * scale)
+    steps = len(traces["readout"][0])
+    each = -(-steps // MOST_STEPS)
+    few = replace(samples, dt_ms=each * dt_ms)
+    readout, signal = (traces[trace][0][each - 1 :: each] for trace in ("readout", "control"))
+    draw_outputs(output, readout * scale, few, None if moving else samples.target * scale)
     if moving:
-        draw_target(output, moving[0] * scale, dt_ms)
+        draw_target(output, moving[0][each - 1 :: each] * scale, few.dt_ms)
     output.set(ylabel="output (Hz)", xlabel="")
-    draw_outputs(control, traces["control"][0], samples, None)
+    draw_outputs(control, signal, few, None)
+    control.set_xlim(0.0, steps * dt_ms)
     control.axhline(0.0, color=MUTED, linewidth=0.8)
     control.set_ylabel("control u\n(1 = max.)")
     output.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -58,8 +68,7 @@ def playback(run: RunFiles) -> Drawing | Omitted:
     return Drawing(
         "playback",
         title,
-        f"Chip {samples.chip} in the {phase} phase of one sample, {len(traces['readout'][0]) * dt_ms:g} ms; "
-        f"spikes: {spikes}.",
+        f"Chip {samples.chip} in the {phase} phase of one sample, {steps * dt_ms:g} ms; spikes: {spikes}.",
         "Layers from the input down; below them the read-out traces, dashed their targets, and what the "
         "controller adds. Slowed down; it stands still on paper and where less motion is asked for.",
         figure,

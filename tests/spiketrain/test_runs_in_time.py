@@ -213,6 +213,13 @@ class TestFromPython:
         assert seen.outputs(events[:3]).shape == (2, 3, CLASSES)
         assert seen.activity(events[:3])["input"].spikes.shape == (2, 3, 90, INPUTS)
 
+    def test_another_chip_of_a_run_with_layered_feedback_plays(self, tmp_path):
+        x, y = data()
+        layered = self.setup(**RULES["layered"], training={**BASE["training"], "epochs": 1})
+        layered.fit(x, y, test=(x[:6], y[:6]), folder=tmp_path / "run", report=False)
+        drawing = st.open(tmp_path / "run").plot("playback", chip=1)
+        assert drawing.alt.startswith("Chip 1 in the controlled phase")
+
     def test_what_does_not_fit_is_named(self):
         x, y = data()
         with pytest.raises(InputError, match="4 inputs, as the network"):
