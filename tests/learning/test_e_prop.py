@@ -205,7 +205,7 @@ def test_errors_of_windows_are_spread_as_means_are_taken():
 
 
 def test_with_potentials_measured_the_design_spikes_with_the_chip_from_the_second_step_on():
-    """Chips begin anywhere, and the membranes of these are slower than the design's."""
+    """Chips begin anywhere, which the design is told by the potentials alone."""
     network = graph(ALIF(bias=1.3, jump=0.2))
     rule = EProp(voltages=True)
     _, model = setup(network)
