@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_graphs import CHIPS, gradients, images, inputs, loops, model_of, proposed, setup
+from graph_problems import CHIPS, gradients, images, inputs, loops, model_of, proposed, setup
 
 from learning.backprop import Backprop
 from learning.dual_propagation import DualPropagation

@@ -185,6 +185,16 @@ def test_a_spiking_output_learns_as_by_backpropagation_and_answers_by_synapse_an
     torch.testing.assert_close(found, wanted / wanted.sum())
 
 
+def test_without_loops_one_hidden_layer_has_no_path_to_cut():
+    network = chain((5, 7, 3), [LIF(bias=1.3), LI(tau_m_ms=15.0)])
+    model, observation, batch = taught(network, EProp(steepness=K), windows=3)
+    rules = (EProp(steepness=K), SurrogateBPTT(steepness=K))
+    pairs = [rule.update(batch, observation, model).connections for rule in rules]
+    for mine, theirs in zip(*pairs, strict=True):
+        assert float(theirs.weight().abs().max()) > 1e-4
+        torch.testing.assert_close(mine.weight(), theirs.weight(), rtol=1e-5, atol=1e-8)
+
+
 def test_errors_of_windows_are_spread_as_means_are_taken():
     network = chain((5, 3), LIF(bias=1.3))
     model, _, batch = taught(network, EProp(), windows=3)
@@ -205,7 +215,7 @@ def test_errors_of_windows_are_spread_as_means_are_taken():
 
 
 def test_with_potentials_measured_the_design_spikes_with_the_chip_from_the_second_step_on():
-    """Chips begin anywhere, and the membranes of these are slower than the design's."""
+    """Chips begin anywhere, which the design is told by the potentials alone."""
     network = graph(ALIF(bias=1.3, jump=0.2))
     rule = EProp(voltages=True)
     _, model = setup(network)
