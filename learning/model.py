@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from learning.state import RuleState
 from learning.stimulus import Stimulus
-from rate_bridge.calibration import MeasuredTransfer
+from rate_bridge.calibration import MeasuredTransfer, stretch
 from rate_bridge.transfer import Transfer
 from root.seeds import SeedTree
 from spiking.connections import Synapses
@@ -213,8 +213,15 @@ class Model(nn.Module):
         self.memory |= Calibration(tuple(currents), tuple(rates)).entries()
 
     def slope(self, index: int, rate: Tensor) -> Tensor:
-        """Return the slope of layer ``index + 1`` where its curve gives `rate`, ``(chips, batch, n)``."""
+        """Return the slope of layer ``index + 1`` where its curve gives `rate`, ``(chips, batch, n)``.
+
+        Where curves were measured it is the design's, stretched as the measurement says.
+        """
         transfer = self.transfer(index)
+        if isinstance(transfer, MeasuredTransfer) and self.truth is None:
+            nominal = self.network.layers[index].neuron.transfer(self.network.max_rate_hz, self.network.dt_ms)
+            steeper = stretch(transfer, nominal).unsqueeze(1)
+            return (nominal.slope(nominal.inverse(rate.double())) * steeper).to(rate)
         return transfer.slope(transfer.inverse(rate)).to(rate)
 
     def remember(self, feedback: tuple[Tensor, ...] | None, memory: Mapping[str, Tensor]) -> None:

@@ -4,9 +4,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rate_bridge.calibration import current_levels, measured_transfer
+from rate_bridge.calibration import current_levels, measured_transfer, stretch
 from rate_bridge.transfer import LIFTransfer
 from root.errors import InputError
+from spiking.neurons import LIF
+from tests.learning.student import student
 
 
 @st.composite
@@ -140,3 +142,31 @@ def test_bad_measurements_are_refused(currents, rates, key):
 def test_bad_levels_are_refused(options):
     with pytest.raises(InputError, match=next(iter(options))):
         current_levels(LIFTransfer(1.0, 0.0, 20.0, 2.0, 100.0), **options)
+
+
+def test_stretch_finds_how_much_more_steeply_neurons_answer():
+    design = LIFTransfer(1.0, 0.0, 20.0, 2.0, 100.0, dt_ms=1.0, width=0.05)
+    levels = torch.linspace(0.3, 4.0, 25, dtype=torch.float64)
+    steeper = torch.tensor([[0.6, 1.0, 1.5]], dtype=torch.float64)
+    rates = design.rate(steeper.unsqueeze(-1) * levels - 0.1)
+    torch.testing.assert_close(
+        stretch(measured_transfer(levels, rates), design), steeper, rtol=1e-6, atol=1e-6
+    )
+    dead = measured_transfer(levels, torch.zeros_like(rates))
+    assert torch.equal(stretch(dead, design), torch.ones_like(steeper))
+
+
+def test_a_calibrated_neuron_that_is_silent_has_not_the_slope_of_its_onset():
+    model, _ = student(neuron=LIF(bias=0.0))
+    design = model.network.layers[0].neuron.transfer(model.network.max_rate_hz, model.network.dt_ms)
+    size, levels = model.network.sizes[1], current_levels(design)
+    model.calibrate(
+        [
+            measured_transfer(levels, design.rate(levels).expand(model.chips, n, -1).double())
+            for n in model.network.sizes[1:]
+        ]
+    )
+    rates = torch.tensor([0.0, 0.3, 0.6], dtype=torch.float64).view(1, 3, 1).expand(model.chips, 3, size)
+    wanted = design.slope(design.inverse(rates))
+    torch.testing.assert_close(model.slope(0, rates), wanted, rtol=1e-6, atol=1e-9)
+    assert (model.slope(0, rates)[:, 0] < 0.05 * wanted[:, 1]).all()
