@@ -125,9 +125,9 @@ def stretch(measured: MeasuredTransfer, nominal: Transfer) -> Tensor:
     so that :math:`r(I) \approx r_{nominal}(a I + b)`, and 1 where fewer than three levels are left.
 
     The differences of the measured points themselves are no slopes to learn from: a neuron that is silent
-    would have that of its onset, the steepest of all, where the design's curve, which is soft, says that little
-    is to be gained. With these, networks of one, three and five hidden layers came to .926, .872 and .717 on
-    spiking digits, where the nominal slopes had .946, .965 and .958.
+    would have that of its onset, the steepest of all, where the design's curve, which is soft, says that
+    little is to be gained. With these, networks of one, three and five hidden layers came to .926, .872 and
+    .717 on spiking digits, where the nominal slopes had .946, .965 and .958.
 
     Args:
         measured: the curves.
