@@ -92,7 +92,7 @@ REFUSED = {
     "bridge.encoding=phase": r"bridge\.encoding\.name: got 'phase'; allowed: current",
     "training.plasticity=host": r"training\.plasticity: got 'host'; allowed: on_chip",
     "training.batch=2": r"training\.batch: got 2; allowed: 1",
-    "simulator.name=brian2": r"simulator\.name: got 'brian2'; allowed: a simulator with eligibility",
+    "simulator.name=loihi": r"network\.neuron\.model: got 'li'; allowed: lif, rate",
     "task.controlled_ms=550": r"task\.test_ms: got 600.*allowed: more than 650",
     "task.sample_ms=700.5": r"task\.sample_ms: got 700\.5; allowed: a multiple",
 }
