@@ -73,6 +73,8 @@ class Brian2Simulator(Simulator):
             warnings.warn(NO_COMPILER, RuntimeWarning, stacklevel=2)
             mode = "runtime"
         super().__init__(device, dtype)
+        if mode == "synapses":  # Brian2's own change between steps at most
+            self.abilities = self.abilities - {"eligibility"}  # type: ignore[misc]
         self.mode = mode
         self._kept: dict[tuple[Any, ...], PlainModel] = {}
 
@@ -103,9 +105,6 @@ class Brian2Simulator(Simulator):
         self, network: Network, hardware: Hardware, block: Block, plasticity: Plasticity
     ) -> Outcome:
         """Run a block whose synapses learn in every step; each batch goes on with what the last one left."""
-        if self.mode == "synapses":
-            allowed = "standalone or runtime, where synapses change in every step of time"
-            raise UnsupportedError("simulator.mode", self.mode, allowed)
         if plasticity.batch:
             return in_batches(partial(self.run_block, network), network, hardware, block)
         if plasticity.steps and block.batch > 1:
