@@ -26,6 +26,7 @@ __all__ = [
     "colour",
     "drawn",
     "dressed",
+    "stroke",
 ]
 
 # Stand-ins that appear nowhere else; on the page they become CSS variables, see `THEMED`.
@@ -39,6 +40,8 @@ DARK = {INK: "#e6e8eb", MUTED: "#9aa1a9", GRID: "#353b43", PAPER: "#15181c"}
 
 CYCLE = ("#0a7abf", "#d55e00", "#009e73", "#cc6fa3", "#d79a00", "#45a5dd", "#8a63c9", "#7a8b2f")
 """After Okabe and Ito, "Color Universal Design" (2008), moved towards equal contrast on white and black."""
+
+STROKES = ("-", "-.", ":")
 
 RC: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -114,6 +117,11 @@ def _in_the_dark(was: Any) -> Any:
 def colour(index: int) -> str:
     """Return the colour of the index-th of several equal things."""
     return CYCLE[index % len(CYCLE)]
+
+
+def stroke(index: int) -> str:
+    """Return the style of a line, by which those of one colour are told apart."""
+    return STROKES[index // len(CYCLE) % len(STROKES)]
 
 
 def blank(rows: int, columns: int, height: float, **shared: Any) -> tuple[Figure, list[list[Axes]]]:

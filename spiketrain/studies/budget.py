@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from spiketrain.record.tables import read_rows
 from spiketrain.report.drawing import Drawing
-from spiketrain.report.style import CYCLE, blank, colour
+from spiketrain.report.style import CYCLE, blank, colour, stroke
 from spiketrain.studies.figures import legend, words
 from spiketrain.studies.folder import Cells
 from spiketrain.studies.plan import Plan
@@ -26,10 +26,6 @@ FEWEST = 12
 
 OUTCOMES = ("validation_accuracy", "test_accuracy")
 """What is followed, the first that there is: the validation set's score, which chooses nothing here."""
-
-
-LINES = ("-", "-.", ":")
-"""What lines of the same colour are told apart by."""
 
 
 def histories(plan: Plan, cells: Cells) -> pd.DataFrame:
@@ -150,7 +146,7 @@ def _draw_line(ax: Axes, own: pd.DataFrame, number: int, reach: float) -> None:
         ends, level = [float(x.iloc[-1]), reach], float(own["mean"].iloc[-1])
         ax.plot(ends, [level] * 2, linestyle="--", linewidth=1.2, marker="o", markevery=[0], **style)  # type: ignore[arg-type]
         return
-    ax.plot(x, own["mean"], linestyle=LINES[number // len(CYCLE) % len(LINES)], **style)  # type: ignore[arg-type]
+    ax.plot(x, own["mean"], linestyle=stroke(number), **style)  # type: ignore[arg-type]
     ax.fill_between(x, own["low"], own["high"], color=style["color"], alpha=0.18, linewidth=0)
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.stacking import legend_below
-from spiketrain.report.style import INK, blank, colour
+from spiketrain.report.style import INK, blank, colour, stroke
 
 __all__ = ["against", "differences", "legend", "words"]
 
@@ -82,7 +82,12 @@ def _lines(ax: Axes, part: pd.DataFrame, x: str, series: Sequence[str], lines: S
         ordered = group.sort_values(x)
         label = _called(ordered.iloc[0], series)
         index = lines.index(label)
-        style = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+        style = {
+            "color": colour(index),
+            "linestyle": stroke(index),
+            "marker": MARKERS[index % len(MARKERS)],
+            "markersize": 4,
+        }
         ax.plot(ordered[x], ordered["mean"], label=label or "all", **style)  # type: ignore[arg-type]
         known = ordered.dropna(subset=["low", "high"])
         ax.fill_between(known[x], known["low"], known["high"], color=colour(index), alpha=0.18, linewidth=0)
