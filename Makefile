@@ -34,7 +34,7 @@ run: $(STAMP)
 # The whole test suite, a worker more than cores are asked for, since some tests wait; one test alone: make test ARGS='tests/spiketrain -k config'
 test: $(STAMP)
 	@$(BIN)/spiketrain lava install || echo "Lava's tests will be skipped: its environment could not be made" >&2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Format, lint, types, import contracts.
 check: $(STAMP)

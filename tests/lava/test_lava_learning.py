@@ -7,8 +7,8 @@ import torch
 
 from root.errors import InputError
 from spiketrain.config import Experiment
-from spiketrain.experiment import learn
 from spiketrain.parts import build
+from spiketrain.teaching import learn
 from spiking.simulators.lava.client import Client
 
 CONFIG = {
@@ -52,9 +52,19 @@ def test_an_epoch_of_batches_is_one_run_of_lava_and_ends_with_torch_s_weights(en
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "sections", [{"simulator": {"arithmetic": "fixed"}}, {"rule": {"prediction": "apical_online"}}]
-)
-def test_what_lava_s_synapses_cannot_learn_is_refused(environment, sections):
+def test_in_every_step_they_learn_what_tensors_learn(environment):
+    ends = []
+    for name in ("lava", "torch"):
+        parts = build(changed(simulator={"name": name}, rule={"prediction": "apical_online"}), None)
+        before = [weight.clone() for weight in parts.model.forward_weights]
+        (batch,) = parts.batches(0)
+        learn(parts, batch, 0.1)
+        ends.append(parts.model.forward_weights)
+    for first, ours, theirs in zip(before, *ends, strict=True):
+        assert not torch.equal(theirs, first)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_what_lava_s_synapses_cannot_learn_is_refused(environment):
     with pytest.raises(InputError, match=r"simulator\.name"):
-        changed(**sections)
+        changed(simulator={"arithmetic": "fixed"})

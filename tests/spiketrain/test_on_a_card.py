@@ -67,9 +67,11 @@ def same(changes: dict[str, Any]) -> None:
 
 def wired(rule: str, neuron: dict[str, Any]) -> dict[str, Any]:
     symmetric = rule == "equilibrium_propagation"
-    whole = rule in {"surrogate_bptt", "weight_perturbation"} or symmetric
+    whole = rule in {"surrogate_bptt", "e_prop", "eventprop", "weight_perturbation"} or symmetric
     optimizer = "adam" if whole else "nlms"
     made = {"rule": rule, "network.neuron": neuron, "training.optimizer": optimizer}
+    if rule == "eventprop":
+        made["network.output_neuron"] = {"model": "li"}
     if rule == "strong_dfc":
         made["rule.feedback"] = {"name": "learned", "warmup": 1}
     if load("rules", rule).needs_truth:
@@ -80,9 +82,10 @@ def wired(rule: str, neuron: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("simulator", TENSORS)
 @pytest.mark.parametrize("rule", available("rules"))
 def test_every_rule(rule: str, simulator: str) -> None:
-    if rule == "follow":
+    if rule in {"follow", "force"}:
         pytest.skip("it learns systems, not labels: see test_learned_dynamics")
-    plain = rule in {"surrogate_bptt", "dfc", "backprop"} and simulator == "torch"
+    spiking = {"surrogate_bptt", "e_prop", "eventprop", "dfc", "backprop"}
+    plain = rule in spiking and simulator == "torch"
     changes = wired(rule, SPIKING if plain else RATES) | {"simulator.name": simulator}
     same(changes if plain else changes | {"bridge.encoding": "current"})
 
@@ -174,7 +177,8 @@ def test_weights_stay_on_the_card() -> None:
         assert large[0] == large[1], way
 
 
-def test_learned_dynamics() -> None:
+@pytest.mark.parametrize("rule", ["follow", "force"])
+def test_learned_dynamics(rule: str) -> None:
     """A system is learned on the card as on the processor."""
     small = {
         "simulator.name": "torch",
@@ -192,7 +196,7 @@ def test_learned_dynamics() -> None:
         "training.epochs": 1,
         "mismatch.chips": 2,
     }
-    setup = st.load("spiking/follow_oscillator", small)
+    setup = st.load(f"spiking/{rule}_oscillator", small)
     expected = setup.fit()
     with PretendedCard():
         given = setup.change({"simulator.device": str(CARD)}).fit()

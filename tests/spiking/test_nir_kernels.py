@@ -7,7 +7,7 @@ import nir_environment as environment
 import numpy as np
 import pytest
 import torch
-from test_nir import chained
+from test_nir_refused import chained
 from torch.nn import functional
 
 from mismatch.chip import ChipPopulation
