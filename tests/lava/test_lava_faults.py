@@ -144,13 +144,17 @@ def test_what_was_killed_together_is_removed_by_the_next_start(environment):
     ) as client:
         token, folder = client.stdout.readline().split()
         (runtime,) = psutil.Process(client.pid).children()
+        end = time.monotonic() + 20
+        while not any(map(is_tracker, runtime.children())) or not in_memory(token):
+            assert time.monotonic() < end
+            time.sleep(0.01)
         below = runtime.children()
         for process in (runtime, client, *(p for p in below if is_tracker(p))):
             process.send_signal(signal.SIGSTOP)  # so that none sees another one go
         for process in (client, runtime, *below):
             process.send_signal(signal.SIGKILL)
     psutil.wait_procs(below, timeout=20)
-    assert [place for place in traces_of(token) if place.startswith("/dev/shm")]
+    assert in_memory(token)
     assert Path(folder).is_dir()
     mine = start(environment)
     mine.run(*request())
@@ -161,6 +165,10 @@ def test_what_was_killed_together_is_removed_by_the_next_start(environment):
     other.close()
     mine.run(*request())
     mine.close()
+
+
+def in_memory(token):
+    return [place for place in traces_of(token) if place.startswith("/dev/shm")]
 
 
 def is_tracker(process):
