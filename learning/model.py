@@ -194,6 +194,10 @@ class Model(nn.Module):
         if self.calibrated:
             measured = Calibration.of(self.memory)
             return MeasuredTransfer(measured.currents[index], measured.rates[index])
+        return self.nominal(index)
+
+    def nominal(self, index: int) -> Transfer:
+        """Return the designed curve of layer ``index + 1``."""
         network = self.network
         return network.layers[index].neuron.transfer(network.max_rate_hz, network.dt_ms)
 
@@ -219,7 +223,7 @@ class Model(nn.Module):
         """
         transfer = self.transfer(index)
         if isinstance(transfer, MeasuredTransfer) and self.truth is None:
-            nominal = self.network.layers[index].neuron.transfer(self.network.max_rate_hz, self.network.dt_ms)
+            nominal = self.nominal(index)
             steeper = stretch(transfer, nominal).unsqueeze(1)
             return (nominal.slope(nominal.inverse(rate.double())) * steeper).to(rate)
         return transfer.slope(transfer.inverse(rate)).to(rate)

@@ -121,8 +121,7 @@ class Slope(Gate):
 
     def curve(self, index: int, model: Model) -> Curve:
         network = model.network
-        design = network.layers[index].neuron.transfer(network.max_rate_hz, network.dt_ms)
-        low, high = rate_range(design)
+        low, high = rate_range(model.nominal(index))
         rates = torch.linspace(low, high, POINTS, dtype=torch.float64, device=model.device)
         size, chips = (network.layers[index].size, model.chips) if model.has_own_curves else (1, 1)
         slopes = model.slope(index, rates.view(1, -1, 1).expand(chips, -1, size))
