@@ -19,8 +19,8 @@ __all__ = ["FAILED", "INTERRUPTED", "TERMINATED", "WRONG_INPUT", "end_on_sigterm
 
 FAILED, WRONG_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
-CONFIGS = ("config.yaml", "study.yaml")
-"""A folder with one of these is that of a run or a study, and can be gone on with."""
+CONFIGS = ("config.yaml", "study.yaml", "collection.yaml")
+"""A folder with one of these is that of a run, a study or several, and can be gone on with."""
 
 
 @final

@@ -14,10 +14,10 @@ if TYPE_CHECKING:  # a usage error needs no libraries
     from spiketrain.studies.study import Study
     from spiketrain.studies.sweep import Options
 
-__all__ = ["command"]
+__all__ = ["act", "command"]
 
 
-def _act(study: Study, root: Path, options: Options) -> None:
+def act(study: Study, root: Path, options: Options) -> None:
     """Follow how the controller comes to know the chips."""
     from spiketrain.studies.identified import identify  # noqa: PLC0415 (libraries)
 
@@ -29,4 +29,4 @@ def _act(study: Study, root: Path, options: Options) -> None:
         raise typer.Exit(FAILED)
 
 
-command = study_command(_act)
+command = study_command(act)

@@ -21,6 +21,7 @@ from spiketrain.commands.options import (
 )
 
 if TYPE_CHECKING:  # a usage error needs no libraries
+    from spiketrain.studies.collection import Collection
     from spiketrain.studies.study import Study
     from spiketrain.studies.sweep import Options
 
@@ -44,13 +45,18 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing 
 
 
 def study_command(
-    act: Callable[[Study, Path, Options], None], *, without: tuple[str, ...] = ()
+    act: Callable[[Study, Path, Options], None],
+    *,
+    without: tuple[str, ...] = (),
+    gather: Callable[[Collection, Path, Options], None] | None = None,
 ) -> Callable[..., None]:
     """Return the command that does `act` with a study, its folder, and how to compute it.
 
     Args:
         act: what the command does; its docstring is the command's help.
         without: options that would do nothing in this command.
+        gather: what it does with several studies under one name; None refuses them, as it does every config
+            that is no study.
     """
 
     def command(
@@ -70,18 +76,22 @@ def study_command(
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        study = _study(config, overrides, output, quick=quick, resume=resume)
+        asked = _asked(config, overrides, output, quick=quick, resume=resume, several=gather is not None)
         if device is not None:
-            study = study.model_copy(update={"device": device})
+            asked = asked.model_copy(update={"device": device})
         if dry_run:
-            _count(study)
+            _count(asked)
             return
-        from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415 (libraries)
+        from spiketrain.studies.collection import Collection  # noqa: PLC0415 (libraries)
+        from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415
 
         options = Options(resume, retry_failed, scheduler, cluster, workers, data_dir, quiet)
-        root = output or default_folder(study)
+        root = output or default_folder(asked.name)
         with resumable(root):
-            act(study, root, options)
+            if not isinstance(asked, Collection):
+                act(asked, root, options)
+            elif gather is not None:
+                gather(asked, root, options)
 
     command.__doc__ = act.__doc__
     signature = inspect.signature(command, eval_str=True)
@@ -107,31 +117,47 @@ def train_and_report(study: Study, root: Path, options: Options) -> None:
         raise typer.Exit(FAILED)
 
 
-def _study(
-    config: str | None, overrides: list[str] | None, output: Path | None, *, quick: bool, resume: bool
-) -> Study:
-    """Return the study that a command is about: a config's, or the one that a folder was made for.
+def _asked(
+    config: str | None,
+    overrides: list[str] | None,
+    output: Path | None,
+    *,
+    quick: bool,
+    resume: bool,
+    several: bool,
+) -> Study | Collection:
+    """Return what a command is about: a config's study, or what a folder was made for; several, if it may be.
 
     Raises:
         InputError: there is none, or it is wrong.
     """
     if resume and output is None:
         raise InputError("--resume", "no --output", "--output DIR, the folder of the study to go on with")
-    from spiketrain.studies.study import load_study, stored_study  # noqa: PLC0415 (a usage error needs none)
+    from spiketrain.studies.collection import load_collection, stored_collection  # noqa: PLC0415 (a usage
+    from spiketrain.studies.study import load_study, stored_study  # noqa: PLC0415     error needs none)
 
     if config is None and resume and output is not None:
         if overrides or quick:
             raise InputError(
                 "--resume", overrides or "--quick", "nothing that changes the study it goes on with"
             )
-        return stored_study(output)
-    return load_study(required(config), overrides or [], quick=quick)
+        return (stored_collection(output) if several else None) or stored_study(output)
+    name, changes = required(config), overrides or []
+    found = load_collection(name, changes, quick=quick) if several else None
+    return found or load_study(name, changes, quick=quick)
 
 
-def _count(study: Study) -> None:
-    from spiketrain.studies.plan import Plan  # noqa: PLC0415 (libraries)
+def _count(asked: Study | Collection) -> None:
+    from spiketrain.studies.collection import Collection  # noqa: PLC0415 (libraries)
+    from spiketrain.studies.plan import Plan  # noqa: PLC0415
 
-    plan = Plan(study)
-    typer.echo(f"{len(plan)} cells; varied: {', '.join(plan.columns) or 'nothing'}")
-    for error in list(dict.fromkeys(map(str, plan.errors.values())))[:10]:
-        typer.echo(f"impossible: {error}")
+    total = 0
+    for label, study in asked.loaded() if isinstance(asked, Collection) else [("", asked)]:
+        plan = Plan(study)
+        total += len(plan)
+        about = f"{label}: " if label else ""
+        typer.echo(f"{about}{len(plan)} cells; varied: {', '.join(plan.columns) or 'nothing'}")
+        for error in list(dict.fromkeys(map(str, plan.errors.values())))[:10]:
+            typer.echo(f"{about}impossible: {error}")
+    if isinstance(asked, Collection):
+        typer.echo(f"{total} cells in {len(asked.studies)} studies")

@@ -1,22 +1,61 @@
-"""``spiketrain sweep``: many experiments, one table."""
+"""``spiketrain sweep``: many experiments, one table; or many studies, one after the other."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from spiketrain.commands import identify, tune
+from spiketrain.commands.guard import FAILED
 from spiketrain.commands.studying import study_command, train_and_report
 
 if TYPE_CHECKING:  # a usage error needs no libraries
+    from spiketrain.studies.collection import Collection
     from spiketrain.studies.study import Study
     from spiketrain.studies.sweep import Options
 
 __all__ = ["command"]
 
+ACTS = {"identify": identify.act, "tune": tune.act}
+"""What is done with a study of a collection that has a section of that name."""
+
 
 def _act(study: Study, root: Path, options: Options) -> None:
-    """Train every cell of a study and write one tidy table."""
+    """Train every cell of a study and write one tidy table; or do so with every study of a collection."""
     train_and_report(study, root, options)
 
 
-command = study_command(_act)
+def _gather(collection: Collection, root: Path, options: Options) -> None:
+    """Compute every study of a collection in a folder of its own, and say what it took.
+
+    What fails in one study does not keep the others from being computed.
+    """
+    from spiketrain.studies.collection import SUMMARY, CollectionFolder  # noqa: PLC0415 (libraries)
+
+    studies = dict(collection.loaded())  # whatever is wrong is said before anything is computed
+    failed = []
+    with CollectionFolder(root, collection, resume=options.resume) as folder:
+        for label, study in studies.items():
+            section = next((name for name in ACTS if getattr(study, name) is not None), None)
+            begun = (folder.of(label) / "study.yaml").is_file()
+            if not options.quiet:
+                typer.echo(f"{label}:")
+            try:
+                ACTS.get(section or "", train_and_report)(
+                    study, folder.of(label), replace(options, resume=begun)
+                )
+            except typer.Exit:
+                failed.append(label)
+            finally:
+                folder.write_summary(list(studies))
+    if not options.quiet:
+        typer.echo(f"studies: {root / SUMMARY}")
+    if failed:
+        typer.echo(f"spiketrain: cells failed in {', '.join(failed)}", err=True)
+        raise typer.Exit(FAILED)
+
+
+command = study_command(_act, gather=_gather)

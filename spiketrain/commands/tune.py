@@ -13,10 +13,10 @@ if TYPE_CHECKING:  # a usage error needs no libraries
     from spiketrain.studies.study import Study
     from spiketrain.studies.sweep import Options
 
-__all__ = ["command"]
+__all__ = ["act", "command"]
 
 
-def _act(study: Study, root: Path, options: Options) -> None:
+def act(study: Study, root: Path, options: Options) -> None:
     """Search every rule's settings with the same budget, on chips that are not reported."""
     from spiketrain.studies.tune import tune  # noqa: PLC0415 (libraries)
 
@@ -26,4 +26,4 @@ def _act(study: Study, root: Path, options: Options) -> None:
         typer.echo(f"report: {page}")
 
 
-command = study_command(_act, without=("retry_failed",))
+command = study_command(act, without=("retry_failed",))

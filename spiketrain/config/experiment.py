@@ -43,6 +43,9 @@ BY_NAME = (
 """Where a part may be given by its name alone."""
 
 
+OF_STUDIES = ("base", "compare", "grid", "identify", "list", "quick", "studies", "tune")
+"""Keys that only a study has."""
+
 MOVED = ((("rule", "prediction", "gate"), ("rule", "gate")),)
 """Keys of earlier versions, and where they are now."""
 
@@ -231,7 +234,11 @@ def load_experiment(
     Raises:
         InputError: there is no such config, or the first thing that is wrong with it.
     """
-    data = with_overrides(named_mapping(find_config(path_or_name)), overrides)
+    data = named_mapping(find_config(path_or_name))
+    if any(key in data for key in OF_STUDIES):
+        fix = f"It is a study: spiketrain sweep --config {path_or_name} (or compare, identify, tune)."
+        raise InputError("--config", path_or_name, "the config of one experiment", fix)
+    data = with_overrides(data, overrides)
     return Experiment.from_mapping(data if device is None else placed(data, device))
 
 

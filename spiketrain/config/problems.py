@@ -110,7 +110,7 @@ def _keys(model: Any, location: Sequence[int | str]) -> list[str]:
             hints = [inner for hint in hints for inner in _behind(hint, step)]
     found = (kind for hint in hints for kind in _sections(hint))
     section = next(found, None)
-    return [] if section is None else list(section.model_fields)
+    return [] if section is None else [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _alternatives(hint: Any) -> Iterator[Any]:
@@ -133,6 +133,7 @@ def _behind(hint: Any, step: str) -> Iterator[Any]:
     for kind in _alternatives(hint):
         if isinstance(kind, type) and hasattr(kind, "model_fields"):
             known = get_type_hints(kind, include_extras=True)
-            yield from [known[step]] if step in known else []
+            name = next((n for n, field in kind.model_fields.items() if field.alias == step), step)
+            yield from [known[name]] if name in known else []
         elif get_origin(kind) is dict:
             yield get_args(kind)[1]

@@ -85,9 +85,9 @@ class Swept:
     failed: int
 
 
-def default_folder(study: Study) -> Path:
-    """Return where a study goes that is not told where."""
-    return Path("runs") / f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}"
+def default_folder(name: str) -> Path:
+    """Return where a study of that name goes that is not told where."""
+    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def sweep(study: Study, root: Path, options: Options, function: Callable[..., Outcome] = run_cell) -> Swept:
