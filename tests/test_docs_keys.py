@@ -14,6 +14,7 @@ import yaml
 from root.errors import InputError
 from root.plugins import available, load
 from spiketrain.config import Experiment, json_schema
+from spiketrain.studies.collection import Collection
 from spiketrain.studies.study import Study
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,8 @@ def test_blocks(path: Path) -> None:
         try:
             if set(data) <= set(Experiment.model_fields):
                 Experiment.from_mapping(_merged(BASE, data))
+            elif "studies" in data:
+                Collection.from_mapping(data)
             else:
                 Study.from_mapping({"name": "docs", "base": BASE, **data})
         except InputError as error:
