@@ -21,7 +21,14 @@ from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, drives, gains, readout_trace, synapse_decays
+from spiking.simulators.bound import (
+    bound_controller,
+    bound_relay,
+    drives,
+    gains,
+    readout_trace,
+    synapse_decays,
+)
 from spiking.simulators.delays import DelayLine
 from spiking.simulators.lines import InputLine, Line, NeuronLine, StillLine
 from spiking.simulators.membrane_noise import Tremble
@@ -182,9 +189,8 @@ class _Run:
         self.trace = self.to(block.start.trace).clone()
         self.integral = self.to(block.start.integral).clone()
         self.control: Tensor | None = None
-        self.relay: RelayLoop | None = None
-        if hardware.relay is not None:
-            self.relay = RelayLoop(network, hardware, block.start, self.to)
+        relay = bound_relay(network, hardware, block.start)
+        self.relay = None if relay is None else RelayLoop(relay, hardware.feedback, self.to)
         loop = bound_controller(network, hardware, block, self.to)
         if loop is None:
             return

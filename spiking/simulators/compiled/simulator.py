@@ -22,10 +22,11 @@ from spiking.neurons.lif import LIF
 from spiking.programs.statements import HOLD
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
-from spiking.simulators.compiled.arrays import ROWS, Wires
+from spiking.simulators.compiled.arrays import ROWS, Packed, Wires
 from spiking.simulators.compiled.generated import kernel, mixed_kernel
-from spiking.simulators.compiled.mixed_packing import changes, mixed_histories, pack_mixed
-from spiking.simulators.compiled.packing import histories, pack
+from spiking.simulators.compiled.given import histories
+from spiking.simulators.compiled.mixed_packing import changes, pack_mixed
+from spiking.simulators.compiled.packing import pack
 from spiking.simulators.compiled.wires import WORD, wires
 from spiking.simulators.flat.columns import Columns
 from spiking.simulators.flat.constants import Constants, Known, constants_of
@@ -52,12 +53,6 @@ class _Laid(NamedTuple):
     columns: Columns
     constants: Constants
     wires: Wires
-
-
-class _Kernel(NamedTuple):
-    constants: tuple[str, ...]
-    simulate: Callable[..., None]
-    ready: Callable[[Any], bool]
 
 
 @final
@@ -100,12 +95,13 @@ class CompiledSimulator(Simulator):
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         if block.plasticity is not None or _is_mixed(network):
             return self._run_mixed(network, hardware, block)
-        loop = _kernel(network)
-        laid = self._laid(network, hardware, block, WORD, loop.constants)
+        neuron = network.layers[0].neuron
+        module: Any = kernel(None if type(neuron) in BY_HAND else neuron.program((HOLD,)))
+        laid = self._laid(network, hardware, block, WORD, module.CONSTANTS)
         flat = Flat(network, hardware, block, laid.columns, laid.constants, rows=ROWS)
         packed = pack(flat, laid.wires)
-        self._run(loop.simulate, partial(loop.ready, packed.chips.weights.dtype), packed, flat)
-        return outcome(flat, histories(flat, packed))
+        self._run(module, packed, flat)
+        return outcome(flat, histories(flat, packed.start.under_way))
 
     def _run_mixed(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         if block.plasticity is not None and block.plasticity.batch:
@@ -117,8 +113,8 @@ class CompiledSimulator(Simulator):
         flat = Flat(network, hardware.as_matrices(network), block, laid.columns, laid.constants)
         module: Any = mixed_kernel(flat.constants.programs)
         packed = pack_mixed(flat)
-        self._run(module.simulate, partial(module.ready, packed.chips.weights.dtype), packed, flat)
-        return outcome(flat, mixed_histories(flat, packed), changes=changes(flat, packed))
+        self._run(module, packed, flat)
+        return outcome(flat, histories(flat, packed.start.under_way), changes=changes(flat, packed))
 
     def _laid(
         self, network: Network, hardware: Hardware, block: Block, word: int, names: Sequence[str] = ()
@@ -134,10 +130,9 @@ class CompiledSimulator(Simulator):
         scope = (network.inputs, network.layers, network.connections, network.dt_ms, word, block.shadow)
         return self._known.of(scope, layers, make)
 
-    def _run(
-        self, simulate: Callable[..., None], ready: Callable[[], bool], packed: tuple[Any, ...], flat: Flat
-    ) -> None:
-        with _announced(ready):
+    def _run(self, module: Any, packed: Packed, flat: Flat) -> None:
+        simulate = module.compiled(packed.chips.weights.dtype)
+        with _announced(lambda: bool(simulate.signatures)):
             self._simulate(partial(_share, simulate, packed), flat.hardware.chips * flat.block.batch)
 
     def _simulate(self, share: Callable[[int, int], None], items: int) -> None:
@@ -198,9 +193,3 @@ def _check(network: Network) -> None:
         raise UnsupportedError(
             "neuron.model", neuron.model, "a model that spikes", "Use the simulator torch."
         )
-
-
-def _kernel(network: Network) -> _Kernel:
-    neuron = network.layers[0].neuron
-    module: Any = kernel(None if type(neuron) in BY_HAND else neuron.program((HOLD,)))
-    return _Kernel(module.CONSTANTS, module.simulate, module.ready)
