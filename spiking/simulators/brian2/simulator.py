@@ -16,7 +16,7 @@ from torch import Tensor
 from root.errors import InputError, UnsupportedError
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.presentation import CurrentDrive, Plasticity
+from spiking.presentation import CurrentDrive
 from spiking.simulators.base import Simulator
 from spiking.simulators.blocks import Block
 from spiking.simulators.brian2.cache import compiler, program
@@ -24,7 +24,7 @@ from spiking.simulators.brian2.data import arrays, outcome
 from spiking.simulators.brian2.shape import Shape
 from spiking.simulators.brian2.standalone import run_program
 from spiking.simulators.brian2.structure import shape_of
-from spiking.simulators.plasticity import difference, in_batches
+from spiking.simulators.plasticity import check_one_at_a_time, difference, in_batches
 from spiking.simulators.recordings import Outcome
 
 if TYPE_CHECKING:
@@ -92,25 +92,16 @@ class Brian2Simulator(Simulator):
 
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         plasticity = block.plasticity
-        if plasticity is not None and plasticity.trace_ms is not None:
-            return self._learn_inside(network, hardware, block, plasticity)
-        if plasticity is None or (plasticity.steps and self.mode == "standalone"):
+        traced = plasticity is not None and plasticity.trace_ms is not None
+        if plasticity is None or (plasticity.steps and self.mode == "standalone" and not traced):
             return self._run(network, hardware, block)
         if plasticity.batch:
             return in_batches(partial(self.run_block, network), network, hardware, block)
+        if traced:
+            check_one_at_a_time(block)
+            return self._run(network, hardware, block)
         plain = self._run(network, hardware, replace(block, plasticity=None))
         return replace(plain, changes=difference(network, block, plain.sums, plain.basal))
-
-    def _learn_inside(
-        self, network: Network, hardware: Hardware, block: Block, plasticity: Plasticity
-    ) -> Outcome:
-        """Run a block whose synapses learn in every step; each batch goes on with what the last one left."""
-        if plasticity.batch:
-            return in_batches(partial(self.run_block, network), network, hardware, block)
-        if plasticity.steps and block.batch > 1:
-            allowed = "1, where synapses change in every step of time"
-            raise UnsupportedError("training.batch", block.batch, allowed, "Use the simulator torch.")
-        return self._run(network, hardware, block)
 
     def _run(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         shape = shape_of(network, hardware, block)

@@ -32,7 +32,7 @@ from spiking.simulators.flat.columns import Columns
 from spiking.simulators.flat.constants import Constants, Known, constants_of
 from spiking.simulators.flat.outcome import outcome
 from spiking.simulators.flat.packing import Flat
-from spiking.simulators.plasticity import in_batches
+from spiking.simulators.plasticity import check_one_at_a_time, in_batches
 from spiking.simulators.recordings import Outcome
 
 __all__ = ["CompiledSimulator"]
@@ -106,9 +106,7 @@ class CompiledSimulator(Simulator):
     def _run_mixed(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         if block.plasticity is not None and block.plasticity.batch:
             return in_batches(partial(self.run_block, network), network, hardware, block)
-        if block.plasticity is not None and block.plasticity.steps and block.batch > 1:
-            allowed = "1, where synapses change in every step of time"
-            raise UnsupportedError("training.batch", block.batch, allowed, "Use the simulator torch.")
+        check_one_at_a_time(block)
         laid = self._laid(network, hardware, block, 1)
         flat = Flat(network, hardware.as_matrices(network), block, laid.columns, laid.constants)
         module: Any = mixed_kernel(flat.constants.programs)

@@ -49,7 +49,7 @@ class Host:
         self.backwards = backwards
 
     def launch(self, shape: Shape, arguments: ctypes.Structure, blocks: int, shared_bytes: int) -> None:
-        """Run a kernel and wait for it; see `Machine`.
+        """Run a kernel and wait for it; arguments are those of `Card.launch`.
 
         Raises:
             SimulationError: threads of a block waited at different barriers.
