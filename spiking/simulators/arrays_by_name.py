@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from spiking.blocks.block import Block
+from spiking.blocks.bound import drives
+from spiking.blocks.recordings import Outcome
+from spiking.blocks.snapshots import oldest_first
 from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import Change, Snapshot
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import drives
-from spiking.simulators.recordings import Outcome
-from spiking.simulators.snapshots import oldest_first
 
 __all__ = ["outcome"]
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from root.errors import UnsupportedError
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome, input_rates
+from spiking.blocks.snapshots import join
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import Change, CurrentDrive, Plasticity
-from spiking.simulators.blocks import Block
-from spiking.simulators.recordings import Outcome, input_rates
-from spiking.simulators.snapshots import join
 
 __all__ = ["Traces", "changed", "check_one_at_a_time", "difference", "in_batches"]
 

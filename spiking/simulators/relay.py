@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from spiking.simulators.bound import BoundRelay
+from spiking.blocks.bound import BoundRelay
 
 __all__ = ["RelayLoop", "gate"]
 

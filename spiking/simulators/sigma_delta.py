@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from root.errors import UnsupportedError
+from spiking.blocks.block import Block
 from spiking.network import Network
-from spiking.simulators.blocks import Block
 
 __all__ = ["check_messages", "sent_before"]
 

@@ -14,14 +14,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from spiking.hardware import Hardware
-from spiking.network import Network
-from spiking.neurons.base import State, Values
-from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
-from spiking.simulators.apical import ApicalNoise
-from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import (
+from spiking.blocks.block import Block
+from spiking.blocks.bound import (
     bound_controller,
     bound_relay,
     drives,
@@ -29,13 +23,19 @@ from spiking.simulators.bound import (
     readout_trace,
     synapse_decays,
 )
+from spiking.blocks.populations import Population, populations
+from spiking.blocks.recordings import Outcome
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import State, Values
+from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
+from spiking.simulators.apical import ApicalNoise
+from spiking.simulators.base import Simulator
 from spiking.simulators.delays import DelayLine
 from spiking.simulators.lines import InputLine, Line, NeuronLine, StillLine
 from spiking.simulators.membrane_noise import Tremble
 from spiking.simulators.plasticity import Traces, difference, in_batches
-from spiking.simulators.populations import Population, populations
 from spiking.simulators.rate_loop import RateLoop
-from spiking.simulators.recordings import Outcome
 from spiking.simulators.relay import RelayLoop
 
 __all__ = ["TorchSimulator"]

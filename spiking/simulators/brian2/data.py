@@ -8,18 +8,25 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from spiking.blocks.block import Block
+from spiking.blocks.bound import (
+    bound_controller,
+    bound_relay,
+    emission_values,
+    gains,
+    readout_trace,
+    synapse_decays,
+)
+from spiking.blocks.populations import Population, populations
+from spiking.blocks.recordings import Outcome, input_rates
+from spiking.blocks.snapshots import oldest_first
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, Plasticity, Snapshot, SpikeDrive
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, bound_relay, gains, readout_trace, synapse_decays
 from spiking.simulators.brian2.layout import LOCAL
 from spiking.simulators.brian2.shape import PREFIXES, Shape
 from spiking.simulators.brian2.structure import constants
-from spiking.simulators.populations import Population, populations
-from spiking.simulators.recordings import Outcome, input_rates
-from spiking.simulators.snapshots import oldest_first
 
 __all__ = ["arrays", "outcome"]
 
@@ -64,12 +71,10 @@ def _plasticity(network: Network, block: Block, plasticity: Plasticity, shape: S
     if plasticity.trace_ms is not None:
         share = 1.0 - math.exp(-network.dt_ms / plasticity.trace_ms)
         flags = (plasticity.from_first_spike, plasticity.biases, bool(plasticity.steps))
-        first = network.spike_value if shape.drive == "spikes" else 1.0
-        values = [first, *(network.emission_value(layer + 1) for layer in range(network.depth))]
         return {
             "step_sizes": steps / total,
             "tracing": torch.tensor([share, *map(float, flags)], dtype=torch.float64),
-            "emission_values": torch.tensor(values, dtype=torch.float64),
+            "emission_values": torch.tensor(emission_values(network, block), dtype=torch.float64),
         }
     values = [network.emission_value(population.layers[0] + 1) for population in shape.populations]
     return {

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spiking.simulators.bound import drives
+from spiking.blocks.bound import drives
+from spiking.blocks.snapshots import oldest_first
 from spiking.simulators.compiled.arrays import Array, Recorded
 from spiking.simulators.flat.packing import Flat
-from spiking.simulators.snapshots import oldest_first
 
 __all__ = ["Given", "histories", "integers", "starts"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spiking.presentation import Change, CurrentDrive, Plasticity, SpikeDrive
-from spiking.simulators.bound import drives, readout_trace
+from spiking.blocks.bound import drives, emission_values, readout_trace
+from spiking.presentation import Change, Plasticity, SpikeDrive
 from spiking.simulators.compiled.arrays import (
     FUSED,
     Array,
@@ -95,15 +95,13 @@ def _learning(flat: Flat, given: Given) -> Learning:
     if plasticity.steps and plasticity.biases:
         for connection, step in zip(network.connections, steps, strict=True):
             own[connection.post - 1] += step
-    first = 1.0 if isinstance(block.drive, CurrentDrive) else network.spike_value
-    values = [first, *(network.emission_value(layer + 1) for layer in range(network.depth))]
     effect = _effect(flat) if plasticity.steps else [torch.zeros_like(w) for w in flat.hardware.weights]
     flattened = torch.cat([part.flatten(1) for part in effect], dim=1)
     alone, begun = _begun(flat, plasticity)
     return given.of(
         Learning,
         clock=given.numbers([np.exp(-network.dt_ms / plasticity.trace_ms), 1.0, plasticity.from_first_spike]),
-        values=given.numbers(values),
+        values=given.numbers(emission_values(network, block)),
         steps=given.numbers(steps),
         bias_steps=given.numbers(own),
         effect=flat.columns.to(flattened),

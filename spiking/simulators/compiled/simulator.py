@@ -15,13 +15,14 @@ import torch
 
 from root.errors import UnsupportedError
 from root.ranges import THREADS, check_values, of
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron
 from spiking.neurons.lif import LIF
 from spiking.programs.statements import HOLD
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
 from spiking.simulators.compiled.arrays import ROWS, Packed, Wires
 from spiking.simulators.compiled.generated import kernel, mixed_kernel
 from spiking.simulators.compiled.given import histories
@@ -33,7 +34,6 @@ from spiking.simulators.flat.constants import Constants, Known, constants_of
 from spiking.simulators.flat.outcome import outcome
 from spiking.simulators.flat.packing import Flat
 from spiking.simulators.plasticity import check_one_at_a_time, in_batches
-from spiking.simulators.recordings import Outcome
 
 __all__ = ["CompiledSimulator"]
 
@@ -129,25 +129,24 @@ class CompiledSimulator(Simulator):
         return self._known.of(scope, layers, make)
 
     def _run(self, module: Any, packed: Packed, flat: Flat) -> None:
-        simulate = module.compiled(packed.chips.weights.dtype)
-        with _announced(lambda: bool(simulate.signatures)):
-            self._simulate(partial(_share, simulate, packed), flat.hardware.chips * flat.block.batch)
-
-    def _simulate(self, share: Callable[[int, int], None], items: int) -> None:
         """Deal (chip, sample) pairs out like cards, since those with a controller take longer.
 
         The calling thread takes the first hand. The others live for one block: a pool that is kept
         would not survive a fork.
         """
-        threads = min(self.threads, items)
-        if threads == 1:
-            share(1, 0)
-            return
-        with ThreadPoolExecutor(threads - 1) as pool:
-            others = [pool.submit(share, threads, first) for first in range(1, threads)]
-            share(threads, 0)
-            for other in others:
-                other.result()
+        simulate = module.compiled(packed.chips.weights.dtype)
+        threads = min(self.threads, flat.hardware.chips * flat.block.batch)
+        with _announced(lambda: bool(simulate.signatures)):
+            if threads == 1:
+                simulate(0, 1, *packed)
+                return
+            with ThreadPoolExecutor(threads - 1) as pool:
+                others = [
+                    pool.submit(partial(simulate, first, threads, *packed)) for first in range(1, threads)
+                ]
+                simulate(0, threads, *packed)
+                for other in others:
+                    other.result()
 
 
 @contextmanager
@@ -170,10 +169,6 @@ def _announced(ready: Callable[[], bool]) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _share(simulate: Callable[..., None], packed: tuple[Any, ...], threads: int, first: int) -> None:
-    simulate(first, threads, *packed)
 
 
 def _is_mixed(network: Network) -> bool:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, final
 import torch
 
 from root.errors import UnsupportedError
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
 from spiking.simulators.cuda import arguments
 from spiking.simulators.cuda.card import Card, driver, why_not
 from spiking.simulators.cuda.host import Host
@@ -22,7 +23,6 @@ from spiking.simulators.cuda.packing import Laid, Packing
 from spiking.simulators.flat.columns import Columns
 from spiking.simulators.flat.constants import Known, constants_of
 from spiking.simulators.flat.packing import Flat
-from spiking.simulators.recordings import Outcome
 
 __all__ = ["CudaSimulator"]
 

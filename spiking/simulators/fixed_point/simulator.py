@@ -10,17 +10,17 @@ from torch import Tensor
 
 from root.errors import UnsupportedError
 from root.ranges import FACTOR, check_values, of
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import CurrentDrive
 from spiking.simulators.arrays_by_name import outcome
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
 from spiking.simulators.fixed_point.emulate import emulate
 from spiking.simulators.fixed_point.program import INTEGRAL_BITS, Program, rate
 from spiking.simulators.fixed_point.quantise import check_input, check_network, check_neurons, quantise
-from spiking.simulators.recordings import Outcome
 from spiking.simulators.sigma_delta import check_messages
 
 __all__ = ["NO_RELAY", "LoihiSimulator", "read_outcome"]

@@ -9,12 +9,12 @@ from typing import final
 import torch
 from torch import Tensor
 
+from spiking.blocks.block import Block
+from spiking.blocks.bound import bound_controller, bound_relay, drives, gains
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, bound_relay, drives, gains
 from spiking.simulators.flat.columns import Columns
 from spiking.simulators.flat.constants import Constants
 
@@ -54,7 +54,7 @@ class Flat:
 
     @cached_property
     def gains(self) -> list[Tensor]:
-        """What weights are multiplied with; see `spiking.simulators.bound.gains`."""
+        """What weights are multiplied with; see `spiking.blocks.bound.gains`."""
         return gains(self.network, self.constants.decays, self.block)
 
     def weights(self, *, direct: bool) -> Tensor:

@@ -16,18 +16,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spiking.hardware import Hardware
-from spiking.network import Network
-from spiking.neurons.base import Values
-from spiking.presentation import CurrentDrive, Plasticity, SpikeDrive
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import (
+from spiking.blocks.block import Block
+from spiking.blocks.bound import (
     bound_controller,
     bound_relay,
+    emission_values,
     gains,
     readout_trace,
     synapse_decays,
 )
+from spiking.hardware import Hardware
+from spiking.network import Network
+from spiking.neurons.base import Values
+from spiking.presentation import CurrentDrive, Plasticity, SpikeDrive
 from spiking.simulators.sigma_delta import sent_before
 
 __all__ = ["arrays", "header", "integers", "results"]
@@ -212,10 +213,9 @@ def _learning(
     first = torch.arange(_presentations(block)) * _together(block)
     shown = (samples - first).clamp(max=_together(block)).double()
     steps = torch.tensor(plasticity.steps or [1.0] * len(network.connections), dtype=torch.float64)
-    values = [1.0 if isinstance(block.drive, CurrentDrive) else network.emission_value(0)]
-    values += [network.emission_value(layer + 1) for layer in range(network.depth)]
+    values = torch.tensor(emission_values(network, block), dtype=torch.float64)
     total = block.window[0].sum().double()
-    data = {"learning.factor": steps / shown.unsqueeze(1), "learning.scale": torch.tensor(values).double()}
+    data = {"learning.factor": steps / shown.unsqueeze(1), "learning.scale": values}
     data["learning.factor" if plasticity.trace_ms else "learning.scale"] /= total
     if plasticity.trace_ms:
         share = 1.0 - math.exp(-network.dt_ms / plasticity.trace_ms)

@@ -10,12 +10,13 @@ import torch
 
 from root.errors import InputError, UnsupportedError
 from root.ranges import FACTOR, PATIENCE_S, check_values, of
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.simulators.arrays_by_name import outcome
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
 from spiking.simulators.fixed_point import quantise
 from spiking.simulators.fixed_point.quantise import check_input, check_network, check_neurons
 from spiking.simulators.fixed_point.simulator import NO_RELAY, read_outcome
@@ -23,7 +24,6 @@ from spiking.simulators.lava.client import Client
 from spiking.simulators.lava.data import arrays, header, integers, results
 from spiking.simulators.lava.environment import find
 from spiking.simulators.lava.probe import probe
-from spiking.simulators.recordings import Outcome
 from spiking.simulators.sigma_delta import check_messages
 
 __all__ = ["LavaSimulator"]

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from rate_bridge.filters import decay
+from spiking.blocks.block import Block
 from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Connection, Network
 from spiking.presentation import CurrentDrive, Snapshot
-from spiking.simulators.blocks import Block
 
 __all__ = [
     "BoundController",
@@ -27,6 +27,7 @@ __all__ = [
     "bound_controller",
     "bound_relay",
     "drives",
+    "emission_values",
     "gains",
     "readout_trace",
     "synapse_decays",
@@ -171,6 +172,12 @@ def bound_relay(network: Network, hardware: Hardware, start: Snapshot) -> BoundR
 def drives(connection: Connection, block: Block) -> bool:
     """Return whether a connection carries currents that act in their own step: not filtered, not counted."""
     return connection.pre == 0 and isinstance(block.drive, CurrentDrive)
+
+
+def emission_values(network: Network, block: Block) -> list[float]:
+    """Return what an emission of layers 0 to L counts as a rate; currents of the input count as they are."""
+    values = [network.emission_value(layer) for layer in range(network.depth + 1)]
+    return [1.0, *values[1:]] if isinstance(block.drive, CurrentDrive) else values
 
 
 def synapse_decays(network: Network, hardware: Hardware) -> tuple[Tensor, ...]:
