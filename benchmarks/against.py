@@ -3,10 +3,11 @@
     git worktree add ../earlier COMMIT
     python benchmarks/against.py ../earlier [--rounds 9]
 
-Both versions run in processes of their own under the same interpreter. In every round each shows the same
-batches under control, with shadows, to the same chips; what is printed is the median over rounds of the
-ratio of processor times, the earlier version's to this one's: 1 is as fast as before. Adaptive LIF neurons
-that never adapt, and so spike alike, are compared with LIF in this version, which adds to each round.
+Both versions run in processes of their own under the same interpreter, each with its own programs beside this
+one, so that what was renamed meanwhile does not matter. In every round each shows the same batches under
+control, with shadows, to the same chips; what is printed is the median over rounds of the ratio of processor
+times, the earlier version's to this one's: 1 is as fast as before. Adaptive LIF neurons that never adapt, and
+so spike alike, are compared with LIF in this version, which adds to each round.
 """
 
 from __future__ import annotations
@@ -111,9 +112,9 @@ class Worker:
     """
 
     def __init__(self, tree: Path, options: list[str]) -> None:
-        path = os.pathsep.join([str(tree.resolve()), str(HERE)])
+        path = os.pathsep.join([str(tree.resolve()), str(tree.resolve() / "benchmarks")])
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).resolve()), "--worker", *options, "."],
+            [sys.executable, "-P", str(Path(__file__).resolve()), "--worker", *options, "."],
             env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
             cwd=tree,
             stdin=subprocess.PIPE,

@@ -18,9 +18,9 @@ from brian2_presentation import BATCH, CHIPS, SIZES, STEPS, WINDOW, problem
 from machine import machine
 
 from rate_bridge.filters import window
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.presentation import Phase, Plasticity, SpikeDrive
 from spiking.simulators.brian2.simulator import Brian2Simulator
-from spiking.simulators.snapshots import initial_snapshot
 
 BATCHES, REPEATS, AT_MOST_MS = 44, 3, 0.15
 

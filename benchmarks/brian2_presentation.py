@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rate_bridge.filters import decay, window
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, Phase, Recording, Snapshot, SpikeDrive
 from spiking.simulators.brian2.simulator import Brian2Simulator
-from spiking.simulators.snapshots import initial_snapshot
 
 Array = NDArray[Any]
 

@@ -17,13 +17,13 @@ from machine import machine
 from torch import Tensor
 
 from rate_bridge.filters import window
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.connections import Conv2d
 from spiking.hardware import Hardware
 from spiking.network import Connection, Layer, Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Phase, SpikeDrive
 from spiking.simulators.compiled import CompiledSimulator
-from spiking.simulators.snapshots import initial_snapshot
 
 BATCH, STEPS, RATE, CHANNELS, KERNEL = 4, 100, 0.2, 16, 5
 IMAGES = ((28, 28, 1), (12, 12, 16))

@@ -22,11 +22,11 @@ from learning.stimulus import Batch, Stimulus
 from rate_bridge.encodings import CurrentEncoding, Encoding, PhaseEncoding
 from rate_bridge.sequences import Samples, Series
 from root.seeds import SeedTree
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, Phase
 from spiking.simulators.compiled import CompiledSimulator
-from spiking.simulators.snapshots import initial_snapshot
 
 BATCH, STEPS, CHIPS = 32, 300, 2
 

@@ -25,12 +25,12 @@ from machine import machine
 from torch import Tensor
 
 from rate_bridge.filters import window
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, Recording, SpikeDrive
 from spiking.simulators.compiled import CompiledSimulator
-from spiking.simulators.snapshots import initial_snapshot
 
 BATCH = 64
 

@@ -15,6 +15,7 @@ import torch
 from machine import machine
 
 from rate_bridge.filters import window
+from spiking.blocks.snapshots import cut, initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
@@ -22,7 +23,6 @@ from spiking.presentation import Controller, Phase, SpikeDrive
 from spiking.simulators.base import Simulator
 from spiking.simulators.fixed_point.simulator import LoihiSimulator
 from spiking.simulators.lava.simulator import LavaSimulator
-from spiking.simulators.snapshots import cut, initial_snapshot
 
 STEPS = 100
 

@@ -105,6 +105,8 @@ class Model(nn.Module):
         self.relay: Relay | None = None
         self.memory: dict[str, Tensor] = {}
         self.truth: Truth | None = None
+        self._stretches: dict[int, tuple[Tensor, Tensor]] = {}
+        """Per layer whose curves were measured, the rates and the stretch that was fitted to them."""
         self.on_chip: OnChip | None = None
         self.forward_weights = nn.ParameterList(
             nn.Parameter(self.drawn(index, gain, "initial", "weight", index), requires_grad=False)
@@ -224,9 +226,16 @@ class Model(nn.Module):
         transfer = self.transfer(index)
         if isinstance(transfer, MeasuredTransfer) and self.truth is None:
             nominal = self.nominal(index)
-            steeper = stretch(transfer, nominal).unsqueeze(1)
+            steeper = self._stretch(index, transfer, nominal).unsqueeze(1)
             return (nominal.slope(nominal.inverse(rate.double())) * steeper).to(rate)
         return transfer.slope(transfer.inverse(rate)).to(rate)
+
+    def _stretch(self, index: int, measured: MeasuredTransfer, nominal: Transfer) -> Tensor:
+        """Return how the measured curves are stretched, fitted once for a measurement."""
+        known = self._stretches.get(index)
+        if known is None or known[0] is not measured.rates:
+            known = self._stretches[index] = (measured.rates, stretch(measured, nominal))
+        return known[1]
 
     def remember(self, feedback: tuple[Tensor, ...] | None, memory: Mapping[str, Tensor]) -> None:
         """Keep what an update says about the feedback weights and the rule's memory."""

@@ -19,12 +19,12 @@ from mismatch.spec import MismatchSpec
 from mismatch.streams import Streams
 from root.errors import UnsupportedError
 from root.seeds import SeedTree
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import Observation, Phase, Weights
 from spiking.shapes import check_weights
 from spiking.simulators.base import Simulator
-from spiking.simulators.snapshots import initial_snapshot
 
 __all__ = ["ChipPopulation", "bench_of"]
 

@@ -8,12 +8,12 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import SpikeDrive
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
-from spiking.simulators.recordings import Outcome
 
 __all__ = ["Compared"]
 

@@ -25,7 +25,7 @@ from spiketrain.parts import Parts
 from spiketrain.record.files import is_leftover, remove_leftovers, write_json, write_tensors
 from spiketrain.record.provenance import provenance
 from spiketrain.teaching import learn
-from spiking.simulators.blocks import Block
+from spiking.blocks.block import Block
 from spiking.simulators.fixed_point import quantise
 
 __all__ = ["TARGETS", "deploy"]

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from rate_bridge.filters import window
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import Controller, CurrentDrive, Phase, Recording, Relay, Snapshot, SpikeDrive
 from spiking.simulators.base import Simulator
-from spiking.simulators.snapshots import initial_snapshot
 
 __all__ = [
     "EVERYTHING",

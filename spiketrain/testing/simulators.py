@@ -13,12 +13,12 @@ from spiketrain.testing.agreement import agree
 from spiketrain.testing.cases import Case, require, skip
 from spiketrain.testing.networks import CASES, SMALL
 from spiketrain.testing.problems import Problem
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import CurrentDrive, Phase, Recording, SpikeDrive
 from spiking.simulators.base import Simulator
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 __all__ = ["check", "exact", "machine", "reference", "simulator_cases", "single_neuron"]

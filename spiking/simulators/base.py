@@ -9,16 +9,16 @@ from typing import Any, ClassVar, final
 import torch
 
 from root.errors import UnsupportedError
+from spiking.blocks.block import Block, groups, stack
+from spiking.blocks.pieces import in_pieces, piece_name, whole
+from spiking.blocks.recordings import Outcome, recording
+from spiking.blocks.snapshots import cut
 from spiking.hardware import Hardware
 from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import Phase, Recording, Snapshot
 from spiking.shapes import check_phases
-from spiking.simulators.blocks import Block, groups, stack
-from spiking.simulators.pieces import in_pieces, piece_name, whole
-from spiking.simulators.recordings import Outcome, recording
-from spiking.simulators.snapshots import cut
 
 __all__ = ["Simulator"]
 

@@ -10,15 +10,23 @@ from typing import final
 import torch
 from torch import Tensor
 
+from root.errors import UnsupportedError
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome, input_rates
+from spiking.blocks.snapshots import join
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import Change, CurrentDrive, Plasticity
-from spiking.simulators.blocks import Block
-from spiking.simulators.recordings import Outcome, input_rates
-from spiking.simulators.snapshots import join
 
-__all__ = ["Traces", "changed", "difference", "in_batches"]
+__all__ = ["Traces", "changed", "check_one_at_a_time", "difference", "in_batches"]
+
+
+def check_one_at_a_time(block: Block) -> None:
+    """Raise `UnsupportedError` where several samples would change the same synapses in every step."""
+    if block.plasticity is not None and block.plasticity.steps and block.batch > 1:
+        allowed = "1, where synapses change in every step of time"
+        raise UnsupportedError("training.batch", block.batch, allowed, "Use the simulator torch.")
 
 
 def difference(

@@ -20,15 +20,15 @@ from typing import final
 import torch
 from torch import Tensor
 
+from spiking.blocks.block import Block
+from spiking.blocks.bound import bound_controller
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.activations import activation
 from spiking.neurons.base import Values
 from spiking.neurons.rate import Rate
 from spiking.presentation import CurrentDrive
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller
-from spiking.simulators.recordings import Outcome
 
 __all__ = ["RateLoop"]
 

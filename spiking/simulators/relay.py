@@ -8,37 +8,27 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rate_bridge.filters import decay
-from spiking.feedback import Layered
-from spiking.hardware import Hardware
-from spiking.network import Network
-from spiking.presentation import Snapshot
+from spiking.blocks.bound import BoundRelay
 
-__all__ = ["RelayLoop", "gate", "gate_trace"]
+__all__ = ["RelayLoop", "gate"]
 
 
-def gate(x: Tensor, curve: Tensor, low: float, high: float) -> Tensor:
+def gate(x: Tensor, curve: Tensor, low: float, scale: float) -> Tensor:
     """Return the value of every neuron's gate, straight lines between the points of its curve.
 
     Args:
         x: activities, ``(chips, batch, n)``.
-        curve: values at evenly spaced activities from `low` to `high`, ``(chips or 1, n or 1, points)``.
-        low: the lowest activity.
-        high: the highest.
+        curve: values at evenly spaced activities, ``(chips or 1, n or 1, points)``.
+        low: the lowest of these.
+        scale: points per unit of activity.
     """
     chips, _, n = x.shape
     points = curve.shape[-1]
-    place = ((x - low) * ((points - 1) / (high - low))).clamp(0, points - 1).transpose(1, 2)
+    place = ((x - low) * scale).clamp(0, points - 1).transpose(1, 2)
     below = place.long().clamp(max=points - 2)
     curves = curve.expand(chips, n, points)
     first, second = curves.gather(-1, below), curves.gather(-1, below + 1)
     return (first + (place - below) * (second - first)).transpose(1, 2)
-
-
-def gate_trace(network: Network, path: Layered) -> tuple[float, list[float]]:
-    """Return the decay of the gates' traces in a step, and per layer 1 to L - 1 what an emission adds."""
-    kept = float(decay(torch.tensor(path.trace_ms, dtype=torch.float64), network.dt_ms))
-    return kept, [(1.0 - kept) * network.emission_value(layer) for layer in range(1, network.depth)]
 
 
 @final
@@ -46,29 +36,17 @@ class RelayLoop:
     """The relay of one block under way; see `spiking.feedback.Layered`.
 
     Args:
-        network: the description, with layered feedback.
-        hardware: the effective parameters.
-        start: where the block starts from.
+        bound: it on the chips.
+        feedback: the feedback weights of all layers.
         to: brings a tensor to the device and the type that are computed with.
     """
 
-    def __init__(
-        self, network: Network, hardware: Hardware, start: Snapshot, to: Callable[[Tensor], Tensor]
-    ) -> None:
-        path, relay = network.feedback, hardware.relay
-        assert isinstance(path, Layered)
-        assert relay is not None
-        self.every = path.refresh_steps(network.dt_ms)
-        self.kept, self.added = gate_trace(network, path)
-        self.weights = [to(weights) for weights in hardware.feedback]
-        self.strength = [to(strength).view(-1, 1, 1) for strength in relay.strength]
-        self.curves = [
-            (to(curve), low, high)
-            for curve, low, high in zip(relay.gates, relay.low, relay.high, strict=True)
-        ]
-        hidden = start.synapse[:-1]
-        given = start.gates or tuple(torch.zeros_like(current) for current in hidden)
-        self.traces = [to(trace).clone() for trace in given]
+    def __init__(self, bound: BoundRelay, feedback: Sequence[Tensor], to: Callable[[Tensor], Tensor]) -> None:
+        self.every, self.kept, self.added = bound.every, bound.kept, bound.added
+        self.weights = [to(weights) for weights in feedback]
+        self.strength = [to(strength) for strength in bound.strength]
+        self.curves = [*zip(map(to, bound.curves), bound.low, bound.scale, strict=True)]
+        self.traces = [to(trace).clone() for trace in bound.seen]
         self.apical = [torch.zeros_like(trace) for trace in self.traces]
         self.sums = [torch.zeros_like(trace) for trace in self.traces]
 

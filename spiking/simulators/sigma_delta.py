@@ -10,16 +10,14 @@ sigma-delta modulation", IEEE TNNLS 28(5); O'Connor & Welling 2016, arXiv 1611.0
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from root.errors import UnsupportedError
+from spiking.blocks.block import Block
 from spiking.network import Network
-from spiking.simulators.blocks import Block
 
-__all__ = ["check_messages", "messages", "sent_before"]
+__all__ = ["check_messages", "sent_before"]
 
 
 def check_messages(network: Network, threshold: float | None) -> None:
@@ -39,10 +37,3 @@ def sent_before(network: Network, block: Block) -> tuple[Tensor, ...]:
         torch.zeros(chips if layer else 1, batch, size, dtype=torch.float64)
         for layer, size in enumerate(network.sizes)
     )
-
-
-def messages(network: Network, found: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-    """Return the counts of messages of layers 0 to L among a machine's results, or nothing."""
-    if "messages.0" not in found:
-        return ()
-    return tuple(found[f"messages.{layer}"] for layer in range(network.depth + 1))

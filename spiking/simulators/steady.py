@@ -12,14 +12,14 @@ from torch import Tensor
 
 from root.errors import UnsupportedError
 from root.ranges import SHARE, TOLERANCE, check_values, of
+from spiking.blocks.block import Block
+from spiking.blocks.bound import bound_controller
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State
 from spiking.presentation import CurrentDrive, Snapshot
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller
-from spiking.simulators.recordings import Outcome
 
 __all__ = ["SteadySimulator"]
 

@@ -14,21 +14,28 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from spiking.blocks.block import Block
+from spiking.blocks.bound import (
+    bound_controller,
+    bound_relay,
+    drives,
+    gains,
+    readout_trace,
+    synapse_decays,
+)
+from spiking.blocks.populations import Population, populations
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, drives, gains, readout_trace, synapse_decays
 from spiking.simulators.delays import DelayLine
 from spiking.simulators.lines import InputLine, Line, NeuronLine, StillLine
 from spiking.simulators.membrane_noise import Tremble
 from spiking.simulators.plasticity import Traces, difference, in_batches
-from spiking.simulators.populations import Population, populations
 from spiking.simulators.rate_loop import RateLoop
-from spiking.simulators.recordings import Outcome
 from spiking.simulators.relay import RelayLoop
 
 __all__ = ["TorchSimulator"]
@@ -182,9 +189,8 @@ class _Run:
         self.trace = self.to(block.start.trace).clone()
         self.integral = self.to(block.start.integral).clone()
         self.control: Tensor | None = None
-        self.relay: RelayLoop | None = None
-        if hardware.relay is not None:
-            self.relay = RelayLoop(network, hardware, block.start, self.to)
+        relay = bound_relay(network, hardware, block.start)
+        self.relay = None if relay is None else RelayLoop(relay, hardware.feedback, self.to)
         loop = bound_controller(network, hardware, block, self.to)
         if loop is None:
             return

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from root.errors import UnsupportedError
 from spiketrain.testing.agreement import agree
 from spiketrain.testing.problems import Problem, pair
 from spiking.network import Network, bidirectional, chain
@@ -50,11 +49,3 @@ def test_brian2_compiled() -> None:
     if machine.mode != "standalone":
         pytest.skip("no compiler")
     compare(pair(both_ways("softplus"), 2, 3, 60, currents=0), machine)
-
-
-def test_synapses_of_brian2_itself_carry_spikes_alone() -> None:
-    problem = pair(plain("tanh"), 2, 3, 40, currents=0)
-    try:
-        compare(problem, Brian2Simulator(mode="synapses"))
-    except UnsupportedError as error:
-        assert "mode" in str(error)  # noqa: PT017 (either way is right)

@@ -6,11 +6,13 @@ work here, is skipped with the simulator's own reason. What is checked is `spike
 
 import pytest
 import torch
+from brian2_synapses import SynapsesModel
 
 from root.plugins import available, load
 from spiketrain.testing.cases import Case
 from spiketrain.testing.networks import SMALL
 from spiketrain.testing.simulators import check, exact, reference, simulator_cases, single_neuron
+from spiking.simulators.brian2 import plain
 from spiking.simulators.torch import TorchSimulator
 
 CASES = [
@@ -26,10 +28,15 @@ def test_it_does_what_tensors_do(case):
     case()
 
 
-@pytest.mark.parametrize("mode", ["runtime", "synapses"])
 @pytest.mark.parametrize("name", SMALL)
-def test_the_same_without_a_compiler_and_with_plain_synapses(name, mode):
-    Case(name, lambda: check(name, exact(load("simulators", "brian2"), mode=mode)))()
+def test_the_same_without_a_compiler(name):
+    Case(name, lambda: check(name, exact(load("simulators", "brian2"), mode="runtime")))()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_same_with_synapses_of_brian2_itself(name, monkeypatch):
+    monkeypatch.setattr(plain, "PlainModel", SynapsesModel)
+    Case(name, lambda: check(name, exact(load("simulators", "brian2"), mode="runtime")))()
 
 
 @pytest.mark.parametrize("drive", ["spikes", "current"])

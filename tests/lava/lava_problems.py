@@ -3,12 +3,12 @@
 import torch
 
 from rate_bridge.filters import window
+from spiking.blocks.block import Block, stack
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, Phase, Snapshot, SpikeDrive
-from spiking.simulators.blocks import Block, stack
-from spiking.simulators.snapshots import initial_snapshot
 
 
 def uniform(g, low, high, *shape):

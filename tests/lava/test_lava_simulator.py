@@ -7,6 +7,7 @@ import torch
 
 from rate_bridge.filters import window
 from root.errors import InputError, UnsupportedError
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import chain
@@ -14,7 +15,6 @@ from spiking.neurons import LIF, Rate
 from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, SpikeDrive
 from spiking.simulators.fixed_point.simulator import LoihiSimulator
 from spiking.simulators.lava.simulator import LavaSimulator
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 INPUT_STEPS = (

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from rate_bridge.filters import window
 from rate_bridge.transfer import LIFTransfer
 from root.errors import InputError
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import CurrentDrive, Phase
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 MAX_RATE_HZ = 100.0

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from spiketrain.record import RunRecord
 from spiketrain.report import Samples, write
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons.lif import LIF
 from spiking.presentation import TRACES, Controller, CurrentDrive, Phase, Recording
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 SIZES = (6, 20, 5)

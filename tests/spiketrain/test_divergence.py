@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from spiketrain.divergence import Watch, activity, merge, rate_limits, reasons
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons.lif import LIF
 from spiking.presentation import CurrentDrive, Phase, Recording, Weights
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 CHIPS, BATCH = 3, 4

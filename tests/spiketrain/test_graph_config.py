@@ -148,7 +148,6 @@ def test_several_inputs_have_names():
         ([("network.input", {"image": [6, 8], "hidden": [16]})], [P, "another name"]),
         ([("network.input", {})], ["network.input"]),
         ([(f"{C}.first.pre", "hidden")], ["from image or row to maps"]),
-        ([("simulator", {"name": "brian2", "mode": "synapses"})], ["simulator.mode", "several connections"]),
         ([("simulator.name", "loihi")], ["one connection from the input, in loihi"]),
     ],
 )

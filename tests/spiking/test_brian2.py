@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from root.errors import InputError, SimulationError
+from spiking.blocks.block import Block
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.presentation import CurrentDrive, SpikeDrive
-from spiking.simulators.blocks import Block
 from spiking.simulators.brian2 import cache
 from spiking.simulators.brian2.shape import Shape
 from spiking.simulators.brian2.simulator import Brian2Simulator
 from spiking.simulators.brian2.structure import shape_of
-from spiking.simulators.snapshots import initial_snapshot
 
 
 def hardware(network: Network, chips: int) -> Hardware:

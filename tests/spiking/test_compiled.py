@@ -8,12 +8,12 @@ import torch
 
 from rate_bridge.filters import window
 from root.errors import InputError, UnsupportedError
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Network, chain
 from spiking.neurons import LIF, Rate
 from spiking.presentation import Controller, Phase, Recording, SpikeDrive
 from spiking.simulators.compiled import CompiledSimulator
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 CHIPS, BATCH, STEPS = 2, 5, 60

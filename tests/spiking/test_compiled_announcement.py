@@ -36,7 +36,7 @@ def test_what_is_said(
     assert sum("compiling" in record.getMessage() for record in caplog.records) == said
 
 
-def test_a_kernel_knows_whether_it_is_compiled() -> None:
-    loop = kernel(None)
-    assert loop.ready(np.float64) is bool(loop._exact.signatures)
-    assert loop.ready(np.float32) is bool(loop._fast.signatures)
+def test_numbers_of_each_type_have_a_loop_of_their_own() -> None:
+    compiled = kernel(None).compiled
+    assert compiled(np.float64) is compiled(np.dtype(np.float64))
+    assert compiled(np.float64) is not compiled(np.float32)

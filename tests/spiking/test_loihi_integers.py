@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from rate_bridge.filters import window
 from root.errors import InputError
+from spiking.blocks.block import stack
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, SpikeDrive
-from spiking.simulators.blocks import stack
 from spiking.simulators.fixed_point import RANGES, emulate, quantise
 from spiking.simulators.fixed_point.ranges import check
 from spiking.simulators.fixed_point.registers import bias_register, decay_register, weight_register
 from spiking.simulators.fixed_point.simulator import LoihiSimulator
 from spiking.simulators.lava.runtime.loihi import decayed, wrapped
 from spiking.simulators.lava.runtime.neurons import FIXED
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 LIMIT = 1 << 23

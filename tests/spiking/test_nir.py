@@ -7,12 +7,12 @@ import torch
 
 from rate_bridge.filters import window
 from root.errors import InputError, UnsupportedError
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import Clock, Connection, Network, chain
 from spiking.neurons import ALIF, IF, LI, LIF, CubaLIF, Rate
 from spiking.nir import EXACT, FORMS, READERS, Stored, lost, read, replay, write
 from spiking.presentation import Phase, SpikeDrive
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 INPUT_STEPS = (

@@ -13,11 +13,11 @@ from mismatch.draw import Draw
 from mismatch.spec import MismatchSpec
 from rate_bridge.filters import window
 from root.seeds import SeedTree
+from spiking.blocks.snapshots import cut, initial_snapshot
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import Controller, CurrentDrive, Phase, Plasticity, SpikeDrive, Weights
 from spiking.simulators.brian2.simulator import Brian2Simulator
-from spiking.simulators.snapshots import cut, initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 SIZES, CHIPS, BATCH, STEPS, WINDOW = (5, 8, 3), 2, 6, 60, 40

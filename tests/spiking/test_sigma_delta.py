@@ -7,16 +7,16 @@ import torch
 
 from rate_bridge.filters import window
 from root.errors import InputError, UnsupportedError
+from spiking.blocks.block import stack
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import LIF, Rate
 from spiking.neurons.activations import ACTIVATIONS
 from spiking.presentation import Controller, CurrentDrive, Phase
-from spiking.simulators.blocks import stack
 from spiking.simulators.fixed_point import quantise
 from spiking.simulators.fixed_point.quantise import check_network
 from spiking.simulators.fixed_point.simulator import LoihiSimulator
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 STEPS, BATCH = 60, 4

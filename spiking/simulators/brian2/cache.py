@@ -16,7 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from root.errors import InputError, SimulationError
+from root.caches import cache_folder, writing_to
+from root.errors import SimulationError
 from spiking.simulators.brian2.shape import Shape
 
 __all__ = ["compiler", "folder", "program"]
@@ -28,14 +29,8 @@ SOURCES = ("build.py", "exchange.h", "functions.py", "layout.py", "model.py", "o
 
 
 def folder() -> Path:
-    """Return the folder of all built programs: the platform's cache folder, or ``$XDG_CACHE_HOME``."""
-    if os.environ.get("XDG_CACHE_HOME"):
-        base = Path(os.environ["XDG_CACHE_HOME"])
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path.home() / ".cache"
-    return base / "spiketrain" / "brian2"
+    """Return the folder of all built programs."""
+    return cache_folder("brian2")
 
 
 def compiler() -> str | None:
@@ -58,14 +53,7 @@ def program(shape: Shape) -> Path:
     ready = home / "main"
     if ready.exists():
         return ready
-    try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fix = "set XDG_CACHE_HOME to a folder that can be written"
-        raise InputError(
-            "XDG_CACHE_HOME", str(home.parent), f"a folder for programs ({error})", fix
-        ) from error
-    with FileLock(home.with_suffix(".lock")):
+    with writing_to(home.parent), FileLock(home.with_suffix(".lock")):
         if not ready.exists():
             for abandoned in home.parent.glob(f"{home.name}.build-*"):
                 shutil.rmtree(abandoned, ignore_errors=True)

@@ -8,20 +8,25 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from spiking.feedback import Layered
+from spiking.blocks.block import Block
+from spiking.blocks.bound import (
+    bound_controller,
+    bound_relay,
+    emission_values,
+    gains,
+    readout_trace,
+    synapse_decays,
+)
+from spiking.blocks.populations import Population, populations
+from spiking.blocks.recordings import Outcome, input_rates
+from spiking.blocks.snapshots import oldest_first
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, Plasticity, Snapshot, SpikeDrive
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, gains, readout_trace, synapse_decays
 from spiking.simulators.brian2.layout import LOCAL
 from spiking.simulators.brian2.shape import PREFIXES, Shape
 from spiking.simulators.brian2.structure import constants
-from spiking.simulators.populations import Population, populations
-from spiking.simulators.recordings import Outcome, input_rates
-from spiking.simulators.relay import gate_trace
-from spiking.simulators.snapshots import oldest_first
 
 __all__ = ["arrays", "outcome"]
 
@@ -66,12 +71,10 @@ def _plasticity(network: Network, block: Block, plasticity: Plasticity, shape: S
     if plasticity.trace_ms is not None:
         share = 1.0 - math.exp(-network.dt_ms / plasticity.trace_ms)
         flags = (plasticity.from_first_spike, plasticity.biases, bool(plasticity.steps))
-        first = network.spike_value if shape.drive == "spikes" else 1.0
-        values = [first, *(network.emission_value(layer + 1) for layer in range(network.depth))]
         return {
             "step_sizes": steps / total,
             "tracing": torch.tensor([share, *map(float, flags)], dtype=torch.float64),
-            "emission_values": torch.tensor(values, dtype=torch.float64),
+            "emission_values": torch.tensor(emission_values(network, block), dtype=torch.float64),
         }
     values = [network.emission_value(population.layers[0] + 1) for population in shape.populations]
     return {
@@ -126,28 +129,24 @@ def _readout(network: Network, hardware: Hardware, block: Block, shape: Shape) -
 
 
 def _relays(network: Network, hardware: Hardware, block: Block, shape: Shape) -> dict[str, Tensor]:
-    path, relay = network.feedback, hardware.relay
-    if not isinstance(path, Layered) or relay is None:
+    relay = bound_relay(network, hardware, block.start)
+    if relay is None:
         return {}
-    kept, added = gate_trace(network, path)
     data: dict[str, Tensor] = {}
     for index, layer in enumerate(shape.relays):
-        n = shape.place(layer)[2]
-        given = block.start.gates
-        data[f"relay{layer}.seen"] = given[index] if given else torch.zeros(1, 1, n, dtype=torch.float64)
-        data[f"relay{layer}.seen_decay"] = torch.tensor(kept, dtype=torch.float64)
-        data[f"seen_gain{layer}"] = torch.tensor(added[index], dtype=torch.float64)
+        data[f"relay{layer}.seen"] = relay.seen[index]
+        data[f"relay{layer}.seen_decay"] = torch.tensor(relay.kept, dtype=torch.float64)
+        data[f"seen_gain{layer}"] = torch.tensor(relay.added[index], dtype=torch.float64)
         if not shape.controller:
             continue
-        low, high = relay.low[index], relay.high[index]
-        scale = (relay.points - 1) / (high - low)
+        ends = relay.low[index], relay.scale[index]
         data[f"backward{layer}"] = hardware.feedback[index]
-        data[f"gates{layer}"] = relay.gates[index]
-        data[f"gate_range{layer}"] = torch.tensor([low, scale], dtype=torch.float64)
-        data[f"strength{layer}"] = relay.strength[index].unsqueeze(1)
+        data[f"gates{layer}"] = relay.curves[index]
+        data[f"gate_range{layer}"] = torch.tensor(ends, dtype=torch.float64)
+        data[f"strength{layer}"] = relay.strength[index].squeeze(2)
     if shape.controller:
         data[f"backward{shape.depth}"] = hardware.feedback[-1]
-        data["refresh_steps"] = torch.tensor(path.refresh_steps(network.dt_ms), dtype=torch.float64)
+        data["refresh_steps"] = torch.tensor(relay.every, dtype=torch.float64)
     return data
 
 

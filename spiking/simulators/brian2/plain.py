@@ -1,4 +1,4 @@
-"""The same groups without a compiler, in this process: operators in numpy, or Brian2's own Synapses."""
+"""The same groups without a compiler, in this process: operators in numpy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from torch import Tensor
 from spiking.simulators.brian2.layout import LOCAL, layout
 from spiking.simulators.brian2.model import EVENTS, build_model
 from spiking.simulators.brian2.shape import PREFIXES, Shape
-from spiking.simulators.brian2.synapses import PlainSynapses
 
 __all__ = ["PlainModel"]
 
@@ -45,20 +44,16 @@ class PlainModel:
         shape: the structure.
         sizes: chips, batch, steps and steps of the drive.
         dt_ms: time step.
-        synapses: let Brian2's Synapses deliver spikes and feedback, one copy for every sample, instead
-            of operators: slow, and an independent check of the operators.
     """
 
-    def __init__(self, shape: Shape, sizes: Mapping[str, int], dt_ms: float, synapses: bool) -> None:
-        self.shape, self.sizes, self.synapses = shape, dict(sizes), synapses
+    def __init__(self, shape: Shape, sizes: Mapping[str, int], dt_ms: float) -> None:
+        self.shape, self.sizes = shape, dict(sizes)
         self.chips, self.batch, self.steps = sizes["chips"], sizes["batch"], sizes["steps"]
         self.dt = dt_ms * brian2.ms
         self.data: dict[str, Array] = {}
         with _interpreted():
             self.model = build_model(shape, self.chips * self.batch, dt_ms)
-            self.links = PlainSynapses(self) if synapses else None
-            objects = [] if self.links is None else self.links.objects
-            self.network = brian2.Network(*self.model.groups, *objects, *self._operations(), name="network")
+            self.network = brian2.Network(*self.model.groups, *self._operations(), name="network")
             self.network.store()
 
     def run(self, data: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -75,13 +70,15 @@ class PlainModel:
                 self.data[section.name] = array
                 if section.role in {"constant", "state"}:
                     self._set(section.name, array)
-            if self.links is not None:
-                self.links.program()
+            self._begin()
             self.network.run(self.steps * self.dt, namespace={})
         for section in sections:
             if section.role == "state":
                 self.data[section.name] = self._view(section.name).copy()
         return {name: torch.from_numpy(array) for name, array in self.data.items()}
+
+    def _begin(self) -> None:
+        """Do what is left to do before the first step: nothing, unless something else than operators runs."""
 
     def _set(self, name: str, array: Array) -> None:
         shape = (self.chips, self.batch, array.shape[-1])
@@ -98,9 +95,9 @@ class PlainModel:
     def _operations(self) -> list[Any]:
         direct = self.shape.controller and not self.shape.gate_points
         places = [
-            (self._drive, "start", 0, self.shape.drive == "currents" and not self.synapses),
+            (self._drive, "start", 0, self.shape.drive == "currents"),
             (self._aim, "start", 0, self.shape.moves),
-            (self._feed_back, "groups", -1, direct and not self.synapses),
+            (self._feed_back, "groups", -1, direct),
             (self._relay, "groups", -1, self.shape.controller and not direct),
             (self._deliver, "synapses", 0, True),
             (self._count, "synapses", 1, True),
@@ -188,24 +185,25 @@ class PlainModel:
     def _relay(self) -> None:
         """Layered feedback: refresh what hidden layers receive, hold it, and let it act on the neurons."""
         if self.step % int(self.data["refresh_steps"].item()) == 0:
-            received = self._received() if self.links is None else self.links.received()
-            for layer, array in received.items():
+            for layer, array in self._received().items():
                 self._view(f"relay{layer}.apical")[:] = array
         last, weight = self.shape.depth, self.data["window"][:, self.step, None]
         for layer in self.shape.relays:
             apical = self._view(f"relay{layer}.apical")
             self.data[f"apical{layer}"] += weight * apical
             self._act(layer, self.data[f"strength{layer}"][..., None] * apical)
-        if self.links is None:
-            self._act(last, np.matmul(self._view("controller.control"), self.data[f"backward{last}"]))
-        else:
-            self._act(last, self.links.arriving(last))
+        self._act(last, self._reaching_outputs())
         if self.shape.traced:
             self._learn()
 
     def _act(self, layer: int, current: Array) -> None:
         population, columns = self._columns(layer)
         self._view(f"population{population}.feedback")[..., columns] = current
+
+    def _reaching_outputs(self) -> Array:
+        """Return the feedback currents of the last layer where feedback is layered."""
+        weights = self.data[f"backward{self.shape.depth}"]
+        return np.asarray(np.matmul(self._view("controller.control"), weights))
 
     def _received(self) -> dict[int, Array]:
         """Return what hidden layers receive at a refresh."""
@@ -240,10 +238,13 @@ class PlainModel:
                 ring = self.data[f"history{index}"]
                 slot = self.step % (delay - 1)
                 arriving, ring[:, :, slot] = ring[:, :, slot].copy(), arriving
-            if not self.synapses:
-                population, columns = self._columns(post)
-                current = self._view(f"population{population}.synapse")
-                current[..., columns] += np.matmul(arriving, self.data[f"weights{index}"])
+            self._add(arriving, index, post)
+
+    def _add(self, arriving: Array, index: int, post: int) -> None:
+        """Add what arrives through a connection to the synaptic currents."""
+        population, columns = self._columns(post)
+        current = self._view(f"population{population}.synapse")
+        current[..., columns] += np.matmul(arriving, self.data[f"weights{index}"])
 
     def _count(self) -> None:
         self._view("readout.trace")[:] += self.data["trace_gain"] * self._emission(self.shape.depth)

@@ -14,25 +14,25 @@ import torch
 from torch import Tensor
 
 from root.errors import InputError, UnsupportedError
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.presentation import CurrentDrive, Plasticity
+from spiking.presentation import CurrentDrive
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
 from spiking.simulators.brian2.cache import compiler, program
 from spiking.simulators.brian2.data import arrays, outcome
 from spiking.simulators.brian2.shape import Shape
 from spiking.simulators.brian2.standalone import run_program
 from spiking.simulators.brian2.structure import shape_of
-from spiking.simulators.plasticity import difference, in_batches
-from spiking.simulators.recordings import Outcome
+from spiking.simulators.plasticity import check_one_at_a_time, difference, in_batches
 
 if TYPE_CHECKING:
     from spiking.simulators.brian2.plain import PlainModel
 
 __all__ = ["MODES", "Brian2Simulator"]
 
-MODES = ("standalone", "runtime", "synapses")
+MODES = ("standalone", "runtime")
 """The ways to run a network; see `Brian2Simulator`."""
 
 KEPT = 4
@@ -53,7 +53,7 @@ class Brian2Simulator(Simulator):
         dtype: float64.
         mode: ``"standalone"``: a C++ program, built once for every structure and kept in the user's
             cache folder; ``"runtime"``: numpy in this process, chosen by itself where there is no
-            compiler; ``"synapses"``: numpy and Brian2's own Synapses, an independent check.
+            compiler.
     """
 
     name: ClassVar[str] = "brian2"
@@ -73,8 +73,6 @@ class Brian2Simulator(Simulator):
             warnings.warn(NO_COMPILER, RuntimeWarning, stacklevel=2)
             mode = "runtime"
         super().__init__(device, dtype)
-        if mode == "synapses":  # Brian2's own change between steps at most
-            self.abilities = self.abilities - {"eligibility"}  # type: ignore[misc]
         self.mode = mode
         self._kept: dict[tuple[Any, ...], PlainModel] = {}
 
@@ -84,33 +82,18 @@ class Brian2Simulator(Simulator):
             return True, NO_COMPILER
         return True, "compiles its programs once, into the user's cache folder"
 
-    def check(self, network: Network) -> None:
-        Simulator.check(self, network)
-        if self.mode == "synapses" and len(network.from_input) > 1:
-            allowed = "standalone or runtime, with several connections from the input"
-            raise UnsupportedError("simulator.mode", self.mode, allowed)
-
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         plasticity = block.plasticity
-        if plasticity is not None and plasticity.trace_ms is not None:
-            return self._learn_inside(network, hardware, block, plasticity)
-        if plasticity is None or (plasticity.steps and self.mode == "standalone"):
+        traced = plasticity is not None and plasticity.trace_ms is not None
+        if plasticity is None or (plasticity.steps and self.mode == "standalone" and not traced):
             return self._run(network, hardware, block)
         if plasticity.batch:
             return in_batches(partial(self.run_block, network), network, hardware, block)
+        if traced:
+            check_one_at_a_time(block)
+            return self._run(network, hardware, block)
         plain = self._run(network, hardware, replace(block, plasticity=None))
         return replace(plain, changes=difference(network, block, plain.sums, plain.basal))
-
-    def _learn_inside(
-        self, network: Network, hardware: Hardware, block: Block, plasticity: Plasticity
-    ) -> Outcome:
-        """Run a block whose synapses learn in every step; each batch goes on with what the last one left."""
-        if plasticity.batch:
-            return in_batches(partial(self.run_block, network), network, hardware, block)
-        if plasticity.steps and block.batch > 1:
-            allowed = "1, where synapses change in every step of time"
-            raise UnsupportedError("training.batch", block.batch, allowed, "Use the simulator torch.")
-        return self._run(network, hardware, block)
 
     def _run(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         shape = shape_of(network, hardware, block)
@@ -133,5 +116,5 @@ class Brian2Simulator(Simulator):
         if key not in self._kept:
             while len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[key] = PlainModel(shape, sizes, dt_ms, synapses=self.mode == "synapses")
+            self._kept[key] = PlainModel(shape, sizes, dt_ms)
         return self._kept[key].run(data)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
+from spiking.blocks.block import Block
+from spiking.blocks.populations import Population as Layers
+from spiking.blocks.populations import populations
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron, State, Values
 from spiking.presentation import SpikeDrive
 from spiking.programs.to_brian2 import code
-from spiking.simulators.blocks import Block
 from spiking.simulators.brian2.shape import PREFIXES, Part, Population, Shape
-from spiking.simulators.populations import Population as Layers
-from spiking.simulators.populations import populations
 
 __all__ = ["constants", "shape_of"]
 

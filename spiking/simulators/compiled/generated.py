@@ -35,7 +35,8 @@ MIXED_PIECES = ("parts", "rows", "mixed")
 
 STEP = """
 @njit(forceinline=True, error_model="numpy")
-def advance_held(own, synapse, drive, extra, constants, flags):
+def advance_held(neurons, synapse, drive, extra):
+    own, constants, flags = neurons
     for j in range(own.shape[1]):
         current_ = synapse[j] + drive[j] + extra[j]
         {body}
@@ -52,7 +53,7 @@ GROUP = """    {test} group == {number}:
 
 @cache
 def kernel(program: Program | None) -> ModuleType:
-    """Return the module of a kernel, with ``STATES``, ``CONSTANTS``, ``simulate`` and ``ready``.
+    """Return the module of a kernel, with ``STATES``, ``CONSTANTS`` and ``compiled``.
 
     It is written to the user's cache folder, where numba keeps what it compiles beside it, under a name
     that follows from its text, the version of numba and its own name, which numba writes down.
@@ -68,7 +69,7 @@ def kernel(program: Program | None) -> ModuleType:
 
 @cache
 def mixed_kernel(programs: tuple[Program, ...]) -> ModuleType:
-    """Return the module of the kernel in `mixed` for groups of neurons, with ``simulate`` and ``ready``.
+    """Return the module of the kernel in `mixed` for groups of neurons, with ``compiled``.
 
     Args:
         programs: of every group; its states and constants have the rows of `Program.states` and

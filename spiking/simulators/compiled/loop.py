@@ -11,10 +11,7 @@ eight at a time.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
 from spiking.simulators.compiled.arrays import ROWS, Chips, Recorded, Relays, Samples, Sums, Variables, Wires
 from spiking.simulators.compiled.feeding import feed_back, reach, refresh, watch
@@ -33,14 +30,15 @@ from spiking.simulators.compiled.parts import (
     empty,
     fade,
     hold_back,
+    in_both_types,
     search,
     store,
 )
 
-__all__ = ["ready", "simulate"]
+__all__ = ["compiled", "simulate"]
 
 
-def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
+def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     first: int,
     stride: int,
     wires: Wires,
@@ -71,7 +69,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     # what a step touches is the thread's own, so that no two threads write to one cache line
     states = start.neurons.shape[0]
     own, own_shadow = np.empty((states, columns), kind), np.empty((states, columns), kind)
-    v, shadow = own[0], own_shadow[0]
+    v = own[0]
     synapse, drive, fed_back = np.empty(columns, kind), np.empty(columns, kind), np.empty(columns, kind)
     counts, basal = np.empty(columns, kind), np.empty(columns, kind)
     trace, integral, effort = np.empty(outputs, kind), np.empty(outputs, kind), np.empty(outputs, kind)
@@ -98,11 +96,11 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         target = samples.target[c if samples.target.shape[0] > 1 else 0, b]
         further = outputs if target.shape[0] > outputs else 0  # from the target of a step to the next one's
         current = start.drive[c, b if start.drive.shape[1] > 1 else 0]
-        constants, decay = chips.constants[c], chips.synapse_decay[c]
+        neurons, decay = (own, chips.constants[c], flags), chips.synapse_decay[c]
         weights, feedback, readout = chips.weights[c], chips.feedback[c], chips.readout[c]
         values, input_weights = samples.values[b], chips.input_weights[c]
         spikes, ring = samples.spikes[b], start.under_way[c, b]
-        shadow_constants, shift = chips.shadow_constants[c], chips.shadow_bias[c]
+        shadows, shift = (own_shadow, chips.shadow_constants[c], shadow_flags), chips.shadow_bias[c]
         for state in range(states):
             copy(start.neurons[state, c, b], own[state])
         copy(start.synapse[c, b], synapse)
@@ -142,70 +140,18 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                     feed_back(u, feedback, rows if held else rows - ROWS, fed_back)
             if held:
                 if has_shadow:
-                    advance_held(own_shadow, synapse, drive, shift, shadow_constants, shadow_flags)
-                advance_held(own, synapse, drive, fed_back, constants, flags)
+                    advance_held(shadows, synapse, drive, shift)
+                advance_held(neurons, synapse, drive, fed_back)
                 fade(synapse, decay)
             # --- nobody is held
             elif fed and has_shadow:
-                advance_fed(
-                    v,
-                    shadow,
-                    synapse,
-                    drive,
-                    fed_back,
-                    u,
-                    feedback,
-                    shift,
-                    constants,
-                    shadow_constants,
-                    decay,
-                    flags,
-                    shadow_flags,
-                )
+                advance_fed(neurons, shadows, synapse, drive, fed_back, u, feedback, shift, decay)
             elif fed:
-                advance_fed(
-                    v,
-                    None,
-                    synapse,
-                    drive,
-                    fed_back,
-                    u,
-                    feedback,
-                    shift,
-                    constants,
-                    shadow_constants,
-                    decay,
-                    flags,
-                    shadow_flags,
-                )
+                advance_fed(neurons, None, synapse, drive, fed_back, u, feedback, shift, decay)
             elif has_shadow:
-                advance(
-                    v,
-                    shadow,
-                    synapse,
-                    drive,
-                    fed_back,
-                    shift,
-                    constants,
-                    shadow_constants,
-                    decay,
-                    flags,
-                    shadow_flags,
-                )
+                advance(neurons, shadows, synapse, drive, fed_back, shift, decay)
             else:
-                advance(
-                    v,
-                    None,
-                    synapse,
-                    drive,
-                    fed_back,
-                    shift,
-                    constants,
-                    shadow_constants,
-                    decay,
-                    flags,
-                    shadow_flags,
-                )
+                advance(neurons, None, synapse, drive, fed_back, shift, decay)
             # --- end
             if weight != 0:
                 if counted == 255 or weight != unit:
@@ -274,24 +220,5 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             copy(basal, sums.basal[c, b])
 
 
-_exact = njit(nogil=True, cache=True)(_simulate)
-_fast = njit(nogil=True, cache=True, fastmath={"contract"})(_simulate)
-
-
-def simulate(first: int, stride: int, wires: Wires, chips: Chips, samples: Samples, *rest: Any) -> None:
-    """Run the loop in the type of the arrays.
-
-    Rounding is that of the reference in float64. In float32 a product and the sum it goes into are
-    rounded once instead of twice; terms are never reordered, so that a membrane still cannot
-    overshoot the current that it decays to.
-    """
-    _kernel(chips.weights.dtype)(first, stride, wires, chips, samples, *rest)
-
-
-def ready(dtype: Any) -> bool:
-    """Return whether the loop for a type is compiled, or read from the disk, in this process."""
-    return bool(_kernel(dtype).signatures)
-
-
-def _kernel(dtype: Any) -> Any:
-    return _exact if dtype == np.float64 else _fast
+compiled = in_both_types(simulate)
+"""The loop for a type of numbers."""

@@ -10,14 +10,29 @@ first spike on, in step :math:`T_i`, begins with :math:`-\eta \sum_a Q_{ai} A_{a
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
-from spiking.simulators.compiled.arrays import Recorded, Sums
-from spiking.simulators.compiled.mixed_arrays import FUSED, Chips, Learning, Network, Samples, Variables
-from spiking.simulators.compiled.parts import Array, add_scaled, clear, control, copy, fade, part, store
+from spiking.simulators.compiled.arrays import (
+    FUSED,
+    Chips,
+    Learning,
+    Network,
+    Recorded,
+    Samples,
+    Sums,
+    Variables,
+)
+from spiking.simulators.compiled.parts import (
+    Array,
+    add_scaled,
+    clear,
+    control,
+    copy,
+    fade,
+    in_both_types,
+    part,
+    store,
+)
 from spiking.simulators.compiled.rows import (
     add_learned_rows,
     add_rows,
@@ -27,7 +42,7 @@ from spiking.simulators.compiled.rows import (
     to_traces,
 )
 
-__all__ = ["ready", "simulate"]
+__all__ = ["compiled", "simulate"]
 
 
 # --- the neurons' steps
@@ -53,50 +68,49 @@ def push(u: Array, feedback: Array, current: Array) -> None:
 
 
 @part
-def deliver_to(
+def deliver(
     to: Array,
-    w: int,
+    direct: bool,
     t: int,
     network: Network,
     learning: Learning,
     sent: Array,
     under_way: Array,
-    index: Array,
-    values: Array,
+    listed: tuple[Array, Array],
     weights: Array,
-    effect: Array,
-    begun: Array,
-    sums: Array,
-    open_: Array,
-    found: Array,
+    learnt: tuple[Array, Array, Array, Array, Array],
 ) -> None:
-    """Add what arrives through a connection to `to`, a current of every neuron; see `rows`."""
-    layer, before, size, place = network.post[w], network.before[w], network.size[w], network.weights[w]
-    first, width = network.edges[layer - 1], network.edges[layer] - network.edges[layer - 1]
-    wait = 0 if network.direct[w] else network.wait[w]
-    slot = network.ring[w] + (t % wait) * size if wait > 0 else 0
-    number = arriving(sent, before, size, under_way, slot, wait, index, values)
-    if learning.steps.shape[0] > 0 and learning.steps[w] != 0:
-        add_learned_rows(
-            index,
-            values,
-            number,
-            weights,
-            effect,
-            place,
-            width,
-            to,
-            first,
-            learning.alone[w],
-            begun[w],
-            learning.steps[w],
-            sums,
-            before,
-            open_,
-            found,
-        )
-    else:
-        add_rows(index, values, number, weights, place, width, to, first)
+    """Add what arrives through connections that act in their own step, or through others, to `to`."""
+    index, values = listed
+    effect, begun, sums, open_, found = learnt
+    for w in range(network.post.shape[0]):
+        if network.direct[w] != direct:
+            continue
+        layer, before, size, place = network.post[w], network.before[w], network.size[w], network.weights[w]
+        first, width = network.edges[layer - 1], network.edges[layer] - network.edges[layer - 1]
+        wait = 0 if direct else network.wait[w]
+        slot = network.ring[w] + (t % wait) * size if wait > 0 else 0
+        number = arriving(sent, before, size, under_way, slot, wait, index, values)
+        if learning.steps.shape[0] > 0 and learning.steps[w] != 0:
+            fed, step, alone = (open_, found), learning.steps[w], learning.alone[w]
+            add_learned_rows(
+                listed,
+                number,
+                weights,
+                effect,
+                place,
+                width,
+                to,
+                first,
+                alone,
+                begun[w],
+                step,
+                sums,
+                before,
+                fed,
+            )
+        else:
+            add_rows(index, values, number, weights, place, width, to, first)
 
 
 @part
@@ -131,7 +145,7 @@ def open_up(
             weights[place] -= learning.effect[c, place] * learning.steps[w] * missed
 
 
-def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
+def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     item_first: int,
     stride: int,
     network: Network,
@@ -146,7 +160,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     batch, steps = samples.window.shape
     columns, outputs = start.synapse.shape[2], start.trace.shape[2]
     connections, edges = network.post.shape[0], network.edges
-    layers, inputs = edges.shape[0] - 1, samples.inputs.shape[2]
+    layers, inputs = edges.shape[0] - 1, samples.values.shape[2]
     kind, clock = start.synapse.dtype, chips.clock
     states, has_shadow = start.neurons.shape[0], sums.basal.shape[0] > 0
     learns = learning.steps.shape[0] > 0
@@ -158,7 +172,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     given, emitted = sent[:inputs], sent[inputs:]  # what the input sends, and neurons
     trace, integral, u = np.empty(outputs, kind), np.empty(outputs, kind), np.zeros(outputs, kind)
     found, most = np.empty(columns, kind), max(inputs, columns) + 1
-    index, values = np.empty(most, np.int64), np.empty(most, kind)
+    listed = np.empty(most, np.int64), np.empty(most, kind)
     under_way = np.empty(start.under_way.shape[2], kind)
     # what learns: traces of the inputs and the neurons, A, the sum of u, and Q where it is open
     seen, spiked = np.zeros(inputs + columns, kind), np.zeros(columns, np.bool_)
@@ -172,11 +186,11 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         window, gains = samples.window[b], samples.gains[c, b]
         target = samples.target[c if samples.target.shape[0] > 1 else 0, b]
         further = outputs if target.shape[0] > outputs else 0  # from the target of a step to the next one's
-        drive = samples.inputs[b]
+        drive = samples.values[b]
         changing = drive.shape[0] > 1
         constants, decay, feedback = chips.constants[c], chips.synapse_decay[c], chips.feedback[c]
-        readout, shadow_constants, shift = chips.readout[c], chips.shadow_constants[c], chips.shift[c]
-        weights, effect, begun = chips.weights[c], learning.effect[c], learning.begun[c]
+        readout, shadow_constants, shift = chips.readout[c], chips.shadow_constants[c], chips.shadow_bias[c]
+        weights, learnt = chips.weights[c], (learning.effect[c], learning.begun[c], products, open_, found)
         if learns:
             copy(weights, own_weights)
             weights = own_weights
@@ -210,26 +224,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 control(target, t * further, trace, integral, readout, gains, u)
             copy(synapse, current)
             add_to(bias, current)
-            for w in range(connections):
-                if not network.direct[w]:
-                    continue
-                deliver_to(
-                    current,
-                    w,
-                    t,
-                    network,
-                    learning,
-                    sent,
-                    under_way,
-                    index,
-                    values,
-                    weights,
-                    effect,
-                    begun,
-                    products,
-                    open_,
-                    found,
-                )
+            deliver(current, True, t, network, learning, sent, under_way, listed, weights, learnt)
             if samples.injected.shape[0] > 0:
                 chip = c if samples.injected.shape[0] > 1 else 0
                 for j in range(columns):
@@ -257,26 +252,7 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             fade(synapse, decay)
             for k in range(outputs):
                 trace[k] *= clock[0]
-            for w in range(connections):
-                if network.direct[w]:
-                    continue
-                deliver_to(
-                    synapse,
-                    w,
-                    t,
-                    network,
-                    learning,
-                    sent,
-                    under_way,
-                    index,
-                    values,
-                    weights,
-                    effect,
-                    begun,
-                    products,
-                    open_,
-                    found,
-                )
+            deliver(synapse, False, t, network, learning, sent, under_way, listed, weights, learnt)
             if learns:
                 share = learning.clock[1] - learning.clock[0]
                 to_traces(given, 0, inputs, learning.values[0], share, seen, 0)
@@ -326,19 +302,5 @@ def _simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 learning.biases[c, b, j] += open_[k, j] * total[k]
 
 
-_exact = njit(nogil=True, cache=True)(_simulate)
-_fast = njit(nogil=True, cache=True, fastmath={"contract"})(_simulate)
-
-
-def simulate(first: int, stride: int, network: Network, chips: Chips, *rest: Any) -> None:
-    """Run the loop in the type of the arrays; see `lif.simulate` for how float32 is rounded."""
-    _kernel(chips.weights.dtype)(first, stride, network, chips, *rest)
-
-
-def ready(dtype: Any) -> bool:
-    """Return whether the loop for a type is compiled, or read from the disk, in this process."""
-    return bool(_kernel(dtype).signatures)
-
-
-def _kernel(dtype: Any) -> Any:
-    return _exact if dtype == np.float64 else _fast
+compiled = in_both_types(simulate)
+"""The loop for a type of numbers."""

@@ -3,125 +3,112 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spiking.presentation import Change, CurrentDrive, Plasticity, SpikeDrive
-from spiking.simulators.bound import drives, readout_trace
-from spiking.simulators.compiled import mixed_arrays as mixed
-from spiking.simulators.compiled.arrays import Array, Recorded, Sums
-from spiking.simulators.compiled.given import Given, integers
+from spiking.blocks.bound import drives, emission_values, readout_trace
+from spiking.presentation import Change, Plasticity, SpikeDrive
+from spiking.simulators.compiled.arrays import (
+    FUSED,
+    Array,
+    Chips,
+    Learning,
+    Network,
+    Packed,
+    Samples,
+    Sums,
+    Variables,
+)
+from spiking.simulators.compiled.given import Given, integers, starts
 from spiking.simulators.compiled.learned_before import EXACT, learned_before
 from spiking.simulators.flat.packing import Flat
-from spiking.simulators.snapshots import oldest_first
 
-__all__ = ["PackedMixed", "changes", "mixed_histories", "pack_mixed"]
-
-
-class PackedMixed(NamedTuple):
-    """What the kernel takes."""
-
-    network: mixed.Network
-    chips: mixed.Chips
-    samples: mixed.Samples
-    start: mixed.Variables
-    sums: Sums
-    recorded: Recorded
-    learning: mixed.Learning
+__all__ = ["changes", "pack_mixed"]
 
 
-def pack_mixed(flat: Flat) -> PackedMixed:
-    """Return arrays of which a kernel overwrites start, sums, recorded and learning."""
-    network, block, columns, given = flat.network, flat.block, flat.columns, Given(flat)
+def pack_mixed(flat: Flat) -> Packed:
+    """Return arrays of which a kernel overwrites start, sums, recorded and what is learned."""
+    block, columns, given, constants = flat.block, flat.columns, Given(flat), flat.constants
     for sums in (flat.emitted, flat.basal, flat.control):
         if sums is not None:
             sums.zero_()  # what the loop adds to
     drive = block.drive
     inputs = drive.spikes if isinstance(drive, SpikeDrive) else drive.values
-    return PackedMixed(
+    return Packed(
         _wires(flat),
-        mixed.Chips(
-            constants=given(flat.constants.neurons, 3),
-            shadow_constants=given(flat.constants.shadows, 3),
-            bias=given(flat.bias, 2),
-            shift=given(flat.shadow_bias, 2),
-            synapse_decay=given(flat.constants.decay, 2),
-            weights=given(flat.weights(direct=True), 2),
-            feedback=given(flat.feedback, 3),
-            readout=given(flat.readout, 3),
-            clock=given.numbers(readout_trace(network)),
+        given.of(
+            Chips,
+            constants=constants.neurons,
+            shadow_constants=constants.shadows,
+            synapse_decay=constants.decay,
+            weights=flat.weights(direct=True),
+            input_weights=None,
+            clock=given.numbers(readout_trace(flat.network)),
         ),
-        mixed.Samples(
-            window=given(flat.window, 2),
-            inputs=given(columns.to(inputs if inputs.ndim == 3 else inputs.unsqueeze(1)), 3),
-            injected=given(columns.join(block.currents) if block.currents else None, 3),
+        given.of(
+            Samples,
+            spikes=None,
+            values=columns.to(inputs if inputs.ndim == 3 else inputs.unsqueeze(1)),
+            injected=columns.join(block.currents) if block.currents else None,
             controlled=given.controlled(),
-            gains=given(flat.gains_of_loop, 4),
-            target=given(flat.target, 3),
+            gains=flat.gains_of_loop,
         ),
-        mixed.Variables(
-            neurons=given(flat.neurons, 4),
-            shadows=given(flat.shadows, 4),
-            synapse=given(flat.synapse, 3),
-            under_way=given(columns.own(torch.cat([part.flatten(2) for part in block.start.history], 2)), 3),
-            trace=given(flat.trace, 3),
-            integral=given(flat.integral, 3),
+        given.of(
+            Variables,
+            under_way=columns.own(torch.cat([part.flatten(2) for part in block.start.history], 2)),
+            drive=None,
         ),
-        given.sums(),
+        given.of(Sums),
         given.recorded(),
         _learning(flat, given),
     )
 
 
-def _wires(flat: Flat) -> mixed.Network:
+def _wires(flat: Flat) -> Network:
     network, edges = flat.network, [*flat.columns.first, flat.columns.total]
     sizes, connections = network.sizes, network.connections
     begins = [*accumulate(sizes, initial=0)]
     cells = [sizes[c.pre] * sizes[c.post] for c in connections]
     rings = [(c.delay_steps - 1) * sizes[c.pre] for c in connections]
-    return mixed.Network(
+    return Network(
         groups=integers([(edges[own.layers[0]], edges[own.layers[-1] + 1]) for own in flat.constants.groups]),
         edges=integers(edges),
         before=integers([begins[c.pre] for c in connections]),
         size=integers([sizes[c.pre] for c in connections]),
         post=integers([c.post for c in connections]),
-        weights=integers([*accumulate(cells, initial=0)][:-1]),
+        weights=starts(cells),
         wait=integers([c.delay_steps - 1 for c in connections]),
-        ring=integers([*accumulate(rings, initial=0)][:-1]),
+        ring=starts(rings),
         direct=np.asarray([drives(c, flat.block) for c in connections], np.bool_),
     )
 
 
-def _learning(flat: Flat, given: Given) -> mixed.Learning:
+def _learning(flat: Flat, given: Given) -> Learning:
     network, block, plasticity = flat.network, flat.block, flat.block.plasticity
     if plasticity is None or plasticity.trace_ms is None or flat.loop is None:
-        one, three = given(None, 1), given(None, 3)
-        never, two, four = np.zeros(0, np.bool_), given(None, 2), given(None, 4)
-        return mixed.Learning(one, one, one, one, two, never, four, three, three)
+        return given.of(Learning, **dict.fromkeys(Learning._fields) | {"alone": np.zeros(0, np.bool_)})
     scale = 1.0 / (float(block.window[0].sum()) * block.batch)
     steps = np.asarray(plasticity.steps or [1.0] * len(network.connections)) * scale
     own = np.zeros(network.depth)
     if plasticity.steps and plasticity.biases:
         for connection, step in zip(network.connections, steps, strict=True):
             own[connection.post - 1] += step
-    first = 1.0 if isinstance(block.drive, CurrentDrive) else network.spike_value
-    values = [first, *(network.emission_value(layer + 1) for layer in range(network.depth))]
     effect = _effect(flat) if plasticity.steps else [torch.zeros_like(w) for w in flat.hardware.weights]
     flattened = torch.cat([part.flatten(1) for part in effect], dim=1)
     alone, begun = _begun(flat, plasticity)
-    return mixed.Learning(
+    return given.of(
+        Learning,
         clock=given.numbers([np.exp(-network.dt_ms / plasticity.trace_ms), 1.0, plasticity.from_first_spike]),
-        values=given.numbers(values),
+        values=given.numbers(emission_values(network, block)),
         steps=given.numbers(steps),
         bias_steps=given.numbers(own),
-        effect=given(flat.columns.to(flattened), 2),
+        effect=flat.columns.to(flattened),
         alone=alone,
-        begun=given(begun, 4),
-        weights=given(flat.columns.room(*flat.pairs, flattened.shape[1]), 3),
-        biases=given(torch.zeros_like(flat.emitted), 3),
+        begun=begun,
+        weights=flat.columns.room(*flat.pairs, flattened.shape[1]),
+        biases=torch.zeros_like(flat.emitted),
     )
 
 
@@ -130,7 +117,7 @@ def _begun(flat: Flat, plasticity: Plasticity) -> tuple[Array, Tensor]:
     network, hardware, columns = flat.network, flat.hardware, flat.columns
     begins = [*accumulate(network.sizes, initial=0)]
     alone = np.zeros(len(network.connections), np.bool_)
-    rows = max(network.outputs, mixed.FUSED)
+    rows = max(network.outputs, FUSED)
     begun = columns.room(hardware.chips, len(alone), rows, network.inputs + columns.total)
     all_learn = bool(plasticity.steps) and not plasticity.from_first_spike
     for index, (c, weights) in enumerate(zip(network.connections, hardware.weights, strict=True)):
@@ -154,25 +141,13 @@ def _effect(flat: Flat) -> list[Tensor]:
     ]
 
 
-def mixed_histories(flat: Flat, packed: PackedMixed) -> tuple[Tensor, ...]:
-    """Return what is still under way on every connection, after a kernel has run."""
-    found, first = [], 0
-    under_way = torch.from_numpy(packed.start.under_way)
-    for connection in flat.network.connections:
-        wait, size = connection.delay_steps - 1, flat.network.sizes[connection.pre]
-        part = under_way[..., first : first + wait * size]
-        ring = part.reshape(*part.shape[:2], wait, size)
-        found.append(ring if drives(connection, flat.block) else oldest_first(ring, flat.block.steps))
-        first += wait * size
-    return tuple(found)
-
-
-def changes(flat: Flat, packed: PackedMixed) -> tuple[Change, ...]:
+def changes(flat: Flat, packed: Packed) -> tuple[Change, ...]:
     """Return what the synapses have learned, one change per connection."""
     plasticity, network, chips = flat.block.plasticity, flat.network, flat.hardware.chips
     if plasticity is None:
         return ()
-    sizes, learning = network.sizes, packed.learning
+    sizes, learning = network.sizes, packed.more
+    assert isinstance(learning, Learning)
     shapes = [(sizes[c.pre], sizes[c.post]) for c in network.connections]
     if not learning.steps.size:
         return tuple(Change(torch.zeros(chips, *pair), torch.zeros(chips, pair[1])) for pair in shapes)

@@ -14,6 +14,7 @@ from spiking.simulators.compiled.arrays import Runs
 
 __all__ = [
     "Array",
+    "Membranes",
     "add_row",
     "add_scaled",
     "add_up",
@@ -28,18 +29,34 @@ __all__ = [
     "empty",
     "fade",
     "hold_back",
+    "in_both_types",
     "part",
     "search",
     "store",
 ]
 
 Array = NDArray[Any]
+Membranes = tuple[Array, Array, Array]
+"""Neurons, or their shadows: states and constants, a row each, and a flag for each of those that spike."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def part(function: Function) -> Function:
     """Compile a part of the loop; it takes over the caller's treatment of floating point."""
     return cast(Function, njit(function, forceinline=True))
+
+
+def in_both_types(function: Callable[..., None]) -> Callable[[Any], Any]:
+    """Return what returns a loop compiled for a type of numbers.
+
+    Rounding is that of the reference in float64. In float32 a product and the sum it goes into are
+    rounded once instead of twice; terms are never reordered, so that a membrane still cannot
+    overshoot the current that it decays to.
+    """
+    exact = njit(function, nogil=True, cache=True)
+    fast = njit(function, nogil=True, cache=True, fastmath={"contract"})
+    return lambda dtype: exact if dtype == np.float64 else fast
 
 
 @part

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spiking.simulators.compiled.mixed_arrays import FUSED
+from spiking.simulators.compiled.arrays import FUSED
 from spiking.simulators.compiled.parts import Array, add_scaled, clear, part
 
 __all__ = ["add_learned_rows", "add_rows", "add_to", "arriving", "gather", "learned", "to_traces"]
@@ -87,8 +87,7 @@ def learned(
 
 @part
 def add_learned_rows(
-    index: Array,
-    values: Array,
+    listed: tuple[Array, Array],
     count: int,
     weights: Array,
     effect: Array,
@@ -101,16 +100,17 @@ def add_learned_rows(
     step: Any,
     sums: Array,
     before: int,
-    fed: Array,
-    found: Array,
+    open_: tuple[Array, Array],
 ) -> None:
     """Do what `add_rows` does with weights and what they have learned since they were written.
 
-    A change of 1 adds `effect` to a weight, `step` is η, `fed` is Q, and `sums` A, in which the presynaptic
-    neurons stand from the column `before` on; all have three rows or more, of zeros where there are fewer
-    outputs. Weights are left out where `alone` says that they are `begun`, B, which is 0 elsewhere. There is
-    room in `found` for a row.
+    A change of 1 adds `effect` to a weight, `step` is η, `open_` holds Q and room for a row, and `sums` is A,
+    in which the presynaptic neurons stand from the column `before` on; all have three rows or more, of zeros
+    where there are fewer outputs. Weights are left out where `alone` says that they are `begun`, B, which is
+    0 elsewhere.
     """
+    index, values = listed
+    fed, found = open_
     target = to[first : first + width]
     a, b, c = fed[0][first : first + width], fed[1][first : first + width], fed[2][first : first + width]
     whole = count - count % 2 if fed.shape[0] == FUSED else 0

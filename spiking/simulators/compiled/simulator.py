@@ -15,24 +15,25 @@ import torch
 
 from root.errors import UnsupportedError
 from root.ranges import THREADS, check_values, of
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron
 from spiking.neurons.lif import LIF
 from spiking.programs.statements import HOLD
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
-from spiking.simulators.compiled.arrays import ROWS, Wires
+from spiking.simulators.compiled.arrays import ROWS, Packed, Wires
 from spiking.simulators.compiled.generated import kernel, mixed_kernel
-from spiking.simulators.compiled.mixed_packing import changes, mixed_histories, pack_mixed
-from spiking.simulators.compiled.packing import histories, pack
+from spiking.simulators.compiled.given import histories
+from spiking.simulators.compiled.mixed_packing import changes, pack_mixed
+from spiking.simulators.compiled.packing import pack
 from spiking.simulators.compiled.wires import WORD, wires
 from spiking.simulators.flat.columns import Columns
 from spiking.simulators.flat.constants import Constants, Known, constants_of
 from spiking.simulators.flat.outcome import outcome
 from spiking.simulators.flat.packing import Flat
-from spiking.simulators.plasticity import in_batches
-from spiking.simulators.recordings import Outcome
+from spiking.simulators.plasticity import check_one_at_a_time, in_batches
 
 __all__ = ["CompiledSimulator"]
 
@@ -52,12 +53,6 @@ class _Laid(NamedTuple):
     columns: Columns
     constants: Constants
     wires: Wires
-
-
-class _Kernel(NamedTuple):
-    constants: tuple[str, ...]
-    simulate: Callable[..., None]
-    ready: Callable[[Any], bool]
 
 
 @final
@@ -100,25 +95,24 @@ class CompiledSimulator(Simulator):
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         if block.plasticity is not None or _is_mixed(network):
             return self._run_mixed(network, hardware, block)
-        loop = _kernel(network)
-        laid = self._laid(network, hardware, block, WORD, loop.constants)
+        neuron = network.layers[0].neuron
+        module: Any = kernel(None if type(neuron) in BY_HAND else neuron.program((HOLD,)))
+        laid = self._laid(network, hardware, block, WORD, module.CONSTANTS)
         flat = Flat(network, hardware, block, laid.columns, laid.constants, rows=ROWS)
         packed = pack(flat, laid.wires)
-        self._run(loop.simulate, partial(loop.ready, packed.chips.weights.dtype), packed, flat)
-        return outcome(flat, histories(flat, packed))
+        self._run(module, packed, flat)
+        return outcome(flat, histories(flat, packed.start.under_way))
 
     def _run_mixed(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         if block.plasticity is not None and block.plasticity.batch:
             return in_batches(partial(self.run_block, network), network, hardware, block)
-        if block.plasticity is not None and block.plasticity.steps and block.batch > 1:
-            allowed = "1, where synapses change in every step of time"
-            raise UnsupportedError("training.batch", block.batch, allowed, "Use the simulator torch.")
+        check_one_at_a_time(block)
         laid = self._laid(network, hardware, block, 1)
         flat = Flat(network, hardware.as_matrices(network), block, laid.columns, laid.constants)
         module: Any = mixed_kernel(flat.constants.programs)
         packed = pack_mixed(flat)
-        self._run(module.simulate, partial(module.ready, packed.chips.weights.dtype), packed, flat)
-        return outcome(flat, mixed_histories(flat, packed), changes=changes(flat, packed))
+        self._run(module, packed, flat)
+        return outcome(flat, histories(flat, packed.start.under_way), changes=changes(flat, packed))
 
     def _laid(
         self, network: Network, hardware: Hardware, block: Block, word: int, names: Sequence[str] = ()
@@ -134,27 +128,25 @@ class CompiledSimulator(Simulator):
         scope = (network.inputs, network.layers, network.connections, network.dt_ms, word, block.shadow)
         return self._known.of(scope, layers, make)
 
-    def _run(
-        self, simulate: Callable[..., None], ready: Callable[[], bool], packed: tuple[Any, ...], flat: Flat
-    ) -> None:
-        with _announced(ready):
-            self._simulate(partial(_share, simulate, packed), flat.hardware.chips * flat.block.batch)
-
-    def _simulate(self, share: Callable[[int, int], None], items: int) -> None:
+    def _run(self, module: Any, packed: Packed, flat: Flat) -> None:
         """Deal (chip, sample) pairs out like cards, since those with a controller take longer.
 
         The calling thread takes the first hand. The others live for one block: a pool that is kept
         would not survive a fork.
         """
-        threads = min(self.threads, items)
-        if threads == 1:
-            share(1, 0)
-            return
-        with ThreadPoolExecutor(threads - 1) as pool:
-            others = [pool.submit(share, threads, first) for first in range(1, threads)]
-            share(threads, 0)
-            for other in others:
-                other.result()
+        simulate = module.compiled(packed.chips.weights.dtype)
+        threads = min(self.threads, flat.hardware.chips * flat.block.batch)
+        with _announced(lambda: bool(simulate.signatures)):
+            if threads == 1:
+                simulate(0, 1, *packed)
+                return
+            with ThreadPoolExecutor(threads - 1) as pool:
+                others = [
+                    pool.submit(partial(simulate, first, threads, *packed)) for first in range(1, threads)
+                ]
+                simulate(0, threads, *packed)
+                for other in others:
+                    other.result()
 
 
 @contextmanager
@@ -179,10 +171,6 @@ def _announced(ready: Callable[[], bool]) -> Iterator[None]:
         timer.cancel()
 
 
-def _share(simulate: Callable[..., None], packed: tuple[Any, ...], threads: int, first: int) -> None:
-    simulate(first, threads, *packed)
-
-
 def _is_mixed(network: Network) -> bool:
     return any(layer.neuron.options != network.layers[0].neuron.options for layer in network.layers)
 
@@ -198,9 +186,3 @@ def _check(network: Network) -> None:
         raise UnsupportedError(
             "neuron.model", neuron.model, "a model that spikes", "Use the simulator torch."
         )
-
-
-def _kernel(network: Network) -> _Kernel:
-    neuron = network.layers[0].neuron
-    module: Any = kernel(None if type(neuron) in BY_HAND else neuron.program((HOLD,)))
-    return _Kernel(module.CONSTANTS, module.simulate, module.ready)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from spiking.connections import Synapses
 from spiking.network import Network
 from spiking.simulators.compiled.arrays import Array, Runs, Wires
-from spiking.simulators.compiled.given import integers
+from spiking.simulators.compiled.given import integers, starts
 from spiking.simulators.flat.columns import Columns
 
 __all__ = ["WORD", "as_bytes", "joined_runs", "wires"]
@@ -37,9 +37,9 @@ def wires(network: Network, columns: Columns) -> Wires:
         words=integers(count),
         post=integers([columns.first[c.post - 1] for c in connections]),
         width=integers([sizes[c.post] for c in connections]),
-        weights=integers([*accumulate(synapses, initial=0)][:-1]),
+        weights=starts(synapses),
         wait=integers(wait),
-        ring=integers([*accumulate(rings, initial=0)][:-1]),
+        ring=starts(rings),
         wired=joined_runs(network.synapses, [columns.first[c.post - 1] for c in connections]),
     )
 

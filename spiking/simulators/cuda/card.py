@@ -9,14 +9,14 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import torch
 
 from root.errors import InputError, SimulationError, UnsupportedError
 from spiking.simulators.cuda.source import Shape, source
 
-__all__ = ["Bindings", "Card", "CardError", "Driver", "cards", "driver", "free_bytes", "number", "why_not"]
+__all__ = ["Card", "CardError", "Driver", "cards", "driver", "free_bytes", "number", "why_not"]
 
 EXTRA = "pip install 'spiketrain[cuda]'"
 
@@ -44,37 +44,9 @@ class CardError(Exception):
         super().__init__(f"{code}: {text}" if text else code)
 
 
-class Driver(Protocol):
-    """What is asked of NVIDIA's libraries; everything may raise `CardError`."""
-
-    def version(self) -> int:
-        """Return the newest CUDA that the driver knows, 12040 for 12.4."""
-
-    def count(self) -> int:
-        """Return the number of cards."""
-
-    def name(self, index: int) -> str:
-        """Return the name of a card."""
-
-    def memory(self, index: int) -> tuple[int, int]:
-        """Return free and total memory of a card, in bytes."""
-
-    def shared_bytes(self, index: int) -> int:
-        """Return the most shared memory that a block may have."""
-
-    def compiled(self, index: int, text: str, options: tuple[str, ...]) -> bytes:
-        """Compile a kernel for a card."""
-
-    def loaded(self, code: bytes, shared_bytes: int) -> Any:
-        """Load a kernel, which may take so much shared memory a block."""
-
-    def launch(self, kernel: Any, grid: Grid, arguments: ctypes.Structure, stream: int) -> None:
-        """Launch a kernel and return at once."""
-
-
 @final
-class Bindings:
-    """NVIDIA's libraries through its package ``cuda-bindings``.
+class Driver:
+    """NVIDIA's libraries through its package ``cuda-bindings``; everything may raise `CardError`.
 
     Raises:
         ImportError: the package is not there.
@@ -95,16 +67,20 @@ class Bindings:
         return found[0] if len(found) == 1 else tuple(found)
 
     def version(self) -> int:
+        """Return the newest CUDA that the driver knows, 12040 for 12.4."""
         return int(self._ask(self._driver.cuDriverGetVersion()))
 
     def count(self) -> int:
+        """Return the number of cards."""
         return int(self._ask(self._driver.cuDeviceGetCount()))
 
     def name(self, index: int) -> str:
+        """Return the name of a card."""
         found: bytes = self._ask(self._driver.cuDeviceGetName(128, self._device(index)))
         return found.split(b"\0")[0].decode()
 
     def memory(self, index: int) -> tuple[int, int]:
+        """Return free and total memory of a card, in bytes."""
         free, total = torch.cuda.mem_get_info(index)
         return int(free), int(total)
 
@@ -116,9 +92,11 @@ class Bindings:
         return int(self._ask(self._driver.cuDeviceGetAttribute(kind, self._device(index))))
 
     def shared_bytes(self, index: int) -> int:
+        """Return the most shared memory that a block may have."""
         return self._attribute(index, "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN")
 
     def compiled(self, index: int, text: str, options: tuple[str, ...]) -> bytes:
+        """Compile a kernel for a card."""
         major, minor = (self._attribute(index, f"COMPUTE_CAPABILITY_{part}") for part in ("MAJOR", "MINOR"))
         return self.compiled_for(f"sm_{major}{minor}", text, options)
 
@@ -148,6 +126,7 @@ class Bindings:
         return binary
 
     def loaded(self, code: bytes, shared_bytes: int) -> Any:
+        """Load a kernel, which may take so much shared memory a block."""
         driver = self._driver
         module = self._ask(driver.cuModuleLoadData(code))
         kernel = self._ask(driver.cuModuleGetFunction(module, b"present"))
@@ -157,6 +136,7 @@ class Bindings:
         return kernel
 
     def launch(self, kernel: Any, grid: Grid, arguments: ctypes.Structure, stream: int) -> None:
+        """Launch a kernel and return at once."""
         blocks, threads, shared_bytes = grid
         places = (ctypes.c_void_p * 1)(ctypes.addressof(arguments))
         self._ask(
@@ -174,7 +154,7 @@ def driver() -> Driver:
         ImportError: the package ``cuda-bindings`` is not there.
         CardError: there is no driver, or no card.
     """
-    return Bindings()
+    return Driver()
 
 
 def cards() -> int:
@@ -242,7 +222,13 @@ class Card:
         """Loaded kernels; what was compiled is kept for other simulators of this process, see `_code`."""
 
     def launch(self, shape: Shape, arguments: ctypes.Structure, blocks: int, shared_bytes: int) -> None:
-        """Launch a kernel; what comes after it on PyTorch's stream waits for it; see `Machine`.
+        """Launch a kernel; what comes after it on PyTorch's stream waits for it.
+
+        Args:
+            shape: which.
+            arguments: what it takes.
+            blocks: how many blocks of ``shape.threads`` threads.
+            shared_bytes: their shared memory.
 
         Raises:
             UnsupportedError: a block does not fit onto the card.

@@ -12,20 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import final
 
+from root.caches import cache_folder, writing_to
 from root.errors import SimulationError, UnsupportedError
 from spiking.simulators.cuda.source import Shape, source
 
 __all__ = ["Host", "compiler"]
 
 FLAGS = (
-    "-std=c++17",
-    "-O2",
-    "-ffp-contract=off",
-    "-fno-fast-math",
-    "-shared",
-    "-fPIC",
-    "-w",
-    "-U_FORTIFY_SOURCE",
+    *("-std=c++17", "-O2", "-ffp-contract=off", "-fno-fast-math"),
+    *("-shared", "-fPIC", "-w", "-U_FORTIFY_SOURCE"),
 )
 """Products and sums are rounded one by one, as they are for the card."""
 
@@ -54,7 +49,7 @@ class Host:
         self.backwards = backwards
 
     def launch(self, shape: Shape, arguments: ctypes.Structure, blocks: int, shared_bytes: int) -> None:
-        """Run a kernel and wait for it; see `Machine`.
+        """Run a kernel and wait for it; arguments are those of `Card.launch`.
 
         Raises:
             SimulationError: threads of a block waited at different barriers.
@@ -70,11 +65,10 @@ def _library(text: str) -> ctypes.CDLL:
     """Compile a text, once on a machine: the library is kept in the user's cache folder."""
     command = [str(compiler()), *FLAGS]
     digest = hashlib.sha256("\n".join([*command, text]).encode()).hexdigest()[:24]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spiketrain" / "cuda"
+    folder = cache_folder("cuda")
     path = folder / f"{digest}.so"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as place:
+        with writing_to(folder), tempfile.TemporaryDirectory(dir=folder) as place:
             code, made = Path(place) / "kernel.cpp", Path(place) / "kernel.so"
             code.write_text(text, "utf-8")
             done = subprocess.run(

@@ -9,9 +9,9 @@ from typing import final
 import torch
 from torch import Tensor
 
+from spiking.blocks.populations import populations
 from spiking.network import Network
 from spiking.simulators.flat.columns import Columns
-from spiking.simulators.populations import populations
 
 __all__ = ["WORD", "Layout", "pack_bits", "unpack_bits"]
 

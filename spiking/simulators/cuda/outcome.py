@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from spiking.blocks.recordings import Outcome
+from spiking.blocks.snapshots import oldest_first
 from spiking.presentation import SpikeDrive
 from spiking.simulators.cuda.layout import unpack_bits
 from spiking.simulators.cuda.packing import Packing
 from spiking.simulators.flat.outcome import outcome as flat_outcome
-from spiking.simulators.recordings import Outcome
-from spiking.simulators.snapshots import oldest_first
 
 __all__ = ["outcome"]
 

@@ -8,9 +8,9 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
+from spiking.blocks.bound import readout_trace
 from spiking.presentation import SpikeDrive
 from spiking.simulators.apical import ApicalNoise
-from spiking.simulators.bound import readout_trace
 from spiking.simulators.cuda.layout import Layout, pack_bits
 from spiking.simulators.cuda.source import Shape
 from spiking.simulators.flat.constants import Constants
@@ -19,6 +19,13 @@ from spiking.simulators.flat.packing import Flat
 __all__ = ["Laid", "Packing"]
 
 Arrays = dict[str, Tensor | None]
+
+FLAT = (
+    *("shadow_bias", "input_weights", "feedback", "readout", "relay_weights", "strength", "curves"),
+    *("window", "values", "drive", "target", "neurons", "shadows", "synapse", "trace", "integral", "gates"),
+    *("emitted", "basal", "apical"),
+)
+"""Arrays that are called in the kernel as in `Flat`."""
 
 
 class Laid(NamedTuple):
@@ -46,7 +53,7 @@ class Packing:
 
     def __init__(self, flat: Flat, laid: Laid) -> None:
         self.flat, self.layout = flat, laid.layout
-        arrays = laid.tables | self._chips() | self._samples() | self._rings() | self._records()
+        arrays = laid.tables | self._given() | self._rings() | self._records()
         self.arrays = {name: array for name, array in arrays.items() if array is not None}
 
     @cached_property
@@ -82,8 +89,8 @@ class Packing:
             "target_chips": arrays["target"].shape[0] if "target" in arrays else 1,
             "drive_batch": arrays["drive"].shape[1],
             "curve_chips": arrays["curves"].shape[0] if relay else 1,
-            "every": relay[0].refresh_steps(network.dt_ms) if relay else 1,
-            "points": relay[1].points if relay else 0,
+            "every": relay.every if relay else 1,
+            "points": relay.points if relay else 0,
             "spikes_in": int("spikes" in arrays),
             "driven": arrays["input_weights"].shape[2] if "values" in arrays else 0,
             "weights_total": sum(layout.synapses),
@@ -92,56 +99,32 @@ class Packing:
             "ring_values_total": layout.ring_values,
             "trace_keep": trace.decay,
             "trace_gain": trace.gain,
-            "gate_keep": flat.gate_trace[0],
+            "gate_keep": relay.kept if relay else 0.0,
         }
 
-    def _chips(self) -> Arrays:
-        flat = self.flat
+    def _given(self) -> Arrays:
+        """Return what the kernel is given and what it overwrites, most of it as the block has it."""
+        flat, drive, block = self.flat, self.flat.block.drive, self.flat.block
         low, scale = (None, None) if flat.gate_range is None else flat.gate_range
-        added = torch.tensor(flat.gate_trace[1], dtype=flat.columns.dtype)
-        return {
-            "constants": flat.constants.neurons,
-            "shadow_constants": flat.constants.shadows if flat.block.shadow else None,
-            "shadow_bias": flat.shadow_bias,
-            "decay": flat.constants.decay,
-            "weights": flat.weights(direct=False),
-            "input_weights": flat.input_weights,
-            "feedback": flat.feedback,
-            "readout": flat.readout,
-            "relay_weights": flat.relay_weights,
-            "strength": flat.strength,
-            "curves": flat.curves,
-            "low": low,
-            "scale": scale,
-            "added": added.to(flat.columns.device) if flat.relay else None,
-        }
-
-    def _samples(self) -> Arrays:
-        flat, drive = self.flat, self.flat.block.drive
         spikes = None
         if isinstance(drive, SpikeDrive):
             spikes = pack_bits(self._arriving(drive.spikes.to(flat.columns.device))).contiguous()
-        return {
-            "window": flat.window,
+        own = {
+            "constants": flat.constants.neurons,
+            "shadow_constants": flat.constants.shadows if block.shadow else None,
+            "decay": flat.constants.decay,
+            "weights": flat.weights(direct=False),
+            "low": low,
+            "scale": scale,
+            "added": flat.window.new_tensor(flat.relay.added) if flat.relay else None,
             "spikes": spikes,
-            "values": flat.values,
-            "drive": flat.drive,
             "noise": self._noise(),
             "gains": flat.gains_of_loop,
-            "target": flat.target,
-            "controlled": flat.columns.to(flat.block.controlled) if flat.loop else None,
-            "softmax": flat.columns.to(flat.block.softmax) if flat.loop else None,
-            "neurons": flat.neurons,
-            "shadows": flat.shadows,
-            "synapse": flat.synapse,
-            "trace": flat.trace,
-            "integral": flat.integral,
-            "gates": flat.gates,
-            "emitted": flat.emitted,
-            "basal": flat.basal,
+            "controlled": flat.columns.to(block.controlled) if flat.loop else None,
+            "softmax": flat.columns.to(block.softmax) if flat.loop else None,
             "effort": flat.control,
-            "apical": flat.apical,
         }
+        return {name: getattr(flat, name) for name in FLAT} | own
 
     def _arriving(self, spikes: Tensor) -> Tensor:
         """Return the input spikes of every step's arrival; a delay brings those of earlier steps first.

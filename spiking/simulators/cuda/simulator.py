@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, Protocol, final
+from typing import Any, ClassVar, final
 
 import torch
 
 from root.errors import UnsupportedError
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
 from spiking.simulators.cuda import arguments
 from spiking.simulators.cuda.card import Card, driver, why_not
 from spiking.simulators.cuda.host import Host
 from spiking.simulators.cuda.layout import WORD, Layout
 from spiking.simulators.cuda.outcome import outcome
 from spiking.simulators.cuda.packing import Laid, Packing
-from spiking.simulators.cuda.source import Shape
 from spiking.simulators.flat.columns import Columns
 from spiking.simulators.flat.constants import Known, constants_of
 from spiking.simulators.flat.packing import Flat
-from spiking.simulators.recordings import Outcome
 
 __all__ = ["CudaSimulator"]
 
 KEPT = 2
 """Populations of chips that are remembered: of training, and of tests."""
-
-
-class Machine(Protocol):
-    """What runs kernels."""
-
-    def launch(self, shape: Shape, arguments: ctypes.Structure, blocks: int, shared_bytes: int) -> None:
-        """Run a kernel.
-
-        Args:
-            shape: which.
-            arguments: what it takes.
-            blocks: how many blocks of ``shape.threads`` threads.
-            shared_bytes: their shared memory.
-        """
 
 
 @final
@@ -75,7 +59,7 @@ class CudaSimulator(Simulator):
         if not emulate and self.device.type == "cpu":
             fix = "--device cuda; simulator.emulate: true checks the kernel on the processor, slowly."
             raise UnsupportedError("simulator.device", device, "cuda, for the simulator cuda", fix)
-        self.machine: Machine = Host() if emulate else Card(self.device)
+        self.machine: Card | Host = Host() if emulate else Card(self.device)
         self._known: Known[Laid] = Known(KEPT)
 
     @classmethod

@@ -8,32 +8,21 @@ cache for all of its steps, and only neurons that spiked touch their weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numba import njit
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spiking.network import Network
+from spiking.simulators.compiled.parts import Array, part
 from spiking.simulators.fixed_point.arithmetic import LIMIT, UNITY
 
 __all__ = ["run_free"]
 
-Array = NDArray[Any]
 
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _part(function: Function) -> Function:
-    """Compile a part of the loop."""
-    return cast(Function, njit(function, forceinline=True))
-
-
-@_part
+@part
 def _advance(v: Array, u: Array, bias: Array, kept: Array, current_kept: Array) -> None:
     """Let potentials and currents decay, and potentials take in the currents; saturate."""
     for j in range(v.shape[0]):
@@ -42,7 +31,7 @@ def _advance(v: Array, u: Array, bias: Array, kept: Array, current_kept: Array) 
         u[j] = np.trunc(u[j] * current_kept[j])
 
 
-@_part
+@part
 def _wait(v: Array, waiting: Array) -> None:
     """Hold what is refractory at 0."""
     for j in range(v.shape[0]):
@@ -50,7 +39,7 @@ def _wait(v: Array, waiting: Array) -> None:
         waiting[j] = max(waiting[j] - 1.0, 0.0)
 
 
-@_part
+@part
 def _fire(v: Array, threshold: Array, waiting: Array, held: Array, fired: Array) -> int:
     """Reset what is above its threshold, write its indices to `fired` and return their number."""
     count = 0
@@ -63,7 +52,7 @@ def _fire(v: Array, threshold: Array, waiting: Array, held: Array, fired: Array)
     return count
 
 
-@_part
+@part
 def _add_rows(total: Array, weights: Array, rows: Array, first: int, size: int) -> None:
     """Add up the rows of `weights` that belong to neurons ``first`` to ``first + size``."""
     n = total.shape[0]
@@ -74,7 +63,7 @@ def _add_rows(total: Array, weights: Array, rows: Array, first: int, size: int) 
                 total[j] += weights[row * n + j]
 
 
-@_part
+@part
 def _deliver(u: Array, total: Array, shift: int) -> None:
     for j in range(u.shape[0]):
         moved = total[j] << shift if shift >= 0 else total[j] >> -shift
@@ -82,7 +71,7 @@ def _deliver(u: Array, total: Array, shift: int) -> None:
         total[j] = 0
 
 
-@_part
+@part
 def _wrap(u: Array) -> None:
     for j in range(u.shape[0]):
         over = 2.0 * LIMIT if u[j] > LIMIT else 0.0
@@ -90,7 +79,7 @@ def _wrap(u: Array) -> None:
         u[j] += under - over
 
 
-@_part
+@part
 def _follow(trace: Array, kept: float, gain: float, fired: Array, first: int) -> None:
     for j in range(trace.shape[0]):
         trace[j] = np.trunc(trace[j] * kept)
@@ -101,7 +90,7 @@ def _follow(trace: Array, kept: float, gain: float, fired: Array, first: int) ->
         trace[j] = min(max(trace[j], 1.0 - LIMIT), LIMIT - 1.0)
 
 
-@_part
+@part
 def _nonzero(row: Array, found: Array) -> int:
     count = 0
     for i in range(row.shape[0]):
@@ -204,10 +193,10 @@ def run_free(network: Network, arrays: Mapping[str, Tensor], *, direct: bool) ->
     found["sum.control"] = torch.zeros_like(arrays["trace"])
     names = {"state.v": v, "state.refractory": refractory, "state.synapse": u}
     for name, values in names.items():
-        for i, part in enumerate(torch.split(torch.from_numpy(values), list(sizes), -1)):
-            found[f"layer.{i}.{name}"] = part
-    for i, part in enumerate(torch.split(torch.from_numpy(sums), list(sizes), -1)):
-        found[f"sum.{i}"] = part
+        for i, own in enumerate(torch.split(torch.from_numpy(values), list(sizes), -1)):
+            found[f"layer.{i}.{name}"] = own
+    for i, own in enumerate(torch.split(torch.from_numpy(sums), list(sizes), -1)):
+        found[f"sum.{i}"] = own
     return found
 
 

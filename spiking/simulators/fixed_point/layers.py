@@ -3,52 +3,52 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
+from spiking.blocks.block import Block
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import CurrentDrive
-from spiking.simulators.blocks import Block
 from spiking.simulators.fixed_point.arithmetic import LIMIT, UNITY
 from spiking.simulators.fixed_point.program import LayerScale, whole
+from spiking.simulators.fixed_point.ranges import check
 from spiking.simulators.fixed_point.registers import bias_register, decay_register
+from spiking.simulators.fixed_point.report import Rounding, compare
 
-__all__ = ["Account", "Layers"]
-
-
-class Account(Protocol):
-    """Where registers are written and roundings are counted."""
-
-    arrays: dict[str, Tensor]
-
-    def note(self, where: str, name: str, wanted: Tensor, got: Tensor, clipped: int = 0) -> None:
-        """Count what rounding changed."""
-
-    def write_weight(self, key: str, register: Tensor, exponent: Tensor, where: str, wanted: Tensor) -> None:
-        """Write the weights of a connection."""
+__all__ = ["Layers"]
 
 
 class Layers(ABC):
-    """Writes the layers of a network.
+    """Writes the layers of a network, and counts what that changes.
 
     Args:
         network: the description.
         hardware: the effective parameters.
         block: what is run.
-        account: where to.
     """
 
     zero: ClassVar[str]
     """The parameter that is the potential written as 0."""
 
-    def __init__(self, network: Network, hardware: Hardware, block: Block, account: Account) -> None:
-        self.network, self.hardware, self.block, self.account = network, hardware, block, account
-        self.arrays, self.note = account.arrays, account.note
+    def __init__(self, network: Network, hardware: Hardware, block: Block) -> None:
+        self.network, self.hardware, self.block = network, hardware, block
+        self.arrays: dict[str, Tensor] = {"window": block.window.double()}
+        self.roundings: list[Rounding] = []
         self.direct = isinstance(block.drive, CurrentDrive)
+
+    def note(self, where: str, name: str, wanted: Tensor, got: Tensor, clipped: int = 0) -> None:
+        """Count what rounding changed."""
+        self.roundings.append(compare(where, name, wanted.double(), got, clipped))
+
+    def write_weight(self, key: str, register: Tensor, exponent: Tensor, where: str, wanted: Tensor) -> None:
+        """Write the weights of a connection."""
+        check("weight", register, where)
+        self.arrays[key], self.arrays[f"{key}.exponent"] = register, exponent
+        self.note(where, "weight", wanted, register * (2.0**exponent).view(-1, 1, 1))
 
     @abstractmethod
     def layer(self, index: int) -> LayerScale:

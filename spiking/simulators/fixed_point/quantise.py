@@ -9,13 +9,14 @@ from torch import Tensor
 
 from rate_bridge.filters import steps
 from root.errors import InputError, UnsupportedError
+from spiking.blocks.block import Block
+from spiking.blocks.bound import bound_controller, readout_trace
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron, Values
-from spiking.presentation import CurrentDrive, SpikeDrive
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, readout_trace
+from spiking.presentation import Drive, SpikeDrive
 from spiking.simulators.fixed_point.arithmetic import UNITY
+from spiking.simulators.fixed_point.layers import Layers
 from spiking.simulators.fixed_point.program import (
     INTEGRAL_BITS,
     PAYLOAD_BITS,
@@ -27,7 +28,6 @@ from spiking.simulators.fixed_point.program import (
 from spiking.simulators.fixed_point.ranges import RANGES, check
 from spiking.simulators.fixed_point.rate_registers import RateRegisters
 from spiking.simulators.fixed_point.registers import weight_register
-from spiking.simulators.fixed_point.report import Rounding, compare
 from spiking.simulators.fixed_point.spike_registers import SpikeRegisters
 
 __all__ = ["MODELS", "check_input", "check_network", "check_neurons", "quantise"]
@@ -112,81 +112,54 @@ def quantise(network: Network, hardware: Hardware, block: Block, message_thresho
     Raises:
         InputError: something does not fit whatever the scale (a refractory time, an input value).
     """
-    return _Quantiser(network, hardware, block).program(message_threshold)
+    indices = range(network.depth)
+    deltas = not network.layers[0].neuron.emits_spikes
+    written = (RateRegisters if deltas else SpikeRegisters)(network, hardware, block)
+    layers = tuple(written.layer(index) for index in indices)
+    shadows = tuple(written.shadow(i, layers[i]) for i in indices) if block.shadow else ()
+    if isinstance(written, RateRegisters):
+        written.messages(message_threshold)
+    written.arrays["drive"] = _drive(block.drive, deltas=deltas)
+    unit = 2.0**PAYLOAD_BITS if deltas else 1.0  # stands for one unit of an emission
+    for index, connection in enumerate(network.connections):
+        if connection.delay_steps > 1:
+            history = block.start.history[index].double()
+            written.arrays[f"history.{index}"] = history * unit if connection.pre else history[:1]
+    _controller(written, layers, unit)
+    return Program(written.arrays, layers, shadows, tuple(written.roundings), deltas)
 
 
-class _Quantiser:
-    def __init__(self, network: Network, hardware: Hardware, block: Block) -> None:
-        self.network, self.hardware, self.block = network, hardware, block
-        self.arrays: dict[str, Tensor] = {"window": block.window.double()}
-        self.roundings: list[Rounding] = []
-        self.direct = isinstance(block.drive, CurrentDrive)
-        self.deltas = not network.layers[0].neuron.emits_spikes
+def _drive(drive: Drive, *, deltas: bool) -> Tensor:
+    """Return the input: spikes, or payloads."""
+    if isinstance(drive, SpikeDrive):
+        return drive.spikes.to(torch.uint8)
+    payload = whole(drive.values.double(), 2.0**PAYLOAD_BITS)
+    check("payload", payload, "input")
+    if deltas and bool((payload.abs() > 2.0**PAYLOAD_BITS).any()):
+        fix = "Weaker currents (bridge.encoding), and first weights that make up for it."
+        raise InputError("input", float(drive.values.abs().max()), "values from -1 to 1", fix)
+    return payload
 
-    def program(self, message_threshold: float) -> Program:
-        indices = range(self.network.depth)
-        given = (self.network, self.hardware, self.block, self)
-        rates = RateRegisters(*given) if self.deltas else None
-        written = rates or SpikeRegisters(*given)
-        layers = tuple(written.layer(index) for index in indices)
-        shadows = tuple(written.shadow(i, layers[i]) for i in indices) if self.block.shadow else ()
-        if rates is not None:
-            rates.messages(message_threshold)
-        self._drive()
-        self._history()
-        self._controller(layers)
-        return Program(self.arrays, layers, shadows, tuple(self.roundings), self.deltas)
 
-    def write_weight(self, key: str, register: Tensor, exponent: Tensor, where: str, wanted: Tensor) -> None:
-        check("weight", register, where)
-        self.arrays[key], self.arrays[f"{key}.exponent"] = register, exponent
-        self.note(where, "weight", wanted, register * (2.0**exponent).view(-1, 1, 1))
-
-    # input, spikes under way, controller
-
-    def _drive(self) -> None:
-        drive = self.block.drive
-        if isinstance(drive, SpikeDrive):
-            self.arrays["drive"] = drive.spikes.to(torch.uint8)
-            return
-        payload = whole(drive.values.double(), 2.0**PAYLOAD_BITS)
-        check("payload", payload, "input")
-        if self.deltas and bool((payload.abs() > 2.0**PAYLOAD_BITS).any()):
-            fix = "Weaker currents (bridge.encoding), and first weights that make up for it."
-            raise InputError("input", float(drive.values.abs().max()), "values from -1 to 1", fix)
-        self.arrays["drive"] = payload
-
-    def _history(self) -> None:
-        for index, connection in enumerate(self.network.connections):
-            if connection.delay_steps > 1:
-                history = self.block.start.history[index].double() * self._unit(connection.pre)
-                self.arrays[f"history.{index}"] = history[:1] if connection.pre == 0 else history
-
-    def _unit(self, layer: int) -> float:
-        """Return the whole number that stands for one unit of a layer's emission."""
-        return 2.0**PAYLOAD_BITS if self.deltas and layer > 0 else 1.0
-
-    def _controller(self, layers: tuple[LayerScale, ...]) -> None:
-        network, block, arrays = self.network, self.block, self.arrays
-        arrays["trace"] = whole(block.start.trace.double(), 2.0**RATE_BITS)
-        arrays["integral"] = whole(block.start.integral.double(), 2.0**INTEGRAL_BITS)
-        kept = torch.tensor(readout_trace(network).decay, dtype=torch.float64)
-        loss = torch.round(UNITY * (1.0 - kept))
-        arrays["controller.trace_decay"] = loss
-        emission = network.emission_value(network.depth) / self._unit(network.depth)
-        arrays["controller.trace_gain"] = whole(loss / UNITY, emission * 2.0**RATE_BITS)
-        loop = bound_controller(network, self.hardware, block, Tensor.double)
-        if loop is None:
-            return
-        units = {"target": 2.0**RATE_BITS, "kp": UNITY, "ki": 2.0**20, "leak": 2.0**20}
-        for name, unit in (units | {"gain": UNITY, "offset": 2.0**RATE_BITS}).items():
-            arrays[f"controller.{name}"] = whole(getattr(loop, name), unit)
-        arrays["controller.on"] = loop.on
-        for index, (weight, layer) in enumerate(zip(self.hardware.feedback, layers, strict=True)):
-            # the same 8 bits as any synapse; the exponent is a shift in the receiving compartment
-            wanted = weight.double() * layer.gain * layer.scale * 2.0**-RATE_BITS
-            register, exponent = weight_register(wanted * 2.0**16)
-            self.write_weight(f"feedback.{index}", register, exponent - 16, f"feedback {index + 1}", wanted)
-
-    def note(self, where: str, name: str, wanted: Tensor, got: Tensor, clipped: int = 0) -> None:
-        self.roundings.append(compare(where, name, wanted.double(), got, clipped))
+def _controller(written: Layers, layers: tuple[LayerScale, ...], unit: float) -> None:
+    """Write the read-out trace, and the controller with its synapses."""
+    network, block, arrays = written.network, written.block, written.arrays
+    arrays["trace"] = whole(block.start.trace.double(), 2.0**RATE_BITS)
+    arrays["integral"] = whole(block.start.integral.double(), 2.0**INTEGRAL_BITS)
+    kept = torch.tensor(readout_trace(network).decay, dtype=torch.float64)
+    loss = torch.round(UNITY * (1.0 - kept))
+    arrays["controller.trace_decay"] = loss
+    emission = network.emission_value(network.depth) / unit
+    arrays["controller.trace_gain"] = whole(loss / UNITY, emission * 2.0**RATE_BITS)
+    loop = bound_controller(network, written.hardware, block, Tensor.double)
+    if loop is None:
+        return
+    units = {"target": 2.0**RATE_BITS, "kp": UNITY, "ki": 2.0**20, "leak": 2.0**20}
+    for name, one in (units | {"gain": UNITY, "offset": 2.0**RATE_BITS}).items():
+        arrays[f"controller.{name}"] = whole(getattr(loop, name), one)
+    arrays["controller.on"] = loop.on
+    for index, (weight, layer) in enumerate(zip(written.hardware.feedback, layers, strict=True)):
+        # the same 8 bits as any synapse; the exponent is a shift in the receiving compartment
+        wanted = weight.double() * layer.gain * layer.scale * 2.0**-RATE_BITS
+        register, exponent = weight_register(wanted * 2.0**16)
+        written.write_weight(f"feedback.{index}", register, exponent - 16, f"feedback {index + 1}", wanted)

@@ -20,15 +20,15 @@ import torch
 from torch import Tensor
 
 from root.errors import InputError
+from spiking.blocks.block import Block
+from spiking.blocks.bound import drives, emission_values
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.activations import activation
 from spiking.neurons.base import Values
 from spiking.neurons.rate import Rate, RateTransfer
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import drives
 from spiking.simulators.fixed_point.arithmetic import LIMIT
-from spiking.simulators.fixed_point.layers import Account, Layers
+from spiking.simulators.fixed_point.layers import Layers
 from spiking.simulators.fixed_point.program import PAYLOAD_BITS, LayerScale, whole
 from spiking.simulators.fixed_point.ranges import RANGES, check
 from spiking.simulators.fixed_point.registers import weight_register
@@ -55,15 +55,14 @@ class RateRegisters(Layers):
 
     zero = "offset"
 
-    def __init__(self, network: Network, hardware: Hardware, block: Block, account: Account) -> None:
-        super().__init__(network, hardware, block, account)
+    def __init__(self, network: Network, hardware: Hardware, block: Block) -> None:
+        super().__init__(network, hardware, block)
         self.limits = {0: torch.ones(1, network.inputs, dtype=torch.float64)}
         """By layer, how large an activity can become, ``(chips or 1, n)``, as far as it is known."""
         activity = 2.0**-PAYLOAD_BITS
         self.value = [activity if self.direct else 1.0, *([activity] * network.depth)]
         """What a whole number in a message of layers 0 to L means."""
-        emitted = [network.emission_value(layer) for layer in range(network.depth + 1)]
-        self.rates = [1.0 if self.direct else emitted[0], *emitted[1:]]
+        self.rates = emission_values(network, block)
         """The rate that an activity of 1 counts as."""
 
     def layer(self, index: int) -> LayerScale:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, ClassVar, final
 
 import torch
@@ -10,19 +10,18 @@ from torch import Tensor
 
 from root.errors import UnsupportedError
 from root.ranges import FACTOR, check_values, of
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.neurons.base import State, Values
-from spiking.presentation import CurrentDrive, Snapshot, SpikeDrive
+from spiking.neurons.base import Values
+from spiking.presentation import CurrentDrive
+from spiking.simulators.arrays_by_name import outcome
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import drives
 from spiking.simulators.fixed_point.emulate import emulate
-from spiking.simulators.fixed_point.program import INTEGRAL_BITS, LayerScale, Program, rate
+from spiking.simulators.fixed_point.program import INTEGRAL_BITS, Program, rate
 from spiking.simulators.fixed_point.quantise import check_input, check_network, check_neurons, quantise
-from spiking.simulators.recordings import Outcome
-from spiking.simulators.sigma_delta import check_messages, messages
-from spiking.simulators.snapshots import oldest_first
+from spiking.simulators.sigma_delta import check_messages
 
 __all__ = ["NO_RELAY", "LoihiSimulator", "read_outcome"]
 
@@ -91,68 +90,23 @@ def read_outcome(network: Network, block: Block, program: Program, found: Mappin
         program: how it was written in integers.
         found: what `emulate` or the Lava runtime gave back.
     """
-    layers = range(network.depth)
-    return Outcome(
-        sums=tuple(found[f"sum.{i}"] * program.emission for i in layers),
-        basal=tuple(found[f"sum.shadow.{i}"] * program.emission for i in layers) if block.shadow else (),
-        control=rate(found["sum.control"]) if block.target is not None else None,
-        final=_final(network, block, program, found),
-        traces={name: _trace(name, program, found) for name in block.record},
-        messages=messages(network, found),
+
+    def emission(integers: Tensor) -> Tensor:
+        return integers * program.emission
+
+    reads: dict[str, Callable[[Tensor], Tensor]] = dict.fromkeys(
+        ("trace", "sum.control", "record.control", "record.readout"), rate
     )
-
-
-def _trace(name: str, program: Program, found: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-    if name in {"control", "readout"}:
-        return (rate(found[f"record.{name}"]),)
-    rows = []
-    for index, scale in enumerate(program.layers):
-        integers = found[f"record.{name}.{index}"]
+    reads["integral"] = lambda integers: integers * 2.0**-INTEGRAL_BITS
+    if isinstance(block.drive, CurrentDrive):  # spikes of the input are whole numbers as they are
+        reads["sent.0"] = emission
+    reads |= {f"history.{i}": emission for i, c in enumerate(network.connections) if c.pre}
+    for i, scale in enumerate(program.layers):
         wide = scale.over_time()
-        if name == "spikes":
-            rows.append(integers * program.emission)
-        else:
-            rows.append(wide.potential(integers) if name == "voltage" else wide.current(integers))
-    return tuple(rows)
-
-
-def _final(network: Network, block: Block, program: Program, found: Mapping[str, Tensor]) -> Snapshot:
-    return Snapshot(
-        neurons=tuple(_state(found, f"layer.{i}", scale) for i, scale in enumerate(program.layers)),
-        shadows=tuple(_state(found, f"shadow.{i}", scale) for i, scale in enumerate(program.shadows))
-        or tuple({} for _ in network.layers),
-        synapse=tuple(s.current(found[f"layer.{i}.state.synapse"]) for i, s in enumerate(program.layers)),
-        history=tuple(_history(network, block, program, found, i) for i in range(len(network.connections))),
-        trace=rate(found["trace"]),
-        integral=found["integral"] * 2.0**-INTEGRAL_BITS,
-        sent=_sent(network, block, program, found),
-    )
-
-
-def _state(found: Mapping[str, Tensor], prefix: str, scale: LayerScale) -> State:
-    state = {"v": scale.potential(found[f"{prefix}.state.v"])}
-    if f"{prefix}.state.refractory" in found:
-        state["refractory"] = found[f"{prefix}.state.refractory"]
-    return state
-
-
-def _sent(
-    network: Network, block: Block, program: Program, found: Mapping[str, Tensor]
-) -> tuple[Tensor, ...]:
-    """Return what the layers have told others; spikes of the input are whole numbers as they are."""
-    if not program.deltas:
-        return ()
-    spikes = isinstance(block.drive, SpikeDrive)
-    units = [1.0 if spikes else program.emission, *([program.emission] * network.depth)]
-    return tuple(found[f"sent.{i}"] * unit for i, unit in enumerate(units))
-
-
-def _history(
-    network: Network, block: Block, program: Program, found: Mapping[str, Tensor], index: int
-) -> Tensor:
-    """Return what is under way, oldest first: both machines keep it as a ring."""
-    connection, start = network.connections[index], block.start.history[index]
-    if connection.delay_steps == 1 or drives(connection, block):
-        return start
-    ring = found[f"history.{index}"] * (program.emission if connection.pre else 1.0)
-    return oldest_first(ring, block.steps).expand(start.shape)
+        reads |= {f"layer.{i}.state.v": scale.potential, f"layer.{i}.state.synapse": scale.current}
+        reads |= {f"record.voltage.{i}": wide.potential, f"record.current.{i}": wide.current}
+        names = (f"sum.{i}", f"sum.shadow.{i}", f"record.spikes.{i}", f"sent.{i + 1}")
+        reads |= dict.fromkeys(names, emission)
+    reads |= {f"shadow.{i}.state.v": scale.potential for i, scale in enumerate(program.shadows)}
+    real = {name: reads[name](value) if name in reads else value for name, value in found.items()}
+    return outcome(network, block, real)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from root.errors import InputError
+from spiking.blocks.bound import drives
 from spiking.neurons.base import State, Values
-from spiking.simulators.bound import drives
 from spiking.simulators.fixed_point.arithmetic import LIMIT, UNITY
 from spiking.simulators.fixed_point.layers import Layers
 from spiking.simulators.fixed_point.program import PAYLOAD_BITS, LayerScale
@@ -92,11 +92,11 @@ class SpikeRegisters(Layers):
             raise InputError(where, "weights", "weights that some scale brings into Loihi's accumulator")
         for i, (register, exponent) in written.items():
             name = f"connection {self.network.connections[i].pre}-{index + 1}"
-            self.account.write_weight(f"weight.{i}", register, exponent, name, per_unit[i] * scale)
+            self.write_weight(f"weight.{i}", register, exponent, name, per_unit[i] * scale)
         if self.direct and index == 0:
             wanted = self.hardware.weights[0].double() * gain * scale * 2.0**-PAYLOAD_BITS
             register, exponent = weight_register(wanted * 2.0**8)
-            self.account.write_weight("weight.0", register, exponent - 8, "connection 0-1", wanted)
+            self.write_weight("weight.0", register, exponent - 8, "connection 0-1", wanted)
         return scale
 
     def _scale_bound(self, values: Values, gain: Tensor) -> Tensor:

@@ -8,13 +8,13 @@ from typing import Generic, NamedTuple, TypeVar, final
 import torch
 from torch import Tensor
 
+from spiking.blocks.bound import synapse_decays, synaptic_gain
+from spiking.blocks.populations import Population, populations
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.programs.statements import HOLD, Program
-from spiking.simulators.bound import synapse_decays, synaptic_gain
 from spiking.simulators.flat.columns import Columns
-from spiking.simulators.populations import Population, populations
 
 __all__ = ["REAL", "Constants", "Known", "constants_of"]
 

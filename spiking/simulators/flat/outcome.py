@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
+from spiking.blocks.recordings import Outcome
 from spiking.neurons.base import State
 from spiking.presentation import Snapshot
 from spiking.simulators.flat.packing import Flat
-from spiking.simulators.recordings import Outcome
 
 __all__ = ["outcome"]
 

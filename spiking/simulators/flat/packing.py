@@ -9,16 +9,14 @@ from typing import final
 import torch
 from torch import Tensor
 
-from spiking.feedback import Layered
+from spiking.blocks.block import Block
+from spiking.blocks.bound import bound_controller, bound_relay, drives, gains
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State
-from spiking.presentation import CurrentDrive, Relay
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, drives, gains
+from spiking.presentation import CurrentDrive
 from spiking.simulators.flat.columns import Columns
 from spiking.simulators.flat.constants import Constants
-from spiking.simulators.relay import gate_trace
 
 __all__ = ["Flat"]
 
@@ -50,12 +48,13 @@ class Flat:
         self.columns, self.constants, self._rows = columns, constants, rows
         self.pairs = (hardware.chips, block.batch)
         self.loop = bound_controller(network, hardware, block, columns.to)
+        self.relay = bound_relay(network, hardware, block.start)
 
     # chips
 
     @cached_property
     def gains(self) -> list[Tensor]:
-        """What weights are multiplied with; see `spiking.simulators.bound.gains`."""
+        """What weights are multiplied with; see `spiking.blocks.bound.gains`."""
         return gains(self.network, self.constants.decays, self.block)
 
     def weights(self, *, direct: bool) -> Tensor:
@@ -213,12 +212,6 @@ class Flat:
 
     # layered feedback
 
-    @property
-    def relay(self) -> tuple[Layered, Relay] | None:
-        """Layered feedback: how it is described, and how it is on the chips."""
-        path, relay = self.network.feedback, self.hardware.relay
-        return (path, relay) if isinstance(path, Layered) and relay is not None else None
-
     @cached_property
     def relay_weights(self) -> Tensor | None:
         """Feedback weights of all layers, row by row or synapse by synapse, ``(chips, total)``."""
@@ -230,20 +223,18 @@ class Flat:
         """κ, 0 for outputs, ``(chips, columns)``."""
         if self.relay is None:
             return None
-        size = self.columns.sizes
-        own = [
-            value.view(-1, 1).expand(-1, n) for value, n in zip(self.relay[1].strength, size, strict=False)
-        ]
-        return self.columns.join(own)
+        pairs = zip(self.relay.strength, self.columns.sizes, strict=False)
+        return self.columns.join([value.squeeze(2).expand(-1, n) for value, n in pairs])
 
     @cached_property
     def curves(self) -> Tensor | None:
         """Values of the gates, ``(chips or 1, columns, points)``."""
         if self.relay is None:
             return None
-        gates, points = self.relay[1].gates, self.relay[1].points
-        room = self.columns.room(max(curve.shape[0] for curve in gates), self.columns.total, points)
-        for layer, curve in enumerate(gates):
+        curves = self.relay.curves
+        chips = max(curve.shape[0] for curve in curves)
+        room = self.columns.room(chips, self.columns.total, self.relay.points)
+        for layer, curve in enumerate(curves):
             room[:, self.columns.place(layer + 1)] = curve.to(room)
         return room
 
@@ -252,25 +243,18 @@ class Flat:
         """The lowest rate of every neuron's curve, and its points per unit of rate, ``(2, columns)``."""
         if self.relay is None:
             return None
-        _, relay = self.relay
         room = self.columns.room(2, self.columns.total)
         room[1] = 1.0
-        for layer, (low, high) in enumerate(zip(relay.low, relay.high, strict=True)):
-            room[0, self.columns.place(layer + 1)] = low
-            room[1, self.columns.place(layer + 1)] = (relay.points - 1) / (high - low)
+        for layer, ends in enumerate(zip(self.relay.low, self.relay.scale, strict=True)):
+            room[:, self.columns.place(layer + 1)] = room.new_tensor(ends).unsqueeze(1)
         return room
-
-    @cached_property
-    def gate_trace(self) -> tuple[float, list[float]]:
-        """Decay of what gates see, and what an emission adds to it, per layer 1 to L - 1."""
-        return (0.0, []) if self.relay is None else gate_trace(self.network, self.relay[0])
 
     @cached_property
     def gates(self) -> Tensor | None:
         """The activity that gates see, ``(chips, batch, columns)``."""
         if self.relay is None:
             return None
-        return self.columns.join(self.block.start.gates, self.columns.room(*self.pairs, self.columns.total))
+        return self.columns.join(self.relay.seen)
 
     # results: room that a kernel writes to, not cleared
 

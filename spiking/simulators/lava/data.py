@@ -16,19 +16,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spiking.feedback import Layered
+from spiking.blocks.block import Block
+from spiking.blocks.bound import (
+    bound_controller,
+    bound_relay,
+    emission_values,
+    gains,
+    readout_trace,
+    synapse_decays,
+)
 from spiking.hardware import Hardware
 from spiking.network import Network
-from spiking.neurons.base import State, Values
-from spiking.presentation import Change, CurrentDrive, Plasticity, Snapshot, SpikeDrive
-from spiking.simulators.blocks import Block
-from spiking.simulators.bound import bound_controller, drives, gains, readout_trace, synapse_decays
-from spiking.simulators.recordings import Outcome
-from spiking.simulators.relay import gate_trace
-from spiking.simulators.sigma_delta import messages, sent_before
-from spiking.simulators.snapshots import oldest_first
+from spiking.neurons.base import Values
+from spiking.presentation import CurrentDrive, Plasticity, SpikeDrive
+from spiking.simulators.sigma_delta import sent_before
 
-__all__ = ["arrays", "header", "integers", "outcome"]
+__all__ = ["arrays", "header", "integers", "results"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -45,6 +48,7 @@ def header(
         arithmetic: Lava's tag of the process models.
         deltas: whether messages are changes of activities.
     """
+    relay = bound_relay(network, hardware, block.start)
     return {
         "arithmetic": arithmetic,
         "sizes": list(network.sizes),
@@ -61,7 +65,7 @@ def header(
         "shadow": block.shadow,
         "closed": block.target is not None,
         "record": sorted(block.record),
-        "relay": _every(network, hardware),
+        "relay": None if relay is None else relay.every,
     }
 
 
@@ -75,12 +79,6 @@ def _described(network: Network, values: Sequence[Values]) -> list[dict[str, Any
         step = {**pairs, "spike": program.spike, "emission": program.emission}
         described.append({"model": neuron.model, "program": step})
     return described
-
-
-def _every(network: Network, hardware: Hardware) -> int | None:
-    """Return the steps between two refreshes of layered feedback, or None where it is direct."""
-    path = network.feedback
-    return path.refresh_steps(network.dt_ms) if isinstance(path, Layered) and hardware.relay else None
 
 
 def _learns(block: Block) -> dict[str, bool] | None:
@@ -215,10 +213,9 @@ def _learning(
     first = torch.arange(_presentations(block)) * _together(block)
     shown = (samples - first).clamp(max=_together(block)).double()
     steps = torch.tensor(plasticity.steps or [1.0] * len(network.connections), dtype=torch.float64)
-    values = [1.0 if isinstance(block.drive, CurrentDrive) else network.emission_value(0)]
-    values += [network.emission_value(layer + 1) for layer in range(network.depth)]
+    values = torch.tensor(emission_values(network, block), dtype=torch.float64)
     total = block.window[0].sum().double()
-    data = {"learning.factor": steps / shown.unsqueeze(1), "learning.scale": torch.tensor(values).double()}
+    data = {"learning.factor": steps / shown.unsqueeze(1), "learning.scale": values}
     data["learning.factor" if plasticity.trace_ms else "learning.scale"] /= total
     if plasticity.trace_ms:
         share = 1.0 - math.exp(-network.dt_ms / plasticity.trace_ms)
@@ -248,87 +245,22 @@ def _controller(network: Network, hardware: Hardware, block: Block) -> dict[str,
 
 def _relays(network: Network, hardware: Hardware, block: Block) -> dict[str, Tensor]:
     """Return what hidden layers need where feedback is layered."""
-    path, relay = network.feedback, hardware.relay
-    if not isinstance(path, Layered) or relay is None:
-        return {}
-    kept, added = gate_trace(network, path)
+    relay = bound_relay(network, hardware, block.start)
     data = {}
-    for index, (low, high) in enumerate(zip(relay.low, relay.high, strict=True)):
-        given = block.start.gates
-        data[f"gates.{index}"] = given[index] if given else torch.zeros_like(block.start.synapse[index])
-        data[f"relay.{index}.curve"] = relay.gates[index]
-        data[f"relay.{index}.strength"] = relay.strength[index].view(-1, 1, 1)
-        numbers = {
-            "low": low,
-            "scale": (relay.points - 1) / (high - low),
-            "kept": kept,
-            "added": added[index],
-        }
-        for name, number in numbers.items():
+    for index in range(0 if relay is None else network.depth - 1):
+        assert relay is not None
+        data[f"gates.{index}"] = relay.seen[index]
+        data[f"relay.{index}.curve"] = relay.curves[index]
+        data[f"relay.{index}.strength"] = relay.strength[index]
+        numbers = {"low": relay.low[index], "scale": relay.scale[index], "added": relay.added[index]}
+        for name, number in (numbers | {"kept": relay.kept}).items():
             data[f"relay.{index}.{name}"] = torch.tensor(number, dtype=torch.float64)
     return data
 
 
-def outcome(network: Network, block: Block, results: Mapping[str, NDArray[Any]]) -> Outcome:
-    """Return what came out; see `Outcome`."""
-    found = {
+def results(block: Block, found: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    """Return what the runtime gave back, without samples that the last presentation was filled up with."""
+    return {
         name: torch.from_numpy(np.ascontiguousarray(a if name.startswith("change.") else a[:, : block.batch]))
-        for name, a in results.items()
+        for name, a in found.items()
     }
-    layers = range(network.depth)
-    traces = {}
-    for name in block.record:
-        one = (found[f"record.{name}"],) if f"record.{name}" in found else ()
-        traces[name] = one or tuple(found[f"record.{name}.{index}"] for index in layers)
-    return Outcome(
-        sums=tuple(found[f"sum.{index}"] for index in layers),
-        basal=tuple(found[f"sum.shadow.{index}"] for index in layers) if block.shadow else (),
-        control=found["sum.control"] if block.target is not None else None,
-        final=_final(network, block, found),
-        traces=traces,
-        changes=_changes(network, block, found),
-        messages=messages(network, found),
-        apical=_hidden(network, found, "sum.apical") if block.target is not None else (),
-    )
-
-
-def _changes(network: Network, block: Block, found: Mapping[str, Tensor]) -> tuple[Change, ...]:
-    """Return what the synapses summed: all that was changed, or the mean over the presentations."""
-    if block.plasticity is None:
-        return ()
-    share = 1.0 if block.plasticity.steps else 1.0 / _presentations(block)
-    return tuple(
-        Change(found[f"change.weight.{index}"] * share, found[f"change.bias.{index}"] * share)
-        for index in range(len(network.connections))
-    )
-
-
-def _final(network: Network, block: Block, found: Mapping[str, Tensor]) -> Snapshot:
-    neurons = tuple(_state(found, f"layer.{index}.state.") for index in range(network.depth))
-    return Snapshot(
-        neurons=neurons,
-        shadows=tuple(_state(found, f"shadow.{index}.state.") for index in range(network.depth)),
-        synapse=tuple(state.pop("synapse") for state in neurons),
-        history=tuple(_history(network, block, found, index) for index in range(len(network.connections))),
-        trace=found["trace"],
-        integral=found["integral"],
-        sent=tuple(found[f"sent.{i}"] for i in range(network.depth + 1)) if "sent.0" in found else (),
-        gates=_hidden(network, found, "gates"),
-    )
-
-
-def _hidden(network: Network, found: Mapping[str, Tensor], name: str) -> tuple[Tensor, ...]:
-    """Return what every hidden layer has where feedback is layered; empty elsewhere."""
-    return tuple(found[f"{name}.{index}"] for index in range(network.depth - 1) if f"{name}.{index}" in found)
-
-
-def _state(found: Mapping[str, Tensor], prefix: str) -> State:
-    return {name[len(prefix) :]: value for name, value in found.items() if name.startswith(prefix)}
-
-
-def _history(network: Network, block: Block, found: Mapping[str, Tensor], index: int) -> Tensor:
-    """Return what is under way, oldest first: the runtime keeps it as a ring."""
-    connection, start = network.connections[index], block.start.history[index]
-    if connection.delay_steps == 1 or drives(connection, block):
-        return start
-    return oldest_first(found[f"history.{index}"], block.steps).expand(start.shape)

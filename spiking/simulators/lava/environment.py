@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from filelock import FileLock
+
+from root.caches import cache_folder
 from root.errors import InputError, SimulationError
-from spiking.simulators.lava.folder_lock import folder_lock
 
 __all__ = ["PYTHONS", "Environment", "default_folder", "find", "install"]
 
@@ -68,10 +70,7 @@ def _fingerprint() -> str:
 def default_folder() -> Path:
     """Return the folder of the environment: ``$SPIKETRAIN_LAVA``, or one in the user's cache."""
     given = os.environ.get(VARIABLE)
-    if given:
-        return Path(given).expanduser()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "spiketrain" / f"lava-{_fingerprint()[:12]}"
+    return Path(given).expanduser() if given else cache_folder(f"lava-{_fingerprint()[:12]}")
 
 
 def find(folder: Path | None = None) -> Environment:
@@ -104,7 +103,7 @@ def install(
     """
     environment = Environment(folder or default_folder())
     environment.folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder_lock(environment.folder.with_name(environment.folder.name + ".lock")):
+    with FileLock(environment.folder.with_name(environment.folder.name + ".lock")):
         if environment.complete:
             return environment
         _refuse_foreign(environment.folder)

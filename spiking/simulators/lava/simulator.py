@@ -10,19 +10,20 @@ import torch
 
 from root.errors import InputError, UnsupportedError
 from root.ranges import FACTOR, PATIENCE_S, check_values, of
+from spiking.blocks.block import Block
+from spiking.blocks.recordings import Outcome
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
+from spiking.simulators.arrays_by_name import outcome
 from spiking.simulators.base import Simulator
-from spiking.simulators.blocks import Block
 from spiking.simulators.fixed_point import quantise
 from spiking.simulators.fixed_point.quantise import check_input, check_network, check_neurons
 from spiking.simulators.fixed_point.simulator import NO_RELAY, read_outcome
 from spiking.simulators.lava.client import Client
-from spiking.simulators.lava.data import arrays, header, integers, outcome
+from spiking.simulators.lava.data import arrays, header, integers, results
 from spiking.simulators.lava.environment import find
 from spiking.simulators.lava.probe import probe
-from spiking.simulators.recordings import Outcome
 from spiking.simulators.sigma_delta import check_messages
 
 __all__ = ["LavaSimulator"]
@@ -100,12 +101,11 @@ class LavaSimulator(Simulator):
         if self.arithmetic == "float":
             described = header(network, hardware, block, tag, deltas=threshold is not None)
             given = arrays(network, hardware, block, threshold)
-            return outcome(network, block, self._client.run(described, given))
+            return outcome(network, block, results(block, self._client.run(described, given)))
         program = quantise(network, hardware, block, threshold or 0.0)
         described = header(network, hardware, block, tag, deltas=program.deltas)
-        results = self._client.run(described, integers(program.arrays))
-        found = {name: torch.from_numpy(array).double() for name, array in results.items()}
-        return read_outcome(network, block, program, found)
+        found = results(block, self._client.run(described, integers(program.arrays)))
+        return read_outcome(network, block, program, {name: array.double() for name, array in found.items()})
 
     def close(self) -> None:
         """End the runtime; it is started again when it is needed."""

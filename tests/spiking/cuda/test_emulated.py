@@ -173,7 +173,7 @@ def test_nvrtc_compiles_the_kernel_without_contracting_it() -> None:
     pytest.importorskip("cuda.bindings.nvrtc")
     from cuda.bindings import nvrtc  # noqa: PLC0415
 
-    from spiking.simulators.cuda.card import Bindings, CardError, options  # noqa: PLC0415
+    from spiking.simulators.cuda.card import CardError, Driver, options  # noqa: PLC0415
 
     problem, texts = relayed(pair(layered(chain([12, 9, 8, 4], NEURON)), 1, 1, 5)), []
     simulator = emulated()
@@ -184,7 +184,7 @@ def test_nvrtc_compiles_the_kernel_without_contracting_it() -> None:
 
     simulator.machine = Compiles()
     problem.run(simulator)
-    library = object.__new__(Bindings)
+    library = object.__new__(Driver)
     library._nvrtc = nvrtc
     try:
         for text, given in texts:

@@ -9,13 +9,13 @@ import torch
 from mismatch.spec import deviating
 from rate_bridge.transfer import LIFTransfer
 from root.errors import InputError
+from spiking.blocks.snapshots import initial_snapshot
 from spiking.hardware import Hardware
 from spiking.network import chain
 from spiking.neurons import Rate
 from spiking.neurons.activations import ACTIVATIONS
 from spiking.neurons.bend import bend
 from spiking.presentation import CurrentDrive, Phase
-from spiking.simulators.snapshots import initial_snapshot
 from spiking.simulators.torch import TorchSimulator
 
 NAMES = list(ACTIVATIONS)

@@ -25,7 +25,7 @@ def test_a_gate_is_the_interpolation_of_its_points():
     expected = [
         [[np.interp(x[c, b, n], points, curve[c, n]) for n in range(4)] for b in range(5)] for c in range(2)
     ]
-    torch.testing.assert_close(gate(x, curve, -0.5, 1.5), torch.tensor(np.array(expected)))
+    torch.testing.assert_close(gate(x, curve, -0.5, 5 / 2.0), torch.tensor(np.array(expected)))
 
 
 def test_what_every_layer_receives_is_what_the_equations_say():

@@ -1,13 +1,57 @@
-"""What all processes share: the step counter, the samples that are shown, the arrays they live in."""
+"""What all processes share: ports, the step counter, the samples that are shown, the arrays they live in."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-__all__ = ["Model"]
+__all__ = ["Model", "Process", "model_of"]
+
+TAGS: dict[type, str] = {float: "floating_pt", np.int64: "fixed_pt"}
+"""Lava's tags of models, by the numbers that they compute with."""
+
+
+class Process(AbstractProcess):
+    """A process whose class names its ports; the parameter ``shape`` is theirs, but for ``pre_shape``."""
+
+    receives: ClassVar[tuple[str, ...]] = ()
+    sends: ClassVar[tuple[str, ...]] = ()
+    real: ClassVar[tuple[str, ...]] = ()
+    """Ports that carry floating point in every model."""
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        for ports, kind in ((self.receives, InPort), (self.sends, OutPort)):
+            for name in ports:
+                setattr(self, name, kind(parameters.get(f"{name}_shape", parameters["shape"])))
+
+
+def model_of(process: type[Process], number: type) -> Callable[[type[Model]], type[Model]]:
+    """Return what makes a class the model of a process.
+
+    Args:
+        process: whose ports the class is given.
+        number: what these carry, and it computes with: a key of `TAGS`.
+    """
+
+    def made(model: type[Model]) -> type[Model]:
+        for ports, kind in ((process.receives, PyInPort.VEC_DENSE), (process.sends, PyOutPort.VEC_DENSE)):
+            for name in ports:
+                setattr(model, name, LavaPyType(kind, float if name in process.real else number))
+        return implements(proc=process, protocol=LoihiProtocol)(requires(CPU)(tag(TAGS[number])(model)))  # type: ignore[no-any-return]
+
+    return made
 
 
 class Model(PyLoihiProcessModel):

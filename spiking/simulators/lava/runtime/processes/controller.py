@@ -5,23 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from ..loihi import decayed, saturated, shifted
 from ..neurons import part
-from .base import Model
+from .base import Model, Process, model_of
 
 __all__ = ["Controller"]
 
 
-class Controller(AbstractProcess):
+class Controller(Process):
     """Receives the last layer's emissions (with ``deltas``, their changes, which it adds up to ``heard``).
 
     Where ``closed`` it sends the control signal on ``out``; where feedback is layered, every ``relay`` steps
@@ -29,10 +22,8 @@ class Controller(AbstractProcess):
     It sends first: the signal of a step depends on the trace of the step before.
     """
 
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(**parameters)
-        self.spikes, self.out = InPort(parameters["shape"]), OutPort(parameters["shape"])
-        self.relay = OutPort(parameters["shape"])
+    receives = ("spikes",)
+    sends = ("out", "relay")
 
 
 class _ControllerModel(Model):
@@ -71,15 +62,9 @@ class _ControllerModel(Model):
             self.record_readout[:, :, t] = self.trace
 
 
-@implements(proc=Controller, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
+@model_of(Controller, float)
 class ControllerFloat(_ControllerModel):
     """Floating point; see `spiking.presentation.Controller`."""
-
-    spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    relay: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
 
     def control(self, t: int) -> Any:
         p = self.p
@@ -93,15 +78,9 @@ class ControllerFloat(_ControllerModel):
         self.trace += self.p["trace_gain"] * emitted
 
 
-@implements(proc=Controller, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
+@model_of(Controller, np.int64)
 class ControllerFixed(_ControllerModel):
     """Integers: rates with 16 binary digits, the integral with 24; see the simulator ``loihi``."""
-
-    spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-    relay: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
     def control(self, t: int) -> Any:
         del t  # the target does not move

@@ -17,23 +17,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from ..loihi import scaled
 from ..neurons import part
-from .base import Model
+from .base import Model, Process, model_of
 
 __all__ = ["Dense"]
 
 
-class Dense(AbstractProcess):
+class Dense(Process):
     """Receives ``(chips or 1, batch, n_pre)`` and sends its product with ``(chips, n_pre, n_post)``.
 
     Parameters: ``weight`` and ``history`` name arrays; the history, ``(chips or 1, batch, delay - 1,
@@ -43,11 +36,9 @@ class Dense(AbstractProcess):
     go every so many steps only. The errors of the postsynaptic neurons come in on ``error``.
     """
 
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(**parameters)
-        self.pre = InPort(parameters["pre_shape"])
-        self.post = OutPort(parameters["post_shape"])
-        self.error = InPort(parameters["post_shape"])
+    receives = ("pre", "error")
+    sends = ("post",)
+    real = ("error",)
 
 
 class _DenseModel(Model):
@@ -110,29 +101,17 @@ class _DenseModel(Model):
         return arriving
 
 
-@implements(proc=Dense, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
+@model_of(Dense, float)
 class DenseFloat(_DenseModel):
     """Floating point; the weights carry the synapse's gain."""
-
-    pre: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    post: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    error: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
 
     def product(self, arriving: NDArray[Any]) -> Any:
         return np.matmul(arriving, self.weight)
 
 
-@implements(proc=Dense, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
+@model_of(Dense, np.int64)
 class DenseFixed(_DenseModel):
     """Loihi: 8-bit weights whose accumulated sum is shifted by the connection's exponent."""
-
-    pre: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    post: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-    error: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
 
     def prepare(self, parameters: Any) -> None:
         super().prepare(parameters)

@@ -5,25 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from ..deltas import Deltas
 from ..loihi import decayed, folded, scaled, wrapped
 from ..neurons import fixed, floating, part
 from ..relay import Relay
-from .base import Model
+from .base import Model, Process, model_of
 
 __all__ = ["Population"]
 
 
-class Population(AbstractProcess):
+class Population(Process):
     """Neurons of one model, each with its own parameters.
 
     Ports, each ``(chips, batch, neurons)``: ``feedback`` and ``external`` act in this step, ``arriving``
@@ -37,12 +30,9 @@ class Population(AbstractProcess):
     on ``external``), and what counts as a neuron's activity is what it told others.
     """
 
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(**parameters)
-        shape = parameters["shape"]
-        self.feedback, self.external, self.arriving = InPort(shape), InPort(shape), InPort(shape)
-        self.out, self.current = OutPort(shape), OutPort(shape)
-        self.basal, self.error, self.passed = InPort(shape), OutPort(shape), OutPort(shape)
+    receives = ("feedback", "external", "arriving", "basal")
+    sends = ("out", "current", "passed", "error")
+    real = ("basal", "error")
 
 
 class _PopulationModel(Model):
@@ -155,20 +145,10 @@ class _PopulationModel(Model):
         return self.arriving.recv() if self.arriving.csp_ports else 0
 
 
-@implements(proc=Population, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
+@model_of(Population, float)
 class PopulationFloat(_PopulationModel):
     """Floating point."""
 
-    feedback: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    external: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    arriving: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    passed: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    basal: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     stepper = staticmethod(floating)
 
     def read(self, synapse: Any) -> Any:
@@ -181,20 +161,10 @@ class PopulationFloat(_PopulationModel):
         self.synapse += self._arrived()
 
 
-@implements(proc=Population, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
+@model_of(Population, np.int64)
 class PopulationFixed(_PopulationModel):
     """Loihi's integers."""
 
-    feedback: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    external: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    arriving: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-    current: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-    passed: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-    basal: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    error: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     stepper = staticmethod(fixed)
 
     def read(self, synapse: Any) -> Any:

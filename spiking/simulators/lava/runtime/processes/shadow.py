@@ -5,30 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from ..loihi import shifted
 from ..neurons import fixed, floating, part
-from .base import Model
+from .base import Model, Process, model_of
 
 __all__ = ["Shadow"]
 
 
-class Shadow(AbstractProcess):
+class Shadow(Process):
     """Receives the current of a population and counts what its shadow would emit.
 
     In the learning phase it sends that on ``basal``.
     """
 
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(**parameters)
-        self.current, self.basal = InPort(parameters["shape"]), OutPort(parameters["shape"])
+    receives = ("current",)
+    sends = ("basal",)
+    real = ("basal",)
 
 
 class _ShadowModel(Model):
@@ -62,28 +55,20 @@ class _ShadowModel(Model):
         self.basal.send(self.sum)
 
 
-@implements(proc=Shadow, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
+@model_of(Shadow, float)
 class ShadowFloat(_ShadowModel):
     """Floating point."""
 
-    current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    basal: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     stepper = staticmethod(floating)
 
     def carried(self, current: Any) -> Any:
         return current
 
 
-@implements(proc=Shadow, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
+@model_of(Shadow, np.int64)
 class ShadowFixed(_ShadowModel):
     """Loihi's integers."""
 
-    current: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    basal: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     stepper = staticmethod(fixed)
 
     def carried(self, current: Any) -> Any:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from root.errors import UnsupportedError
+from spiking.blocks.snapshots import cut, join, with_shadows
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.presentation import (
@@ -25,7 +26,6 @@ from spiking.presentation import (
     Snapshot,
     SpikeDrive,
 )
-from spiking.simulators.snapshots import cut, join, with_shadows
 
 __all__ = ["Block", "groups", "stack"]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spiking.blocks.block import Block
 from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.presentation import (
@@ -20,7 +21,6 @@ from spiking.presentation import (
     Snapshot,
     SpikeDrive,
 )
-from spiking.simulators.blocks import Block
 
 __all__ = ["Outcome", "input_rates", "recording"]
 

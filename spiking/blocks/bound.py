@@ -14,16 +14,20 @@ import torch
 from torch import Tensor
 
 from rate_bridge.filters import decay
+from spiking.blocks.block import Block
+from spiking.feedback import Layered
 from spiking.hardware import Hardware
 from spiking.network import Connection, Network
-from spiking.presentation import CurrentDrive
-from spiking.simulators.blocks import Block
+from spiking.presentation import CurrentDrive, Snapshot
 
 __all__ = [
     "BoundController",
+    "BoundRelay",
     "ReadoutTrace",
     "bound_controller",
+    "bound_relay",
     "drives",
+    "emission_values",
     "gains",
     "readout_trace",
     "synapse_decays",
@@ -112,9 +116,68 @@ def readout_trace(network: Network) -> ReadoutTrace:
     return ReadoutTrace(kept, (1.0 - kept) * network.emission_value(network.depth))
 
 
+class BoundRelay(NamedTuple):
+    """Layered feedback on the chips, in steps, hidden layer by hidden layer; see `spiking.feedback.Layered`.
+
+    Args:
+        every: steps between two refreshes.
+        kept: what the activity that the gates see keeps of itself in a step.
+        added: what an emission adds to it.
+        strength: κ, ``(chips, 1, 1)``.
+        curves: the gates' values at evenly spaced activities, ``(chips or 1, n or 1, points)``.
+        low: the lowest of these activities.
+        scale: points per unit of activity.
+        seen: the activity that the gates see when the block begins, ``(chips, batch, n)``.
+    """
+
+    every: int
+    kept: float
+    added: list[float]
+    strength: list[Tensor]
+    curves: tuple[Tensor, ...]
+    low: tuple[float, ...]
+    scale: list[float]
+    seen: tuple[Tensor, ...]
+
+    @property
+    def points(self) -> int:
+        """Number of points of a gate's curve."""
+        return self.curves[0].shape[-1]
+
+
+def bound_relay(network: Network, hardware: Hardware, start: Snapshot) -> BoundRelay | None:
+    """Return the relay of a block, or None where feedback is direct, or not programmed.
+
+    Args:
+        network: the description.
+        hardware: the effective parameters.
+        start: where the block starts from.
+    """
+    path, relay = network.feedback, hardware.relay
+    if not isinstance(path, Layered) or relay is None:
+        return None
+    kept = float(decay(torch.tensor(path.trace_ms, dtype=torch.float64), network.dt_ms))
+    return BoundRelay(
+        every=path.refresh_steps(network.dt_ms),
+        kept=kept,
+        added=[(1.0 - kept) * network.emission_value(layer) for layer in range(1, network.depth)],
+        strength=[strength.view(-1, 1, 1) for strength in relay.strength],
+        curves=relay.gates,
+        low=relay.low,
+        scale=[(relay.points - 1) / (high - low) for low, high in zip(relay.low, relay.high, strict=True)],
+        seen=start.gates or tuple(torch.zeros_like(current) for current in start.synapse[:-1]),
+    )
+
+
 def drives(connection: Connection, block: Block) -> bool:
     """Return whether a connection carries currents that act in their own step: not filtered, not counted."""
     return connection.pre == 0 and isinstance(block.drive, CurrentDrive)
+
+
+def emission_values(network: Network, block: Block) -> list[float]:
+    """Return what an emission of layers 0 to L counts as a rate; currents of the input count as they are."""
+    values = [network.emission_value(layer) for layer in range(network.depth + 1)]
+    return [1.0, *values[1:]] if isinstance(block.drive, CurrentDrive) else values
 
 
 def synapse_decays(network: Network, hardware: Hardware) -> tuple[Tensor, ...]:

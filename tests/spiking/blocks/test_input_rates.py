@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from rate_bridge.filters import window
+from spiking.blocks.recordings import input_rates
 from spiking.network import chain
 from spiking.neurons import LIF
 from spiking.presentation import SpikeDrive
-from spiking.simulators.recordings import input_rates
 
 SILENT = 5
 

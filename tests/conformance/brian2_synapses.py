@@ -1,40 +1,20 @@
-"""Brian2's own Synapses in place of the operators that deliver and feed back: slow, and independent."""
+"""Brian2's own Synapses in place of the operators that deliver and feed back: slow, and a check of these."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import brian2
 import numpy as np
 from numpy.typing import NDArray
 
 from root.errors import UnsupportedError
-from spiking.simulators.brian2.model import Model
-from spiking.simulators.brian2.shape import Shape
+from spiking.simulators.brian2.plain import PlainModel
 
-__all__ = ["PlainSynapses"]
+__all__ = ["SynapsesModel"]
 
 Array = NDArray[Any]
-
-
-class Running(Protocol):
-    """What synapses must know of the model that they belong to."""
-
-    shape: Shape
-    chips: int
-    batch: int
-    steps: int
-    dt: Any
-    data: dict[str, Array]
-    model: Model
-
-    @property
-    def step(self) -> int:
-        """The step that is being computed."""
-
-    def gates(self, layer: int) -> Array:
-        """Return how much of what a layer receives it passes on, ``(chips, batch, n)``."""
 
 
 @final
@@ -48,7 +28,7 @@ class PlainSynapses:
         plain: the model that they belong to.
     """
 
-    def __init__(self, plain: Running) -> None:
+    def __init__(self, plain: PlainModel) -> None:
         self.plain, self.shape = plain, plain.shape
         self.samples = plain.chips * plain.batch
         self.objects: list[Any] = []
@@ -97,7 +77,7 @@ class PlainSynapses:
         else:
             population, first, size = self.shape.place(pre)
             if not self.shape.populations[population].spikes:
-                raise UnsupportedError("simulator.mode", "synapses", "neurons that spike")
+                raise UnsupportedError("neuron", "activities", "spikes, through Synapses")
             source = plain.model.populations[population]
             place = (self.shape.populations[population].size, first, size)
         target, first, size = self.shape.place(post)
@@ -190,7 +170,33 @@ class PlainSynapses:
             synapses.variables["w"].get_value()[:] = np.broadcast_to(weights, shape).reshape(-1)
         if self.shape.drive == "spikes":
             if any(array.any() for name, array in data.items() if name.startswith("history")):
-                raise UnsupportedError("phase.after", "spikes under way", "none with simulator.mode=synapses")
+                raise UnsupportedError("phase.after", "spikes under way", "none, through Synapses")
             raster = np.tile(data["raster"].transpose(1, 0, 2), (1, self.plain.chips, 1))
             times, indices = np.nonzero(raster.reshape(self.plain.steps, -1))
             self.source.set_spikes(indices, times * self.plain.dt)
+
+
+class SynapsesModel(PlainModel):
+    """Does what its parent does, with Synapses that deliver spikes and feedback."""
+
+    def _operations(self) -> list[Any]:
+        self.links = PlainSynapses(self)
+        return [*self.links.objects, *super()._operations()]
+
+    def _begin(self) -> None:
+        self.links.program()
+
+    def _received(self) -> dict[int, Array]:
+        return self.links.received()
+
+    def _reaching_outputs(self) -> Array:
+        return self.links.arriving(self.shape.depth)
+
+    def _drive(self) -> None:
+        """Synapses do."""
+
+    def _feed_back(self) -> None:
+        """Synapses do."""
+
+    def _add(self, arriving: Array, index: int, post: int) -> None:
+        """Synapses do."""
