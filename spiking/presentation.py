@@ -11,7 +11,7 @@ from torch import Tensor
 from root.errors import InputError
 from spiking.neurons.base import State
 from spiking.shapes import check_phase
-from spiking.windows import own_windows, rows_of
+from spiking.windows import held_rows, own_windows, rows_of
 
 __all__ = [
     "TRACES",
@@ -313,6 +313,11 @@ class Phase:
     def rows(self) -> tuple[Tensor, Tensor]:
         """Sample and window of every row that is counted, ``(rows,)`` each, sample by sample."""
         return rows_of(self.weights, self.windows, self.counted)
+
+    @cached_property
+    def held_rows(self) -> Tensor:
+        """The row whose target holds in every window, ``(batch, windows)``; see `held_rows`."""
+        return held_rows(*self.rows, self.batch, self.windows)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["own_windows", "rows_of"]
+__all__ = ["held_rows", "own_windows", "rows_of"]
 
 
 def own_windows(window: Tensor, lengths: Tensor, windows: int) -> Tensor:
@@ -41,3 +41,20 @@ def rows_of(weights: Tensor, windows: int, counted: Tensor | None) -> tuple[Tens
         there = there & counted.to(there.device)
     sample, window = there.nonzero(as_tuple=True)
     return sample, window
+
+
+def held_rows(sample: Tensor, window: Tensor, batch: int, windows: int) -> Tensor:
+    """Return the row whose target holds in every window, ``(batch, windows)``.
+
+    Where nothing is counted, the last one goes on; before there is any, the first one holds.
+
+    Args:
+        sample: of every row; see `rows_of`.
+        window: likewise.
+        batch: number of samples.
+        windows: how many a presentation has.
+    """
+    places = torch.full((batch, windows), -1, dtype=torch.int64, device=sample.device)
+    places[sample, window] = torch.arange(len(sample), device=sample.device)
+    first = torch.where(places < 0, len(sample), places).min(1, keepdim=True).values
+    return torch.maximum(places.cummax(1).values, first).clamp(max=max(len(sample) - 1, 0))

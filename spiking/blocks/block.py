@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from root.errors import UnsupportedError
+from spiking.blocks.pieces import controller_in
 from spiking.blocks.snapshots import cut, join, with_shadows
 from spiking.hardware import Hardware
 from spiking.network import Network
@@ -38,7 +39,8 @@ class Block:
         drive: the inputs of all of them.
         window: averaging weights, ``(batch, steps)``.
         start: where every sample starts from.
-        target: the controller's target, ``(chips or 1, batch, n_out)``, or None for no controller.
+        target: the controller's target, ``(chips or 1, batch, n_out)``, those of several windows one after
+            the other, or None for no controller.
         controlled: 1 where the loop is closed, ``(batch,)``.
         softmax: 1 where the loop compares the soft-max of the output, ``(batch,)``.
         kp, ki_per_ms, leak_per_ms: the controller's gains, ``(batch,)``.
@@ -49,6 +51,8 @@ class Block:
         record: what is recorded in every step.
         course: the targets of every step where they move, ``(batch, steps, n_out)``, or None; `target` is
             then that of the first one.
+        windows: equal parts of the time that sums are taken of; more than 1 only for machines that ask for
+            it, see `Simulator.runs_windows`.
     """
 
     drive: Drive
@@ -66,6 +70,7 @@ class Block:
     record: frozenset[str]
     plasticity: Plasticity | None = None
     course: Tensor | None = None
+    windows: int = 1
 
     @property
     def steps(self) -> int:
@@ -106,7 +111,8 @@ def groups(phases: Sequence[Phase]) -> list[list[Phase]]:
         constant = isinstance(phase.drive, CurrentDrive) and phase.drive.values.ndim == 2
         alone = phase.name if phase.noise or phase.plasticity else None
         moves = bool(phase.controller and phase.controller.moves)
-        kind = (level[phase.name], phase.steps, type(phase.drive), constant, alone, phase.record, moves)
+        shape = (phase.steps, phase.windows)
+        kind = (level[phase.name], shape, type(phase.drive), constant, alone, phase.record, moves)
         if kind not in slots:
             slots[kind] = len(found)
             found.append([])
@@ -165,6 +171,7 @@ def stack(
         plasticity=group[0].plasticity,
         record=group[0].record,
         course=_course(group, device),
+        windows=group[0].windows,
     )
 
 
@@ -194,11 +201,10 @@ def _along_batch(parts: list[Tensor]) -> Tensor:
 def _targets(
     network: Network, group: list[Phase], seen: Mapping[str, Recording], device: torch.device
 ) -> Tensor:
+    none = torch.zeros(1, 1, network.outputs * group[0].windows, dtype=torch.float64, device=device)
     return _along_batch(
         [
-            torch.zeros(1, phase.batch, network.outputs, dtype=torch.float64, device=device)
-            if phase.controller is None
-            else _target(phase.controller, seen).to(device)
+            none.expand(-1, phase.batch, -1) if phase.controller is None else _target(phase, seen).to(device)
             for phase in group
         ]
     )
@@ -210,7 +216,15 @@ def _course(group: list[Phase], device: torch.device) -> Tensor | None:
     return _cat(moving).to(device) if moving else None
 
 
-def _target(controller: Controller, seen: Mapping[str, Recording]) -> Tensor:
+def _target(phase: Phase, seen: Mapping[str, Recording]) -> Tensor:
+    """Return the absolute targets, those of several windows one after the other."""
+    loops = [controller_in(phase, number) for number in range(phase.windows)]
+    targets = [_absolute(loop, seen) for loop in loops if loop is not None]
+    chips = max(target.shape[0] for target in targets)
+    return _cat([target.expand(chips, -1, -1) for target in targets], dim=-1)
+
+
+def _absolute(controller: Controller, seen: Mapping[str, Recording]) -> Tensor:
     """Return the absolute target, ``(chips or 1, batch, n_out)``."""
     if controller.moves:
         return controller.target[:, 0].unsqueeze(0)
@@ -227,7 +241,8 @@ def _preset_trace(group: list[Phase], targets: Tensor, start: Snapshot) -> Snaps
         return start
     at_target = [float(bool(p.controller and p.controller.trace_at_target)) for p in group]
     mask = _per_sample(group, at_target, start.trace.device).view(1, -1, 1) > 0
-    return replace(start, trace=torch.where(mask, targets.to(start.trace), start.trace))
+    first = targets[..., : start.trace.shape[-1]].to(start.trace)
+    return replace(start, trace=torch.where(mask, first, start.trace))
 
 
 def _currents(network: Network, group: list[Phase], device: torch.device) -> tuple[Tensor, ...]:

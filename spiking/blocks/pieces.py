@@ -1,53 +1,81 @@
 """Presentations of several windows, run as one phase per window that goes on where the last one ended.
 
 So every machine that can go on from a state has windows, and a target that changes from window to window.
+What a machine has run in a row is taken apart into the same pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import final
 
 import torch
 from torch import Tensor
 
 from spiking.presentation import Controller, CurrentDrive, Drive, Phase, Recording, SpikeDrive
 
-__all__ = ["in_pieces", "piece_name", "whole"]
+__all__ = ["Pieces", "controller_in", "whole"]
 
 
-def piece_name(phase: Phase, number: int) -> str:
+@final
+class Pieces:
+    """Phases, and what is run of them.
+
+    Args:
+        phases: what is asked for.
+        in_a_row: run all windows of a phase in one call; otherwise one after the other.
+    """
+
+    def __init__(self, phases: Sequence[Phase], *, in_a_row: bool) -> None:
+        self._in_a_row = in_a_row
+        self._last = {p.name: p.name if in_a_row else _name(p, p.windows - 1) for p in phases}
+        self._parts = {phase.name: self._cut(phase) for phase in phases}
+        self.run: list[Phase] = []
+        """What is run, in order, which comes to the same as what is asked for."""
+        for phase in phases:
+            self.run += [phase] if in_a_row and phase.windows > 1 else self._parts[phase.name]
+
+    def first(self, phase: Phase) -> str:
+        """Return what is run first of a phase."""
+        return phase.name if self._in_a_row else _name(phase, 0)
+
+    def of(self, run: Phase) -> list[Phase]:
+        """Return the phases of one window that something which is run consists of."""
+        return self._parts[run.name] if run.windows > 1 else [run]
+
+    def seen(self, phase: Phase, recordings: Mapping[str, Recording]) -> list[Recording]:
+        """Return what was recorded of the pieces of a phase."""
+        return [recordings[piece.name] for piece in self._parts[phase.name]]
+
+    def _cut(self, phase: Phase) -> list[Phase]:
+        if not phase.whole:
+            return [_piece(phase, number, self._last) for number in range(phase.windows)]
+        before = phase.after and self._last[phase.after]
+        return [phase if before == phase.after else replace(phase, after=before)]
+
+
+def _name(phase: Phase, number: int) -> str:
     """Return what a piece of a phase is called; a phase of one window is its own piece."""
     return phase.name if phase.windows == 1 else f"{phase.name}/{number}"
 
 
-def in_pieces(phases: Sequence[Phase]) -> list[Phase]:
-    """Return phases of one window each, in order, that come to the same as `phases`."""
-    known = {phase.name: phase for phase in phases}
-    return [
-        phase if phase.whole else _piece(phase, number, known)
-        for phase in phases
-        for number in range(phase.windows)
-    ]
-
-
-def _piece(phase: Phase, number: int, known: Mapping[str, Phase]) -> Phase:
+def _piece(phase: Phase, number: int, last: Mapping[str, str]) -> Phase:
     size = phase.steps // phase.windows
     part = slice(number * size, (number + 1) * size)
-    before = None if phase.after is None else known[phase.after]
-    after = None if before is None else piece_name(before, before.windows - 1)
+    after = None if phase.after is None else last[phase.after]
     lengths = None if phase.lengths is None else (phase.lengths - number * size).clamp(0, size)
     return replace(
         phase,
-        name=piece_name(phase, number),
+        name=_name(phase, number),
         drive=_during(phase.drive, part),
         window=phase.window[part],
         lengths=lengths,
         windows=1,
         counted=None,
-        controller=_controller(phase, number, known),
+        controller=controller_in(phase, number),
         start=phase.start if number == 0 else None,
-        after=after if number == 0 else piece_name(phase, number - 1),
+        after=after if number == 0 else _name(phase, number - 1),
     )
 
 
@@ -57,34 +85,23 @@ def _during(drive: Drive, part: slice) -> Drive:
     return drive if drive.values.ndim == 2 else CurrentDrive(drive.values[:, part])
 
 
-def _controller(phase: Phase, number: int, known: Mapping[str, Phase]) -> Controller | None:
+def controller_in(phase: Phase, number: int) -> Controller | None:
+    """Return the controller of a window, with one target for every sample."""
     controller = phase.controller
-    if controller is None:
-        return None
+    if controller is None or phase.whole:
+        return controller
     free, target = controller.nudge_from, controller.target
     if controller.moves:
         size = phase.steps // phase.windows
         target = target[:, number * size : (number + 1) * size]
     else:
-        target = target[..., _places(phase)[:, number].to(target.device), :]
+        target = target[..., phase.held_rows[:, number].to(target.device), :]
     return replace(
         controller,
         target=target,
         trace_at_target=controller.trace_at_target and number == 0,
-        nudge_from=None if free is None else piece_name(known[free], number),
+        nudge_from=None if free is None or phase.windows == 1 else f"{free}/{number}",
     )
-
-
-def _places(phase: Phase) -> Tensor:
-    """Return the row of the target that holds in every window, ``(batch, windows)``.
-
-    Where nothing is counted, the last one goes on; before there is any, the first one holds.
-    """
-    sample, window = phase.rows
-    places = torch.full((phase.batch, phase.windows), -1, dtype=torch.int64, device=sample.device)
-    places[sample, window] = torch.arange(len(sample), device=sample.device)
-    first = torch.where(places < 0, len(sample), places).min(1, keepdim=True).values
-    return torch.maximum(places.cummax(1).values, first).clamp(max=max(len(sample) - 1, 0))
 
 
 def whole(phase: Phase, pieces: Sequence[Recording]) -> Recording:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from spiking.blocks.block import Block
 from spiking.naming import named_recording
 from spiking.network import Network
 from spiking.presentation import (
@@ -29,6 +28,8 @@ __all__ = ["Outcome", "input_rates", "recording"]
 class Outcome:
     """What a block gives: window sums (not yet rates), final state, traces; see `Recording`.
 
+    Where the block has several windows, sums have an axis for them behind that of the batch.
+
     Args:
         sums: per layer 1 to L, window-weighted sums of the emissions, ``(chips, batch, n)``.
         basal: the same for the shadows, or empty.
@@ -41,6 +42,7 @@ class Outcome:
             steps, ``(chips, batch)`` (the input's with one chip for all); empty elsewhere.
         apical: with layered feedback and a controller, per layer 1 to L - 1, window-weighted sums of what
             they received, ``(chips, batch, n)``; empty elsewhere.
+        ends: with several windows, the read-out trace at the end of each, ``(chips, batch, windows, n_out)``.
     """
 
     sums: tuple[Tensor, ...]
@@ -52,16 +54,33 @@ class Outcome:
     changes: tuple[Change, ...] = ()
     messages: tuple[Tensor, ...] = ()
     apical: tuple[Tensor, ...] = ()
+    ends: Tensor | None = None
+
+    def during(self, window: int, steps: int) -> Outcome:
+        """Return what was given in one of several windows, `steps` long; `final` as far as it is recorded."""
+        assert self.ends is not None
+        sums = {name: tuple(s[:, :, window] for s in getattr(self, name)) for name in _SUMS}
+        there = slice(window * steps, (window + 1) * steps)
+        return replace(
+            self,
+            control=None if self.control is None else self.control[:, :, window],
+            final=replace(self.final, trace=self.ends[:, :, window]),
+            traces={name: tuple(t[:, :, there] for t in traces) for name, traces in self.traces.items()},
+            ends=None,
+            **sums,
+        )
 
 
-def recording(network: Network, phase: Phase, block: Block, outcome: Outcome, part: slice) -> Recording:
+_SUMS = ("sums", "basal", "apical")
+
+
+def recording(network: Network, phase: Phase, outcome: Outcome, part: slice) -> Recording:
     """Return what was seen of one phase.
 
     Args:
         network: the description.
-        phase: what was asked for.
-        block: what was run.
-        outcome: what it gave.
+        phase: what was asked for, of one window.
+        outcome: what the block that it is a part of gave.
         part: the samples of the block that are the phase's.
     """
     total = _total(phase).to(outcome.sums[0]) if phase.lengths is not None else float(phase.window.sum())

@@ -10,7 +10,7 @@ import torch
 
 from root.errors import UnsupportedError
 from spiking.blocks.block import Block, groups, stack
-from spiking.blocks.pieces import in_pieces, piece_name, whole
+from spiking.blocks.pieces import Pieces, whole
 from spiking.blocks.recordings import Outcome, recording
 from spiking.blocks.snapshots import cut
 from spiking.hardware import Hardware
@@ -94,6 +94,14 @@ class Simulator(ABC):
             largest: the largest absolute value.
         """
 
+    def runs_windows(self, network: Network) -> bool:
+        """Return whether a block may have several windows in a row, see `Block`; else it gets one at a time.
+
+        Args:
+            network: the description.
+        """
+        return False
+
     @final
     def check_phases(self, phases: Sequence[Phase], network: Network | None = None) -> None:
         """Raise `UnsupportedError` where this machine cannot run one of `phases`, on `network` if given."""
@@ -143,23 +151,22 @@ class Simulator(ABC):
         self.check_hardware(hardware)
         chips = hardware if "wiring" in self.abilities else hardware.as_matrices(network)
         recordings: dict[str, Recording] = {}
-        pieces = in_pieces(phases)
-        finals = {piece_name(phase, 0): starts[phase.name] for phase in phases if phase.name in starts}
-        for number, group in enumerate(groups(pieces)):
+        pieces = Pieces(phases, in_a_row=self.runs_windows(network))
+        finals = {pieces.first(phase): starts[phase.name] for phase in phases if phase.name in starts}
+        for number, group in enumerate(groups(pieces.run)):
             block = stack(network, hardware, group, [finals[p.after or p.name] for p in group], recordings)
             outcome = self.run_block(network, chips.part(number), block)
             first = 0
             for phase in group:
                 part = slice(first, first + phase.batch)
-                recordings[phase.name] = recording(network, phase, block, outcome, part)
-                if any(later.after == phase.name for later in pieces):
+                for place, piece in enumerate(pieces.of(phase)):
+                    found = outcome.during(place, piece.steps) if phase.windows > 1 else outcome
+                    recordings[piece.name] = recording(network, piece, found, part)
+                if any(later.after == phase.name for later in pieces.run):
                     finals[phase.name] = cut(outcome.final, part)
                 first += phase.batch
-        return {phase.name: _whole(network, phase, recordings) for phase in phases}
+        return {p.name: _whole(network, p, pieces.seen(p, recordings)) for p in phases}
 
 
-def _whole(network: Network, phase: Phase, seen: Mapping[str, Recording]) -> Recording:
-    if phase.whole:
-        return seen[phase.name]
-    pieces = [seen[piece_name(phase, number)] for number in range(phase.windows)]
-    return named_recording(network, whole(phase, pieces))
+def _whole(network: Network, phase: Phase, seen: Sequence[Recording]) -> Recording:
+    return seen[0] if phase.whole else named_recording(network, whole(phase, seen))

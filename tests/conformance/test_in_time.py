@@ -16,7 +16,14 @@ from rate_bridge.sequences import Events, Series
 from root.errors import UnsupportedError
 from root.plugins import available, load
 from root.seeds import SeedTree
-from spiketrain.testing.problems import EVERYTHING, Problem, random_hardware, random_start
+from spiketrain.testing.problems import (
+    EVERYTHING,
+    Problem,
+    layered,
+    random_hardware,
+    random_start,
+    relayed,
+)
 from spiking.network import Network, chain
 from spiking.neurons import LIF
 from spiking.neurons.rate import Rate
@@ -97,6 +104,33 @@ def test_agrees_with_the_tensors(name, given, windows):
         torch.testing.assert_close(ours.readout, theirs.readout, rtol=0, atol=1e-12)
         if theirs.control is not None:
             torch.testing.assert_close(ours.control, theirs.control, rtol=0, atol=1e-12)
+
+
+def in_a_row(problem: Problem) -> Problem:
+    """The same with layered feedback, and with a phase of one window that goes on from one of several."""
+    network = layered(problem.network, refresh_ms=7.0)
+    free, push = problem.phases
+    last = replace(free, name="last", windows=1, counted=None, after="push", start=None, lengths=None)
+    hardware = random_hardware(network, 2, 7)
+    starts = {p.name: random_start(network, hardware, p.batch, 4, shadow=True) for p in (free, push)}
+    return relayed(Problem(network, hardware, [free, push, last], starts))
+
+
+def test_windows_in_a_row_are_those_that_are_run_one_by_one():
+    """Relayed signals are refreshed, summed up and handed over anew in every window."""
+    problem = in_a_row(shown("rates", 3))
+    simulator = machine("compiled")
+    found, wanted = problem.run(simulator), problem.run(TorchSimulator())
+    assert simulator.runs_windows(problem.network)
+    for name, theirs in wanted.items():
+        ours = found[name]
+        for a, b in zip(ours.traces["spikes"], theirs.traces["spikes"], strict=True):
+            assert torch.equal(a, b)
+        for group in ("rates", "basal", "apical"):
+            for a, b in zip(getattr(ours, group), getattr(theirs, group), strict=True):
+                torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+        torch.testing.assert_close(ours.readout, theirs.readout, rtol=0, atol=1e-12)
+    assert found["push"].apical[0].abs().max() > 0.01
 
 
 @pytest.mark.parametrize("given", INPUT)

@@ -23,6 +23,7 @@ __all__ = [
     "Samples",
     "Sums",
     "Variables",
+    "WindowSums",
     "Wires",
 ]
 
@@ -219,7 +220,7 @@ class Samples(NamedTuple):
         injected: in `mixed`, constant currents, ``(chips or 1, batch, columns)``, or empty.
         controlled: whether the loop is closed, ``(batch,)``.
         gains: kp, ki and leak of a step on the chips, ``(chips, batch, 3, n_out)``.
-        target: ``(chips or 1, batch, n_out)``, or those of all steps one after the other.
+        target: ``(chips or 1, batch, n_out)``, or those of all windows or steps one after the other.
     """
 
     window: Table
@@ -264,6 +265,21 @@ class Sums(NamedTuple):
     apical: Cube
 
 
+class WindowSums(NamedTuple):
+    """The same in every window, which has an axis behind that of the batch.
+
+    Args:
+        emitted, basal, control, apical: see `Sums`.
+        ends: the read-out trace at the end of every window.
+    """
+
+    emitted: Block
+    basal: Block
+    control: Block
+    apical: Block
+    ends: Block
+
+
 class Recorded(NamedTuple):
     """Traces, ``(chips, batch, steps, columns or n_out)``; empty where not asked for."""
 
@@ -281,6 +297,6 @@ class Packed(NamedTuple):
     chips: Chips
     samples: Samples
     start: Variables
-    sums: Sums
+    sums: Sums | WindowSums
     recorded: Recorded
     more: Relays | Learning

@@ -72,6 +72,16 @@ class Given:
         block = self.flat.block
         return block.controlled.numpy() > 0 if self.flat.loop else np.zeros(block.batch, np.bool_)
 
+    def in_windows(self) -> dict[str, Tensor | None]:
+        """Return what is summed up, with an axis for the windows, and the read-out trace at their ends."""
+        flat = self.flat
+        sums = {name: getattr(flat, name) for name in ("emitted", "basal", "control", "apical")}
+        rows = {
+            name: part if part is None else part.view(*flat.pairs, flat.block.windows, -1)
+            for name, part in sums.items()
+        }
+        return {**rows, "ends": flat.trace.unsqueeze(2).clone() if flat.ends is None else flat.ends}
+
     def recorded(self) -> Recorded:
         """Return what a kernel records."""
         return self.of(Recorded, **{name: self.flat.traces.get(name) for name in Recorded._fields})

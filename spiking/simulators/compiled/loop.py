@@ -13,7 +13,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from spiking.simulators.compiled.arrays import ROWS, Chips, Recorded, Relays, Samples, Sums, Variables, Wires
+from spiking.simulators.compiled.arrays import (
+    ROWS,
+    Chips,
+    Recorded,
+    Relays,
+    Samples,
+    Variables,
+    WindowSums,
+    Wires,
+)
 from spiking.simulators.compiled.feeding import feed_back, reach, refresh, watch
 from spiking.simulators.compiled.lif import FREE, advance, advance_fed, advance_held
 from spiking.simulators.compiled.parts import (
@@ -29,6 +38,7 @@ from spiking.simulators.compiled.parts import (
     deliver_runs,
     empty,
     fade,
+    hand_over,
     hold_back,
     in_both_types,
     search,
@@ -45,7 +55,7 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     chips: Chips,
     samples: Samples,
     start: Variables,
-    sums: Sums,
+    sums: WindowSums,
     recorded: Recorded,
     relays: Relays,
 ) -> None:
@@ -55,6 +65,7 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     would be shared between the threads.
     """
     batch, steps = samples.window.shape
+    size = steps // sums.ends.shape[2]  # of a window
     columns, outputs = start.synapse.shape[2], start.trace.shape[2]
     places, layer_words = wires.layers, wires.layer_words
     layers, connections = places.shape[0], wires.pre.shape[0]
@@ -94,7 +105,7 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         is_controlled = samples.controlled[b]
         window, gains = samples.window[b], samples.gains[c, b]
         target = samples.target[c if samples.target.shape[0] > 1 else 0, b]
-        further = outputs if target.shape[0] > outputs else 0  # from the target of a step to the next one's
+        lasting = steps // (target.shape[0] // outputs) if is_controlled else steps  # how long a target holds
         current = start.drive[c, b if start.drive.shape[1] > 1 else 0]
         neurons, decay = (own, chips.constants[c], flags), chips.synapse_decay[c]
         weights, feedback, readout = chips.weights[c], chips.feedback[c], chips.readout[c]
@@ -111,6 +122,7 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             for state in range(states):
                 copy(start.shadows[state, c, b], own_shadow[state])
         counted, unit = 0, window[0]
+        place, since = 0, 0
         clear(counts)
         clear(basal)
         clear(effort)
@@ -128,9 +140,9 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 copy(current, drive)
                 apply(values, t, input_weights, drive)
             if is_controlled:
-                control(target, t * further, trace, integral, readout, gains, u)
+                control(target, t // lasting * outputs, trace, integral, readout, gains, u)
                 if relayed:
-                    if t % every == 0:
+                    if (t - since) % every == 0:
                         add_scaled(apical, received_weight, received)
                         received_weight = clock[0] * 0
                         refresh(u, seen, relays, c, apical, passed)
@@ -201,23 +213,29 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             store(recorded.current, c, b, t, synapse)
             store(recorded.control, c, b, t, u)
             store(recorded.readout, c, b, t, trace)
-        empty(tallied, unit, counts)
-        empty(shadow_tallied, unit, basal)
+            if t + 1 == since + size:  # a window is over
+                empty(tallied, unit, counts)
+                hand_over(counts, sums.emitted, c, b, place)
+                hand_over(effort, sums.control, c, b, place)
+                store(sums.ends, c, b, place, trace)
+                if has_shadow:
+                    empty(shadow_tallied, unit, basal)
+                    hand_over(basal, sums.basal, c, b, place)
+                if relayed:
+                    add_scaled(apical, received_weight, received)
+                    hand_over(received, sums.apical, c, b, place)
+                    received_weight = clock[0] * 0
+                counted, place, since = 0, place + 1, t + 1
         for state in range(states):
             copy(own[state], start.neurons[state, c, b])
         copy(synapse, start.synapse[c, b])
         copy(trace, start.trace[c, b])
         copy(integral, start.integral[c, b])
-        copy(counts, sums.emitted[c, b])
-        copy(effort, sums.control[c, b])
         if relayed:
-            add_scaled(apical, received_weight, received)
-            copy(received, sums.apical[c, b])
             copy(seen, start.gates[c, b])
         if has_shadow:
             for state in range(states):
                 copy(own_shadow[state], start.shadows[state, c, b])
-            copy(basal, sums.basal[c, b])
 
 
 compiled = in_both_types(simulate)

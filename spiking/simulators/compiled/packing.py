@@ -6,7 +6,7 @@ import numpy as np
 
 from spiking.blocks.bound import readout_trace
 from spiking.presentation import SpikeDrive
-from spiking.simulators.compiled.arrays import Chips, Packed, Relays, Samples, Sums, Variables, Wires
+from spiking.simulators.compiled.arrays import Chips, Packed, Relays, Samples, Variables, WindowSums, Wires
 from spiking.simulators.compiled.given import Given, integers, starts
 from spiking.simulators.compiled.wires import as_bytes, joined_runs
 from spiking.simulators.flat.packing import Flat
@@ -41,7 +41,7 @@ def pack(flat: Flat, wires: Wires) -> Packed:
             Samples, spikes=spikes, injected=None, controlled=given.controlled(), gains=flat.gains_of_loop
         ),
         given.of(Variables, under_way=np.ascontiguousarray(np.concatenate(held, axis=2)).view(np.uint64)),
-        given.of(Sums),
+        given.of(WindowSums, **given.in_windows()),
         given.recorded(),
         _relays(flat, given),
     )

@@ -28,6 +28,7 @@ __all__ = [
     "deliver_runs",
     "empty",
     "fade",
+    "hand_over",
     "hold_back",
     "in_both_types",
     "part",
@@ -90,10 +91,18 @@ def add_row(x: float, weights: Array, row: int, to: Array) -> None:
 
 @part
 def apply(values: Array, t: int, weights: Array, drive: Array) -> None:
-    """Add ``values[t] @ weights`` to `drive`, leaving out the zeros."""
-    for i in range(values.shape[1]):
-        if values[t, i] != 0:
-            add_row(values[t, i], weights, i, drive)
+    """Add ``values[t] @ weights`` to `drive`, input by input, four in a pass; where all four are 0, none."""
+    x = values[t]
+    whole = x.shape[0] - x.shape[0] % 4
+    for i in range(0, whole, 4):
+        a, b, d, e = x[i], x[i + 1], x[i + 2], x[i + 3]
+        if a != 0 or b != 0 or d != 0 or e != 0:
+            p, q, r, s = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
+            for j in range(p.shape[0]):
+                drive[j] = drive[j] + a * p[j] + b * q[j] + d * r[j] + e * s[j]
+    for i in range(whole, x.shape[0]):
+        if x[i] != 0:
+            add_row(x[i], weights, i, drive)
 
 
 @part
@@ -101,10 +110,11 @@ def changes(values: Array, t: int) -> bool:
     """Return whether the inputs are others than in the step before: what is held is multiplied once."""
     if t == 0:
         return True
-    others = 0
-    for i in range(values.shape[1]):
-        others += values[t, i] != values[t - 1, i]
-    return others > 0
+    now, before = values[t], values[t - 1]
+    others = False
+    for i in range(now.shape[0]):
+        others |= now[i] != before[i]
+    return others
 
 
 @part
@@ -236,6 +246,14 @@ def control(
         error = target[first + k] - (readout[0, k] * trace[k] + readout[1, k])
         integral[k] += gains[1, k] * error - gains[2, k] * integral[k]
         u[k] = gains[0, k] * error + integral[k]
+
+
+@part
+def hand_over(values: Array, rows: Array, c: int, b: int, place: int) -> None:
+    """Write sums down and begin anew."""
+    for j in range(values.shape[0]):
+        rows[c, b, place, j] = values[j]
+        values[j] = 0
 
 
 @part

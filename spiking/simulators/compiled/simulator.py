@@ -92,6 +92,9 @@ class CompiledSimulator(Simulator):
         Simulator.check(self, network)
         _check(network)
 
+    def runs_windows(self, network: Network) -> bool:
+        return not _is_mixed(network)
+
     def run_block(self, network: Network, hardware: Hardware, block: Block) -> Outcome:
         if block.plasticity is not None or _is_mixed(network):
             return self._run_mixed(network, hardware, block)

@@ -42,6 +42,7 @@ def outcome(flat: Flat, history: tuple[Tensor, ...], **learned: Any) -> Outcome:
         ),
         traces=traces,
         apical=_hidden(flat, flat.apical) if closed else (),
+        ends=flat.ends,
         **learned,
     )
 

@@ -149,7 +149,7 @@ class Flat:
 
     @cached_property
     def target(self) -> Tensor | None:
-        """``(chips or 1, batch, n_out)``, or those of all steps one after the other."""
+        """``(chips or 1, batch, n_out)``, or those of all windows or steps one after the other."""
         if self.block.course is not None:
             return self.columns.to(self.block.course.flatten(1).unsqueeze(0))
         return None if self.loop is None else self.loop.target
@@ -259,7 +259,10 @@ class Flat:
     # results: room that a kernel writes to, not cleared
 
     def _unwritten(self, last: int) -> Tensor:
-        return torch.empty(*self.pairs, last, dtype=self.columns.dtype, device=self.columns.device)
+        """Return room for sums, with an axis for the windows where there are several."""
+        windows = () if self.block.windows == 1 else (self.block.windows,)
+        shape = (*self.pairs, *windows, last)
+        return torch.empty(shape, dtype=self.columns.dtype, device=self.columns.device)
 
     @cached_property
     def emitted(self) -> Tensor:
@@ -280,6 +283,11 @@ class Flat:
     def apical(self) -> Tensor | None:
         """Window sums of what was relayed, ``(chips, batch, columns)``."""
         return None if self.relay is None else self._unwritten(self.columns.total)
+
+    @cached_property
+    def ends(self) -> Tensor | None:
+        """The read-out trace at the end of every window, where there are several."""
+        return None if self.block.windows == 1 else self._unwritten(self.network.outputs)
 
     @cached_property
     def traces(self) -> dict[str, Tensor]:
