@@ -171,7 +171,8 @@ def _measured(parts: Parts, stop: int) -> Mapping[str, Tensor]:
 def _batches(parts: Parts, stop: int, count: int) -> Iterator[Batch]:
     """Return training batches that were not shown before, under keys of their own."""
     epochs = itertools.count(parts.epoch + 1000 * stop)
-    batches = (batch for epoch in epochs for batch in parts.batches(epoch))
+    size = parts.experiment.training.batch  # where synapses learn by themselves, a reading is many of these
+    batches = (batch for epoch in epochs for batch in parts.batches(epoch, size))
     for number, batch in enumerate(itertools.islice(batches, count)):
         yield replace(batch, key=("drift", stop, number))
 

@@ -89,9 +89,14 @@ class Parts:
         runs = -(-batches * training.batch // training.shown)
         return training.batch * (batches // runs)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Return the training batches of an epoch, in its order."""
-        size, rates = self._shown, self.experiment.bridge.target_rates
+    def batches(self, epoch: int, samples: int | None = None) -> Iterator[Batch]:
+        """Return the training batches of an epoch, in its order.
+
+        Args:
+            epoch: counted from 0.
+            samples: of a batch; by default as many as are shown between two readings.
+        """
+        size, rates = samples or self._shown, self.experiment.bridge.target_rates
         given = self.data.train_batches(epoch, size, self.seeds, rates, self.model.stimulus)
         return (batch.to(self.model.device) for batch in given)
 

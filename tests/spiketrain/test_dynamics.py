@@ -143,6 +143,8 @@ def test_a_system_that_was_learned_is_followed_while_the_chips_drift(tmp_path):
     rows = drift(made, tmp_path / "run", DriftPlan(1, 1, batches=1, hours=2.0))
     assert len(rows) == 2 * 2 * 2
     assert (rows["control_error"] < 1.0 - rows["test_accuracy"]).all()
+    learned = rows[(rows["weights"] == LEARNING) & (rows["presentations"] > 0)]
+    assert set(learned["presentations"]) == {2}  # a batch of one sample, held and controlled, not an epoch
     pairs = rows.pivot(index=["factor", "chip"], columns="weights", values="control_error")
     first, last = (pairs.xs(age) for age in sorted(rows["factor"].unique()))
     assert (first[FIXED] == first[LEARNING]).all()
