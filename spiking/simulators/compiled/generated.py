@@ -35,8 +35,7 @@ MIXED_PIECES = ("parts", "rows", "mixed")
 
 STEP = """
 @njit(forceinline=True, error_model="numpy")
-def advance_held(neurons, synapse, drive, extra):
-    own, constants, flags = neurons
+def advance_held(own, synapse, drive, extra, constants, flags):
     for j in range(own.shape[1]):
         current_ = synapse[j] + drive[j] + extra[j]
         {body}

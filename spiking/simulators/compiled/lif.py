@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from spiking.simulators.compiled.arrays import ROWS
-from spiking.simulators.compiled.parts import Array, Membranes, part
+from spiking.simulators.compiled.parts import Array, part
 
 __all__ = ["CONSTANTS", "FREE", "STATES", "advance", "advance_fed", "advance_held", "move"]
 
@@ -28,30 +28,30 @@ def move(v: float, current: float, decay: float) -> float:
 
 @part
 def advance(
-    neurons: Membranes,
-    shadows: Membranes | None,
+    v: Array,
+    shadow: Array | None,
     synapse: Array,
     drive: Array,
     extra: Array,
     shift: Array,
+    constants: Array,
+    shadow_constants: Array,
     factors: Array,
+    flags: Array,
+    shadow_flags: Array,
 ) -> None:
     """Advance membranes towards ``synapse + drive + extra`` and flag those that spike.
 
     Shadows, or None, go towards ``synapse + drive + shift`` in the same pass; then `synapse` decays.
     """
-    own, constants, flags = neurons
-    v, decay, threshold, reset = own[0], constants[0], constants[1], constants[2]
-    if shadows is not None:
-        basal, shadow_constants, shadow_flags = shadows
-        shadow = basal[0]
+    decay, threshold, reset = constants[0], constants[1], constants[2]
     for j in range(v.shape[0]):
         given = synapse[j] + drive[j]
         moved = move(v[j], given + extra[j], decay[j])
         spikes = moved > threshold[j]
         v[j] = reset[j] if spikes else moved
         flags[j] = spikes
-        if shadows is not None:
+        if shadow is not None:
             moved = move(shadow[j], given + shift[j], shadow_constants[0, j])
             spikes = moved > shadow_constants[1, j]
             shadow[j] = shadow_constants[2, j] if spikes else moved
@@ -61,22 +61,22 @@ def advance(
 
 @part
 def advance_fed(
-    neurons: Membranes,
-    shadows: Membranes | None,
+    v: Array,
+    shadow: Array | None,
     synapse: Array,
     drive: Array,
     extra: Array,
     u: Array,
     feedback: Array,
     shift: Array,
+    constants: Array,
+    shadow_constants: Array,
     factors: Array,
+    flags: Array,
+    shadow_flags: Array,
 ) -> None:
     """Do the same with the current of the last rows of feedback weights, which need not be stored."""
-    own, constants, flags = neurons
-    v, decay, threshold, reset = own[0], constants[0], constants[1], constants[2]
-    if shadows is not None:
-        basal, shadow_constants, shadow_flags = shadows
-        shadow = basal[0]
+    decay, threshold, reset = constants[0], constants[1], constants[2]
     k = feedback.shape[0] - ROWS
     a, b, c, d, e = u[k], u[k + 1], u[k + 2], u[k + 3], u[k + 4]
     p, q, r, s, t = feedback[k], feedback[k + 1], feedback[k + 2], feedback[k + 3], feedback[k + 4]
@@ -87,7 +87,7 @@ def advance_fed(
         spikes = moved > threshold[j]
         v[j] = reset[j] if spikes else moved
         flags[j] = spikes
-        if shadows is not None:
+        if shadow is not None:
             moved = move(shadow[j], given + shift[j], shadow_constants[0, j])
             spikes = moved > shadow_constants[1, j]
             shadow[j] = shadow_constants[2, j] if spikes else moved
@@ -97,9 +97,10 @@ def advance_fed(
 
 # --- the neuron's step
 @part
-def advance_held(neurons: Membranes, synapse: Array, drive: Array, extra: Array) -> None:
-    """Advance membranes, of which some are held after a spike; their second state counts for how long."""
-    own, constants, flags = neurons
+def advance_held(
+    own: Array, synapse: Array, drive: Array, extra: Array, constants: Array, flags: Array
+) -> None:
+    """Advance membranes, ``own[0]``, of which some are held after a spike, for ``own[1]`` steps."""
     v, waiting = own[0], own[1]
     decay, threshold, reset, held = constants[0], constants[1], constants[2], constants[3]
     none = waiting.dtype.type(0)

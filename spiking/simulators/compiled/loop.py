@@ -80,7 +80,7 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
     # what a step touches is the thread's own, so that no two threads write to one cache line
     states = start.neurons.shape[0]
     own, own_shadow = np.empty((states, columns), kind), np.empty((states, columns), kind)
-    v = own[0]
+    v, shadow = own[0], own_shadow[0]
     synapse, drive, fed_back = np.empty(columns, kind), np.empty(columns, kind), np.empty(columns, kind)
     counts, basal = np.empty(columns, kind), np.empty(columns, kind)
     trace, integral, effort = np.empty(outputs, kind), np.empty(outputs, kind), np.empty(outputs, kind)
@@ -107,11 +107,11 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
         target = samples.target[c if samples.target.shape[0] > 1 else 0, b]
         lasting = steps // (target.shape[0] // outputs) if is_controlled else steps  # how long a target holds
         current = start.drive[c, b if start.drive.shape[1] > 1 else 0]
-        neurons, decay = (own, chips.constants[c], flags), chips.synapse_decay[c]
+        constants, decay = chips.constants[c], chips.synapse_decay[c]
         weights, feedback, readout = chips.weights[c], chips.feedback[c], chips.readout[c]
         values, input_weights = samples.values[b], chips.input_weights[c]
         spikes, ring = samples.spikes[b], start.under_way[c, b]
-        shadows, shift = (own_shadow, chips.shadow_constants[c], shadow_flags), chips.shadow_bias[c]
+        shadow_constants, shift = chips.shadow_constants[c], chips.shadow_bias[c]
         for state in range(states):
             copy(start.neurons[state, c, b], own[state])
         copy(start.synapse[c, b], synapse)
@@ -152,18 +152,70 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                     feed_back(u, feedback, rows if held else rows - ROWS, fed_back)
             if held:
                 if has_shadow:
-                    advance_held(shadows, synapse, drive, shift)
-                advance_held(neurons, synapse, drive, fed_back)
+                    advance_held(own_shadow, synapse, drive, shift, shadow_constants, shadow_flags)
+                advance_held(own, synapse, drive, fed_back, constants, flags)
                 fade(synapse, decay)
             # --- nobody is held
             elif fed and has_shadow:
-                advance_fed(neurons, shadows, synapse, drive, fed_back, u, feedback, shift, decay)
+                advance_fed(
+                    v,
+                    shadow,
+                    synapse,
+                    drive,
+                    fed_back,
+                    u,
+                    feedback,
+                    shift,
+                    constants,
+                    shadow_constants,
+                    decay,
+                    flags,
+                    shadow_flags,
+                )
             elif fed:
-                advance_fed(neurons, None, synapse, drive, fed_back, u, feedback, shift, decay)
+                advance_fed(
+                    v,
+                    None,
+                    synapse,
+                    drive,
+                    fed_back,
+                    u,
+                    feedback,
+                    shift,
+                    constants,
+                    shadow_constants,
+                    decay,
+                    flags,
+                    shadow_flags,
+                )
             elif has_shadow:
-                advance(neurons, shadows, synapse, drive, fed_back, shift, decay)
+                advance(
+                    v,
+                    shadow,
+                    synapse,
+                    drive,
+                    fed_back,
+                    shift,
+                    constants,
+                    shadow_constants,
+                    decay,
+                    flags,
+                    shadow_flags,
+                )
             else:
-                advance(neurons, None, synapse, drive, fed_back, shift, decay)
+                advance(
+                    v,
+                    None,
+                    synapse,
+                    drive,
+                    fed_back,
+                    shift,
+                    constants,
+                    shadow_constants,
+                    decay,
+                    flags,
+                    shadow_flags,
+                )
             # --- end
             if weight != 0:
                 if counted == 255 or weight != unit:

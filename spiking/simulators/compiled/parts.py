@@ -14,7 +14,6 @@ from spiking.simulators.compiled.arrays import Runs
 
 __all__ = [
     "Array",
-    "Membranes",
     "add_row",
     "add_scaled",
     "add_up",
@@ -37,9 +36,6 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
-Membranes = tuple[Array, Array, Array]
-"""Neurons, or their shadows: states and constants, a row each, and a flag for each of those that spike."""
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
