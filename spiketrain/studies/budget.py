@@ -24,6 +24,9 @@ FLAT = 0.003
 FEWEST = 12
 """Epochs below which a curve is too short to have a last quarter."""
 
+LEAST = 0.001
+"""The smallest error that is drawn: a logarithm has no zero."""
+
 OUTCOMES = ("validation_accuracy", "test_accuracy")
 """What is followed, the first that there is: the validation set's score, which chooses nothing here."""
 
@@ -91,7 +94,7 @@ def spent(history: pd.DataFrame) -> pd.DataFrame:
 def against_presentations(
     history: pd.DataFrame, *, series: Sequence[str], panels: Sequence[str], apart: str | None = None
 ) -> Drawing | None:
-    """Draw test accuracy against presentations to the chip, a line a series; None where not all were counted.
+    """Draw test error against presentations to the chip, a line a series; None where not all were counted.
 
     A mean over chips and training seeds, with the bootstrap interval over chips. What is trained elsewhere
     shows the chips nothing, and is a level line at its last value.
@@ -120,20 +123,21 @@ def against_presentations(
         for line, own in part.groupby("line", sort=False):
             _draw_line(ax, own, lines.index(line), reach)
         ax.set_xscale("log")
+        ax.set_yscale("log")  # where all are good, they differ by what they still get wrong
         ax.set_xlim(right=reach)
         ax.set_xlabel("presentations to each chip")
         ax.set_title(level)
     for ax in places[len(levels) :]:
         ax.set_axis_off()
     for row in axes:
-        row[0].set_ylabel("test accuracy")
+        row[0].set_ylabel("test error (1 − accuracy)")
     legend(figure)
     last = table.groupby(["panel", "line"], sort=False).tail(1)
     ends = "; ".join(
         f"{row['line']} {row['mean']:.3f} after {row['presentations']:.0f}" for _, row in last.iterrows()
     )
     caption = "Means over the chips with 95 % bootstrap intervals; dashed: what was shown no more than that."
-    title = "Test accuracy against presentations to the chip"
+    title = "Test error against presentations to the chip"
     return Drawing("budget", title, f"At the end: {ends}.", caption, figure, table)
 
 
@@ -143,11 +147,16 @@ def _draw_line(ax: Axes, own: pd.DataFrame, number: int, reach: float) -> None:
     x = own["presentations"].clip(lower=1.0)
     trained = own["presentations"].iloc[1:]
     if not len(trained) or trained.nunique() == 1:
-        ends, level = [float(x.iloc[-1]), reach], float(own["mean"].iloc[-1])
+        ends, level = [float(x.iloc[-1]), reach], float(_error(own["mean"]).iloc[-1])
         ax.plot(ends, [level] * 2, linestyle="--", linewidth=1.2, marker="o", markevery=[0], **style)  # type: ignore[arg-type]
         return
-    ax.plot(x, own["mean"], linestyle=stroke(number), **style)  # type: ignore[arg-type]
-    ax.fill_between(x, own["low"], own["high"], color=style["color"], alpha=0.18, linewidth=0)
+    ax.plot(x, _error(own["mean"]), linestyle=stroke(number), **style)  # type: ignore[arg-type]
+    ax.fill_between(x, _error(own["high"]), _error(own["low"]), color=style["color"], alpha=0.18, linewidth=0)
+
+
+def _error(accuracy: pd.Series) -> pd.Series:
+    """Return what is wrong, at least `LEAST`, so that it has a logarithm."""
+    return (1.0 - accuracy).clip(lower=LEAST)
 
 
 def _points(history: pd.DataFrame, series: Sequence[str], panels: Sequence[str]) -> pd.DataFrame:

@@ -21,6 +21,9 @@ MARKERS = "osD^vP*X"
 LEGEND_CHARACTERS = 120
 """What fits into a line of a legend."""
 
+LEGEND_LINE = 0.19
+"""Height of a line of a legend, in inches; figures have room for two."""
+
 
 def against(
     summary: pd.DataFrame, *, x: str, series: Sequence[str], panels: Sequence[str], outcome: str
@@ -68,11 +71,13 @@ def against(
 
 
 def legend(figure: Figure) -> None:
-    """Put one legend below all panels, with every line that any of them has."""
+    """Put one legend below all panels, with every line that any has; a long one makes the figure higher."""
     drawn = {
         label: line for ax in figure.axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    legend_below(figure, list(drawn.values()), list(drawn), LEGEND_CHARACTERS)
+    lines = legend_below(figure, list(drawn.values()), list(drawn), LEGEND_CHARACTERS)
+    wide, high = figure.get_size_inches()
+    figure.set_size_inches(wide, high + LEGEND_LINE * max(0, lines - 2))
 
 
 def _lines(ax: Axes, part: pd.DataFrame, x: str, series: Sequence[str], lines: Sequence[str]) -> None:
