@@ -191,7 +191,7 @@ class CollectionFolder:
             if path.is_file():
                 cells = pd.read_csv(path)
                 failed = int((cells["status"] == "failed").sum())
-                hours = round(float(cells["seconds"].sum()) / 3600, 4)
+                hours = round(float(cells["seconds"].sum()) / 3600, 6)
                 rows.append(
                     {"study": label, "finished": len(cells) - failed, "failed": failed, "hours": hours}
                 )
