@@ -122,7 +122,7 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
             for state in range(states):
                 copy(start.shadows[state, c, b], own_shadow[state])
         counted, unit = 0, window[0]
-        place, since, row, kept = 0, 0, 0, 0
+        place, since, aim, kept = 0, 0, 0, 0
         clear(counts)
         clear(basal)
         clear(effort)
@@ -141,9 +141,9 @@ def simulate(  # noqa: PLR0912, PLR0915 (a fused loop is one function)
                 apply(values, t, input_weights, drive)
             if is_controlled:
                 if kept == lasting:  # counted, since a division in every step would be felt
-                    row, kept = row + outputs, 0
+                    aim, kept = aim + outputs, 0
                 kept += 1
-                control(target, row, trace, integral, readout, gains, u)
+                control(target, aim, trace, integral, readout, gains, u)
                 if relayed:
                     if (t - since) % every == 0:
                         add_scaled(apical, received_weight, received)
