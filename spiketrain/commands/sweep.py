@@ -34,19 +34,18 @@ def _gather(collection: Collection, root: Path, options: Options) -> None:
     What fails in one study does not keep the others from being computed.
     """
     from spiketrain.studies.collection import SUMMARY, CollectionFolder  # noqa: PLC0415 (libraries)
+    from spiketrain.studies.study import STORED  # noqa: PLC0415
 
     studies = dict(collection.loaded())  # whatever is wrong is said before anything is computed
     failed = []
     with CollectionFolder(root, collection, resume=options.resume) as folder:
         for label, study in studies.items():
-            section = next((name for name in ACTS if getattr(study, name) is not None), None)
-            begun = (folder.of(label) / "study.yaml").is_file()
+            act = next((act for name, act in ACTS.items() if getattr(study, name)), train_and_report)
+            begun = (folder.of(label) / STORED).is_file()
             if not options.quiet:
                 typer.echo(f"{label}:")
             try:
-                ACTS.get(section or "", train_and_report)(
-                    study, folder.of(label), replace(options, resume=begun)
-                )
+                act(study, folder.of(label), replace(options, resume=begun))
             except typer.Exit:
                 failed.append(label)
             finally:

@@ -16,9 +16,9 @@ from spiketrain.config.finding import find_config
 from spiketrain.config.problems import input_error
 from spiketrain.config.sections import Section
 from spiketrain.reading import read
-from spiketrain.record.files import is_leftover, plain, read_yaml, write_text, write_yaml
-from spiketrain.record.lock import LOCK, FolderLock
+from spiketrain.record.files import plain, read_yaml, write_text, write_yaml
 from spiketrain.record.tables import table_text
+from spiketrain.studies.folder import claim
 from spiketrain.studies.study import Study, load_study
 
 __all__ = [
@@ -147,31 +147,15 @@ class CollectionFolder:
 
     def __init__(self, root: Path, collection: Collection, *, resume: bool) -> None:
         self.root = root
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            self._lock = FolderLock(root)
-        except OSError as error:
-            raise InputError("output", str(root), "a folder that can be written to", f"{error}") from None
-        try:
-            self._begin(collection, resume=resume)
-        except BaseException:
-            self._lock.release()
-            raise
+        given = plain(collection.resolved())
 
-    def _begin(self, collection: Collection, *, resume: bool) -> None:
-        content = sorted(p.name for p in self.root.iterdir() if p.name != LOCK and not is_leftover(p.name))
-        new, given = STORED not in content, plain(collection.resolved())
-        if new and content:
-            raise InputError("output", str(self.root), "a new or empty folder", f"It holds {content[0]!r}.")
-        if not new and not resume:
-            fix = "It holds a collection already: go on with --resume, or choose another folder."
-            raise InputError("output", str(self.root), "a new or empty folder", fix)
-        if not new and (known := read_yaml(self.root / STORED)) != given:
-            key = next(k for k in given if known.get(k) != given[k])
-            fix = "A collection keeps its config: choose another --output."
-            raise InputError(key, given[key], "the collection that this folder was made for", fix)
-        if new:
-            write_yaml(self.root / STORED, given)
+        def begin(there: bool) -> None:
+            if there:
+                _refuse_other(root, given, resume=resume)
+            else:
+                write_yaml(root / STORED, given)
+
+        self._lock = claim(root, STORED, begin)
 
     def __enter__(self) -> Self:
         return self
@@ -183,8 +167,8 @@ class CollectionFolder:
         """Return the folder of a study."""
         return self.root / label
 
-    def write_summary(self, labels: Sequence[str]) -> pd.DataFrame:
-        """Write a row per study that has begun: finished and failed cells, hours of training; return them."""
+    def write_summary(self, labels: Sequence[str]) -> None:
+        """Write a row per study that has begun: finished and failed cells, hours of training."""
         rows = []
         for label in labels:
             path = self.of(label) / "cells.csv"
@@ -197,7 +181,17 @@ class CollectionFolder:
                 )
         table = pd.DataFrame(rows, columns=["study", "finished", "failed", "hours"])
         write_text(self.root / SUMMARY, table_text(table))
-        return table
+
+
+def _refuse_other(root: Path, given: Mapping[str, Any], *, resume: bool) -> None:
+    if not resume:
+        fix = "It holds a collection already: go on with --resume, or choose another folder."
+        raise InputError("output", str(root), "a new or empty folder", fix)
+    known = read_yaml(root / STORED)
+    if known != given:
+        key = next(k for k in given if known.get(k) != given[k])
+        fix = "A collection keeps its config: choose another --output."
+        raise InputError(key, given[key], "the collection that this folder was made for", fix)
 
 
 def stored_collection(root: Path) -> Collection | None:

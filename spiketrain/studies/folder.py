@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -25,7 +25,7 @@ from spiketrain.record.store import Folder
 from spiketrain.record.tables import read_rows
 from spiketrain.studies.study import STORED, Study, read_stored
 
-__all__ = ["Cells", "StudyFolder", "full_disk"]
+__all__ = ["Cells", "StudyFolder", "claim", "full_disk"]
 
 OUTPUTS = ("figures", "tables", "failed", "chosen")
 """Folders that the driver and its workers write files into."""
@@ -147,26 +147,13 @@ class StudyFolder:
             InputError: the folder cannot be written to, holds something else or a study to resume, is in
                 use, or belongs to a study with another config.
         """
-        lock = None
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            lock = FolderLock(root)
-            remove_leftovers(root, *(root / name for name in OUTPUTS))
-            content = sorted(p.name for p in root.iterdir() if p.name != LOCK and not is_leftover(p.name))
-            if STORED in content:
+
+        def begin(there: bool) -> None:
+            if there:
                 _refuse_other(root, study, resume=resume)
-                write_yaml(root / "study.yaml", study.resolved())  # its analysis may be a new one
-            elif content:
-                raise InputError("output", str(root), "a new or empty folder", f"It holds {content[0]!r}.")
-            else:
-                write_yaml(root / STORED, study.resolved())
-            return cls(root, study, lock)
-        except BaseException as error:
-            if lock is not None:
-                lock.release()
-            if isinstance(error, OSError):
-                raise InputError("output", str(root), "a folder that can be written to", f"{error}") from None
-            raise
+            write_yaml(root / STORED, study.resolved())  # where it is there, its analysis may be a new one
+
+        return cls(root, study, claim(root, STORED, begin, outputs=OUTPUTS))
 
     def __enter__(self) -> Self:
         return self
@@ -196,6 +183,39 @@ class StudyFolder:
         """Let cells that failed be computed again."""
         for key in keys:
             self.cells.failure(key).unlink(missing_ok=True)
+
+
+def claim(
+    root: Path, stored: str, begin: Callable[[bool], None], *, outputs: Sequence[str] = ()
+) -> FolderLock:
+    """Make a driver's folder or take it over, free of what killed drivers left; return the lock on it.
+
+    Args:
+        root: the folder.
+        stored: the file that says what it is for.
+        begin: is told whether that file is there, and writes it or refuses the folder; where it raises, the
+            folder is let go.
+        outputs: folders within that leftovers are looked for in, too.
+
+    Raises:
+        InputError: it cannot be written to, is in use, holds something else, or `begin` refuses it.
+    """
+    lock = None
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(root)
+        remove_leftovers(root, *(root / name for name in outputs))
+        content = sorted(p.name for p in root.iterdir() if p.name != LOCK and not is_leftover(p.name))
+        if content and stored not in content:
+            raise InputError("output", str(root), "a new or empty folder", f"It holds {content[0]!r}.")
+        begin(stored in content)
+    except BaseException as error:
+        if lock is not None:
+            lock.release()
+        if isinstance(error, OSError):
+            raise InputError("output", str(root), "a folder that can be written to", f"{error}") from None
+        raise
+    return lock
 
 
 def _refuse_other(root: Path, study: Study, *, resume: bool) -> None:
