@@ -29,7 +29,7 @@ SETTLE_MS = 500.0
 """Left out of a fit: the population starts anywhere."""
 
 LOUDNESS = 0.7
-"""Standard deviation of what is injected for the fit, over all dimensions: within the unit sphere."""
+"""Standard deviation of what is injected for the fit, over all dimensions, in radii: within the sphere."""
 
 EXACT = 1e-10
 """Ridge of the fit of what the output is: a sum of the traces, without noise."""
@@ -100,6 +100,9 @@ class ControlledPopulation(LearningRule):
         fit_batches: presentations of noise for the fit of the read-out, each as long as a sample.
         fit_correlation_ms: correlation time of that noise.
         hold: kp of the controller that brings the population into a system's state.
+        radius: of the sphere that the population represents. What it has to represent is the current that
+            the system needs, :math:`x + \tau \dot x`, which goes farther out than the states; beyond the radius
+            rates saturate, and the system that is learned is flattened.
     """
 
     controller: ControllerGains = field(default_factory=lambda: ControllerGains(kp=1.0, ki_per_ms=0.0))
@@ -108,6 +111,7 @@ class ControlledPopulation(LearningRule):
     fit_batches: Annotated[int, BATCHES] = 12
     fit_correlation_ms: Annotated[float, TIME_MS] = 100.0
     hold: Annotated[float, GAIN] = 10.0
+    radius: Annotated[float, GAIN] = 1.0
 
     uses_feedback: ClassVar[bool] = True
     records: ClassVar[frozenset[str]]
@@ -169,6 +173,7 @@ class ControlledPopulation(LearningRule):
             threshold=neuron.threshold,
             tau_m_ms=neuron.tau_m_ms,
             refractory_ms=neuron.refractory_ms,
+            radius=self.radius,
         )
         model.feedback = (
             drawn.encoders.to(device).expand(model.chips, -1, -1).clone(),
@@ -196,7 +201,7 @@ class ControlledPopulation(LearningRule):
         slow = filtered(white, self.fit_correlation_ms, network.dt_ms)
         kept = math.exp(-network.dt_ms / self.fit_correlation_ms)
         unit = math.sqrt((1.0 + kept) / (1.0 - kept))  # the filter's output has a deviation of one over it
-        return slow * (unit * LOUDNESS / math.sqrt(shape[-1]))
+        return slow * (unit * LOUDNESS * self.radius / math.sqrt(shape[-1]))
 
     def identify(self, batch: Batch, observation: Observation, model: Model) -> Update:
         """Add a presentation to the fit of the read-out; the last one ends it."""

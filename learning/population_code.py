@@ -47,11 +47,12 @@ def tuning(
     threshold: float,
     tau_m_ms: float,
     refractory_ms: float,
+    radius: float = 1.0,
 ) -> Tuning:
     r"""Return encoders on the sphere, with gains and biases for tuning curves that are spread as usual.
 
-    Neuron i, of encoder :math:`e_i`, begins to fire where :math:`e_i \cdot x` is at its intercept, uniform in
-    [-1, 0.95], and has its highest rate, uniform in `rates_hz`, where that is 1; by the nominal curve
+    Neuron i, of encoder :math:`e_i`, begins to fire where :math:`e_i \cdot x / R` is at its intercept, uniform
+    in [-1, 0.95], and has its highest rate, uniform in `rates_hz`, where that is 1; by the nominal curve
     :math:`r = 1 / (t_{ref} - \tau_m \ln(1 - \theta / J))`.
 
     Args:
@@ -62,6 +63,7 @@ def tuning(
         threshold: θ.
         tau_m_ms: membrane time constant.
         refractory_ms: refractory time.
+        radius: R, of the sphere that is represented.
     """
     random = seeds.generator()
     directions = random.standard_normal((dimensions, neurons))
@@ -69,7 +71,7 @@ def tuning(
     top, begin = random.uniform(*rates_hz, neurons), random.uniform(-1.0, 0.95, neurons)
     peak = threshold / (1.0 - np.exp((refractory_ms - 1000.0 / top) / tau_m_ms))
     gain = (peak - threshold) / (1.0 - begin)
-    return Tuning(torch.from_numpy(gain * directions), torch.from_numpy(threshold - gain * begin))
+    return Tuning(torch.from_numpy(gain * directions / radius), torch.from_numpy(threshold - gain * begin))
 
 
 def filtered(signal: Tensor, tau_ms: float, dt_ms: float) -> Tensor:

@@ -101,16 +101,21 @@ class Block:
 
 
 def groups(phases: Sequence[Phase]) -> list[list[Phase]]:
-    """Split phases into lists that can run side by side, each after those it goes on from."""
+    """Split phases into lists that can run side by side, each after those it goes on from.
+
+    A phase without a controller runs beside those of any; a target that moves, and one that stands still,
+    take two blocks.
+    """
     found: list[list[Phase]] = []
     level: dict[str, int] = {}
     slots: dict[tuple[object, ...], int] = {}
+    moving = [phase.controller.moves for phase in phases if phase.controller is not None]
     for phase in phases:
         earlier = [phase.after, phase.controller.nudge_from if phase.controller else None]
         level[phase.name] = max((level[name] + 1 for name in earlier if name), default=0)
         constant = isinstance(phase.drive, CurrentDrive) and phase.drive.values.ndim == 2
         alone = phase.name if phase.noise or phase.plasticity else None
-        moves = bool(phase.controller and phase.controller.moves)
+        moves = phase.controller.moves if phase.controller is not None else any(moving)
         shape = (phase.steps, phase.windows)
         kind = (level[phase.name], shape, type(phase.drive), constant, alone, phase.record, moves)
         if kind not in slots:
@@ -211,9 +216,14 @@ def _targets(
 
 
 def _course(group: list[Phase], device: torch.device) -> Tensor | None:
-    """Return the targets of every step; all phases of a group have some that move, or none has."""
+    """Return the targets of every step, 0 where the loop is open; None where no target moves."""
     moving = [p.controller.target for p in group if p.controller is not None and p.controller.moves]
-    return _cat(moving).to(device) if moving else None
+    if not moving:
+        return None
+    none = moving[0].new_zeros(1, *moving[0].shape[1:])
+    return _cat(
+        [none.expand(p.batch, -1, -1) if p.controller is None else p.controller.target for p in group]
+    ).to(device)
 
 
 def _target(phase: Phase, seen: Mapping[str, Recording]) -> Tensor:
