@@ -29,7 +29,7 @@ SETTLE_MS = 500.0
 """Left out of a fit: the population starts anywhere."""
 
 LOUDNESS = 0.7
-"""Standard deviation of what is injected for the fit, over all dimensions, in radii: within the sphere."""
+"""Standard deviation of what is injected for the fit, over all dimensions, in radii."""
 
 EXACT = 1e-10
 """Ridge of the fit of what the output is: a sum of the traces, without noise."""
@@ -100,9 +100,9 @@ class ControlledPopulation(LearningRule):
         fit_batches: presentations of noise for the fit of the read-out, each as long as a sample.
         fit_correlation_ms: correlation time of that noise.
         hold: kp of the controller that brings the population into a system's state.
-        radius: of the sphere that the population represents. What it has to represent is the current that
-            the system needs, :math:`x + \tau \dot x`, which goes farther out than the states; beyond the radius
-            rates saturate, and the system that is learned is flattened.
+        radius: of the sphere that the population represents. It has to hold the current that the system
+            needs, :math:`x + \tau \dot x`, which goes farther out than the states: beyond the radius rates
+            saturate, and the system that is learned is flattened.
     """
 
     controller: ControllerGains = field(default_factory=lambda: ControllerGains(kp=1.0, ki_per_ms=0.0))

@@ -48,7 +48,8 @@ class Follow(ControlledPopulation):
     Source: Gilra & Gerstner 2017, doi:10.7554/eLife.28295.
 
     Args:
-        controller, trace_ms, rates_hz, fit_batches, fit_correlation_ms, hold, radius: see `ControlledPopulation`.
+        controller, trace_ms, rates_hz, fit_batches, fit_correlation_ms, hold, radius: see
+            `ControlledPopulation`.
         input_rate: factor on the step size of the synapses from the input, whose traces are smaller.
         begin: ``drawn``: with the weights of the config; ``open_loop``: with regressed ones.
     """

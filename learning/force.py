@@ -57,7 +57,8 @@ class Force(ControlledPopulation):
     2017, doi:10.1038/s41467-017-01827-3.
 
     Args:
-        controller, trace_ms, rates_hz, fit_batches, fit_correlation_ms, hold, radius: see `ControlledPopulation`.
+        controller, trace_ms, rates_hz, fit_batches, fit_correlation_ms, hold, radius: see
+            `ControlledPopulation`.
         forget: λ, above 0 and at most 1.
         ridge: α; a trace's mean square is about .01.
     """

@@ -17,6 +17,7 @@ from spiketrain.testing.problems import (
     random_spikes,
     random_start,
 )
+from spiking.blocks.block import groups
 from spiking.network import Connection, Layer, Network, chain
 from spiking.neurons import LI, LIF
 from spiking.presentation import Controller, Phase, Plasticity
@@ -73,7 +74,18 @@ def problem(network, *, chips=2, batch=1, spikes=False, shadow=False, plasticity
     )
 
 
+def beside():
+    """A phase under control and one in open loop, side by side, whose inputs and lengths are the same."""
+    found = problem(chain([4, 12, 6, 3], LIF(bias=0.9, refractory_ms=2.0)), batch=2, spikes=True)
+    held = found.phases[0]
+    free = replace(held, name="free", controller=None)
+    return Problem(
+        found.network, found.hardware, [free, held], dict.fromkeys(("free", "held"), found.starts["held"])
+    )
+
+
 PROBLEMS = {
+    "beside": beside,
     "held": lambda: problem(chain([4, 12, 6, 3], LIF(bias=0.9, refractory_ms=2.0)), batch=2, spikes=True),
     "mixed": lambda: problem(population(), batch=2),
     "mixed, late": lambda: problem(population((2, 3, 2)), batch=2, spikes=True, shadow=True),
@@ -110,6 +122,19 @@ def test_a_target_that_moves_is_the_same_in_every_simulator(machine, options, ca
     wanted = given.run(TorchSimulator())
     assert sum(float(spikes.sum()) for spikes in wanted["held"].traces["spikes"]) > 100
     agree(found, wanted)
+
+
+def test_what_runs_beside_a_moving_target_is_what_runs_alone():
+    """An open loop beside a closed one takes one block, and comes out as by itself."""
+    given = beside()
+    together = given.run(TorchSimulator())
+    for phase in given.phases:
+        alone = replace(given, phases=[phase], starts={phase.name: given.starts[phase.name]})
+        agree(alone.run(TorchSimulator()), {phase.name: together[phase.name]})
+    resting = Controller(torch.zeros(2, 3, dtype=torch.float64), kp=2.0, ki_per_ms=0.0)
+    still = replace(given.phases[1], name="still", controller=resting)
+    found = groups([*given.phases, still])
+    assert [[phase.name for phase in group] for group in found] == [["free", "held"], ["still"]]
 
 
 def test_the_moving_target_is_that_of_each_step():

@@ -41,10 +41,12 @@ def small(*more: str) -> Experiment:
     return load_experiment("spiking/follow_oscillator.yaml", [*SMALL, *more])
 
 
-def test_tuning_curves_begin_and_end_where_they_should():
-    """By the nominal curve: silent below the intercept, at the drawn rate where e x = 1."""
-    drawn = tuning(50, 3, SeedTree(1), rates_hz=(100, 200), threshold=1.0, tau_m_ms=20.0, refractory_ms=2.0)
-    gain = drawn.encoders.norm(dim=0)
+@pytest.mark.parametrize("radius", [1.0, 1.5])
+def test_tuning_curves_begin_and_end_where_they_should(radius):
+    """By the nominal curve: silent below the intercept, at the drawn rate where e x is the radius."""
+    cells = {"rates_hz": (100, 200), "threshold": 1.0, "tau_m_ms": 20.0, "refractory_ms": 2.0}
+    drawn = tuning(50, 3, SeedTree(1), **cells, radius=radius)
+    gain = drawn.encoders.norm(dim=0) * radius
     peak = gain + drawn.bias
     rates = 1000 / (2.0 - 20.0 * torch.log(1 - 1.0 / peak))
     assert 100 <= float(rates.min()) < float(rates.max()) <= 200
