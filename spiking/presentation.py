@@ -189,9 +189,8 @@ class Noise:
 class Plasticity:
     r"""Local plasticity of the forward synapses inside the machine, while a phase runs.
 
-    The samples are shown `batch` at a time, each on a copy of the synapses; what the copies change
-    adds up. With `trace_ms` every synapse sums, in every step of the window, the feedback current of its
-    neuron times its own presynaptic trace,
+    The samples are shown `batch` at a time, each on a copy of the synapses; what copies change adds up. With
+    `trace_ms` every synapse sums, in every step of the window, its neuron's feedback current times its trace,
 
     .. math:: \Delta W_l = \langle x_{l-1}^\top\, (u\, Q_l \odot g_l) \rangle, \qquad
         \tau\, \dot x = -x + r
