@@ -30,6 +30,7 @@ SMALL = (
     "simulator.test_presentation_ms=3000",
     "simulator.test_window_ms=1000",
     "rule.fit_batches=4",
+    "rule.radius=1.0",  # few neurons and seconds: more noise than there is to gain farther out
     "training.epochs=3",
 )
 

@@ -36,6 +36,7 @@ TINY = (
     "simulator.test_presentation_ms=600",
     "simulator.test_window_ms=100",
     "rule.fit_batches=2",
+    "rule.radius=1.0",
     "training.epochs=3",
 )
 
