@@ -272,6 +272,9 @@ class ControlledPopulation(LearningRule):
         """Return for how many steps a system is held before anything is learned: those before the window."""
         return model.stimulus.steps - model.stimulus.window_steps
 
+    def check_moving(self) -> None:
+        """Pass: that is what is learned from."""
+
     @property
     def controls(self) -> bool:
         return True

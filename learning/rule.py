@@ -232,6 +232,15 @@ class LearningRule(ABC):
         """
         raise UnsupportedError("rule", self.name, "a rule with a warm-up")
 
+    def check_moving(self) -> None:
+        """Raise `UnsupportedError` where the rule cannot learn from targets that move in every step.
+
+        Such a batch says so, see `Batch.moves`.
+        """
+        allowed = "a rule that learns from a target of every step"
+        fix = "A system over time is learned by follow, force and surrogate_bptt, say."
+        raise UnsupportedError("rule.name", self.name, allowed, fix)
+
     @property
     def controls(self) -> bool:
         """Whether the rule has a controller for targets that move; see `holding`."""

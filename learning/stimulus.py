@@ -32,17 +32,19 @@ class Batch:
             has several windows, those of every window that counts, sample by sample.
         key: names the batch, so that its random numbers are its own.
         counted: False for windows to leave out, ``(batch, windows)``, or None.
+        moves: whether the target is one for every step, ``(batch, time, n_out)``.
     """
 
     x: Samples
     target: Tensor
     key: tuple[str | int, ...] = ()
     counted: Tensor | None = None
+    moves: bool = False
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch with its samples on `device`."""
         counted = None if self.counted is None else self.counted.to(device)
-        return Batch(self.x.to(device), self.target.to(device), self.key, counted)
+        return replace(self, x=self.x.to(device), target=self.target.to(device), counted=counted)
 
 
 @final

@@ -9,11 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from learning.losses import CrossEntropy, Loss
+from learning.losses import CrossEntropy, Loss, Squared
 from learning.model import Model
 from learning.rule import Dense, LearningRule, Update
 from learning.stimulus import Batch
 from learning.unrolled import Through, Unrolled, check_unrolled
+from root.errors import UnsupportedError
 from spiking.named import Named
 from spiking.network import Network
 from spiking.presentation import Observation, Phase
@@ -67,7 +68,14 @@ class ThroughTime(Unrolling):
             dt_ms: time step.
         """
 
+    def check_moving(self) -> None:
+        if not isinstance(self.loss, Squared):
+            given = "that of labels"
+            raise UnsupportedError("rule.loss.name", given, "squared: what is wanted are states, no labels")
+
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        if batch.moves:
+            return self._followed(batch, observation, model)
         seen, leaves = observation["free"], Leaves(model)
         rates = leaves.unrolled(batch, self.through(model.network.dt_ms)).rates(
             [trace.to(model.dtype) for trace in seen.traces["spikes"]]
@@ -76,6 +84,24 @@ class ThroughTime(Unrolling):
         return Update(
             leaves.descent(loss.mean(1).sum()),
             residual=self.loss.error(seen.rates[-1], batch.target.to(seen.rates[-1])).abs().mean(dim=(1, 2)),
+            measures={"loss": loss.detach().mean(1)},
+        )
+
+    def _followed(self, batch: Batch, observation: Observation, model: Model) -> Update:
+        """Descend the loss of the output in every step of the window.
+
+        What is there after a step is compared with the target of the next one, as a controller does.
+        """
+        seen, leaves = observation["free"], Leaves(model)
+        unrolled = leaves.unrolled(batch, self.through(model.network.dt_ms))
+        y = unrolled.outputs([trace.to(model.dtype) for trace in seen.traces["spikes"]])[:, :, :-1]
+        weight = unrolled.phase.window[1:].to(y)
+        wanted = batch.target[:, 1:].to(y)
+        loss = (self.loss.value(y, wanted) * weight).sum(2) / weight.sum()
+        off = (self.loss.error(y.detach(), wanted).abs().mean(-1) * weight).sum(2) / weight.sum()
+        return Update(
+            leaves.descent(loss.mean(1).sum()),
+            residual=off.mean(1),
             measures={"loss": loss.detach().mean(1)},
         )
 

@@ -15,6 +15,7 @@ from learning.model import Model
 from learning.stimulus import Batch
 from learning.window_means import WindowMeans
 from root.errors import UnsupportedError
+from spiking.blocks.bound import readout_trace
 from spiking.connections import Synapses
 from spiking.network import Layer, Network
 from spiking.neurons.base import State, Values
@@ -165,6 +166,19 @@ class Unrolled:
         for t, emitted in enumerate(self.emissions(seen)):
             means.add(t, emitted[-1])
         return means.rates(self.network.emission_value(self.network.depth))
+
+    def outputs(self, seen: Sequence[Tensor]) -> Tensor:
+        """Return the read-out traces at the end of every step, ``(chips, batch, time, n_out)``.
+
+        Args:
+            seen: as in `rates`.
+        """
+        trace = readout_trace(self.network)
+        y, found = torch.zeros_like(seen[-1][:, :, 0]), []
+        for emitted in self.emissions(seen):
+            y = trace.decay * y + trace.gain * emitted[-1]
+            found.append(y)
+        return torch.stack(found, dim=2)
 
     def emissions(
         self, seen: Sequence[Tensor], potentials: Sequence[Tensor] | None = None

@@ -99,6 +99,7 @@ def _check_times(experiment: Design, task: Task) -> None:
     run, part = task.free_run, experiment.simulator
     if run is None:
         return
+    experiment.build_rule().check_moving()
     if part.dt_ms != run.dt_ms:
         raise InputError("task.dt_ms", run.dt_ms, f"{part.dt_ms:g}, which is simulator.dt_ms")
     for prefix, steps in (("", run.train), ("test_", run.test)):

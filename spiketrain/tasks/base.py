@@ -200,7 +200,7 @@ class TaskData:
             coded = replace(y, values=low + (high - low) * y.values)
             return stimulus.towards(Batch(x, torch.zeros(0), key), coded)
         target = self.targets(y, target_rates)
-        batch = Batch(x, target, key)
+        batch = Batch(x, target, key, moves=self.kind == "dynamics")
         return batch if stimulus is None else stimulus.towards(batch, target)
 
     def targets(self, y: Tensor, target_rates: tuple[float, float]) -> Tensor:
