@@ -21,6 +21,9 @@ NO_SYSTEM = "The run's task is no dynamical system."
 SHOWN_MS = 4000.0
 """Longest stretch that is drawn over time."""
 
+POINTS = 400
+"""Of a path in a phase portrait: a page with more of them is large, and looks the same."""
+
 
 def free_error(run: RunFiles) -> Drawing | Omitted:
     """Error without control, and under control, against epochs."""
@@ -99,7 +102,8 @@ def portrait(run: RunFiles) -> Drawing | Omitted:
     tables = []
     for ax, (name, path) in zip(axes[0], paths.items(), strict=True):
         for number, one in enumerate(path.numpy()):
-            ax.plot(one[:, 0], one[:, last], color=colour(number), lw=0.9)
+            drawn = one[:: max(1, len(one) // POINTS)]
+            ax.plot(drawn[:, 0], drawn[:, last], color=colour(number), lw=0.9)
             table = pd.DataFrame({"who": name, "sample": number, "x": one[:, 0], "y": one[:, last]})
             tables.append(table)
         ax.set(title=name, xlabel="output 0")
