@@ -53,8 +53,7 @@ def tuning(
 
     Neuron i, of encoder :math:`e_i`, begins to fire where :math:`e_i \cdot x / R` is at its intercept,
     uniform in [-1, 0.95], and has its highest rate, uniform in `rates_hz`, where that is 1; by the nominal
-    curve
-    :math:`r = 1 / (t_{ref} - \tau_m \ln(1 - \theta / J))`.
+    curve :math:`r = 1 / (t_{ref} - \tau_m \ln(1 - \theta / J))`.
 
     Args:
         neurons: n.

@@ -15,6 +15,7 @@ from learning.rule import Dense, LearningRule, Update
 from learning.stimulus import Batch
 from learning.unrolled import Through, Unrolled, check_unrolled
 from root.errors import UnsupportedError
+from root.plugins import name_of
 from spiking.named import Named
 from spiking.network import Network
 from spiking.presentation import Observation, Phase
@@ -70,7 +71,7 @@ class ThroughTime(Unrolling):
 
     def check_moving(self) -> None:
         if not isinstance(self.loss, Squared):
-            given = "that of labels"
+            given = name_of(self.loss.plugin_group, type(self.loss))
             raise UnsupportedError("rule.loss.name", given, "squared: what is wanted are states, no labels")
 
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:

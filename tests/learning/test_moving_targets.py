@@ -101,7 +101,7 @@ def test_a_system_is_learned_through_time_without_a_controller():
     [
         ("{name: backprop}", "rule.name: got 'backprop'"),
         ("{name: eventprop}", "rule"),
-        ("{name: surrogate_bptt}", "rule.loss.name: got"),
+        ("{name: surrogate_bptt}", "rule.loss.name: got 'cross_entropy'"),
     ],
 )
 def test_what_cannot_learn_from_targets_of_every_step_is_refused(rule, named):
