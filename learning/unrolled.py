@@ -15,13 +15,13 @@ from learning.model import Model
 from learning.stimulus import Batch
 from learning.window_means import WindowMeans
 from root.errors import UnsupportedError
-from spiking.blocks.bound import readout_trace
 from spiking.connections import Synapses
 from spiking.network import Layer, Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import SpikeDrive
 from spiking.programs import Program
 from spiking.programs.to_torch import Fire, margin, stepper, surrogate_stepper
+from spiking.readout import readout_trace
 
 __all__ = ["Advance", "Surrogate", "Through", "Unrolled", "check_unrolled", "instead"]
 

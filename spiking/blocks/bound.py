@@ -1,4 +1,4 @@
-"""Controller, read-out trace and synapses of a block, with the chips' own factors, for every machine.
+"""Controller, relay and synapses of a block, with the chips' own factors, for every machine.
 
 Machines differ in where these numbers go, not in what they are: nothing is multiplied with the time step, or
 with what a chip makes of a gain, in two places.
@@ -23,28 +23,14 @@ from spiking.presentation import CurrentDrive, Snapshot
 __all__ = [
     "BoundController",
     "BoundRelay",
-    "ReadoutTrace",
     "bound_controller",
     "bound_relay",
     "drives",
     "emission_values",
     "gains",
-    "readout_trace",
     "synapse_decays",
     "synaptic_gain",
 ]
-
-
-class ReadoutTrace(NamedTuple):
-    r"""The trace of the last layer that the controller sees: :math:`x \leftarrow a x + g\,s`.
-
-    Args:
-        decay: a of a step; 0 for neurons whose activities need no filter.
-        gain: g, what an emission adds.
-    """
-
-    decay: float
-    gain: float
 
 
 @dataclass(frozen=True)
@@ -106,14 +92,6 @@ def bound_controller(
         target=to(block.target),
         softmax=softmax > 0,
     )
-
-
-def readout_trace(network: Network) -> ReadoutTrace:
-    """Return decay and gain of the read-out trace."""
-    tau = torch.tensor(network.readout_tau_ms, dtype=torch.float64)
-    filtered = network.layers[-1].neuron.emits_spikes
-    kept = float(decay(tau, network.dt_ms)) if filtered else 0.0
-    return ReadoutTrace(kept, (1.0 - kept) * network.emission_value(network.depth))
 
 
 class BoundRelay(NamedTuple):

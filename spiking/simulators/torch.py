@@ -20,7 +20,6 @@ from spiking.blocks.bound import (
     bound_relay,
     drives,
     gains,
-    readout_trace,
     synapse_decays,
 )
 from spiking.blocks.populations import Population, populations
@@ -29,6 +28,7 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, CurrentDrive, Snapshot, SpikeDrive
+from spiking.readout import readout_trace
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.base import Simulator
 from spiking.simulators.delays import DelayLine

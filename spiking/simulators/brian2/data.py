@@ -14,7 +14,6 @@ from spiking.blocks.bound import (
     bound_relay,
     emission_values,
     gains,
-    readout_trace,
     synapse_decays,
 )
 from spiking.blocks.populations import Population, populations
@@ -24,6 +23,7 @@ from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import State, Values
 from spiking.presentation import Change, Plasticity, Snapshot, SpikeDrive
+from spiking.readout import readout_trace
 from spiking.simulators.brian2.layout import LOCAL
 from spiking.simulators.brian2.shape import PREFIXES, Shape
 from spiking.simulators.brian2.structure import constants

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spiking.blocks.bound import drives, emission_values, readout_trace
+from spiking.blocks.bound import drives, emission_values
 from spiking.presentation import Change, Plasticity, SpikeDrive
+from spiking.readout import readout_trace
 from spiking.simulators.compiled.arrays import (
     FUSED,
     Array,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spiking.blocks.bound import readout_trace
 from spiking.presentation import SpikeDrive
+from spiking.readout import readout_trace
 from spiking.simulators.compiled.arrays import Chips, Packed, Relays, Samples, Variables, WindowSums, Wires
 from spiking.simulators.compiled.given import Given, integers, starts
 from spiking.simulators.compiled.wires import as_bytes, joined_runs

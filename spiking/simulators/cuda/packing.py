@@ -8,8 +8,8 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from spiking.blocks.bound import readout_trace
 from spiking.presentation import SpikeDrive
+from spiking.readout import readout_trace
 from spiking.simulators.apical import ApicalNoise
 from spiking.simulators.cuda.layout import Layout, pack_bits
 from spiking.simulators.cuda.source import Shape

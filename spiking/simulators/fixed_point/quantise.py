@@ -10,11 +10,12 @@ from torch import Tensor
 from rate_bridge.filters import steps
 from root.errors import InputError, UnsupportedError
 from spiking.blocks.block import Block
-from spiking.blocks.bound import bound_controller, readout_trace
+from spiking.blocks.bound import bound_controller
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Neuron, Values
 from spiking.presentation import Drive, SpikeDrive
+from spiking.readout import readout_trace
 from spiking.simulators.fixed_point.arithmetic import UNITY
 from spiking.simulators.fixed_point.layers import Layers
 from spiking.simulators.fixed_point.program import (

@@ -22,13 +22,13 @@ from spiking.blocks.bound import (
     bound_relay,
     emission_values,
     gains,
-    readout_trace,
     synapse_decays,
 )
 from spiking.hardware import Hardware
 from spiking.network import Network
 from spiking.neurons.base import Values
 from spiking.presentation import CurrentDrive, Plasticity, SpikeDrive
+from spiking.readout import readout_trace
 from spiking.simulators.sigma_delta import sent_before
 
 __all__ = ["arrays", "header", "integers", "results"]
