@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 import spiketrain as st
+from root import plugins
 
 CONFIG: dict[str, Any] = {
     "network": {"layers": [16, 12, 3], "neuron": {"model": "lif", "bias": 1.0}, "bias_spread": 0.5},
@@ -20,6 +22,15 @@ CONFIG: dict[str, Any] = {
     "simulator": {"name": "torch", "presentation_ms": 40, "window_ms": 30},
     "training": {"epochs": 2, "batch": 16, "learning_rate": 3.0, "optimizer": "nlms", "average": 0.9},
 }
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Forget what a test registered: other files ask for every part there is."""
+    before = dict(plugins._OWN)
+    yield
+    plugins._OWN.clear()
+    plugins._OWN.update(before)
 
 
 def samples(count: int = 120, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

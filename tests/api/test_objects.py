@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,14 +18,6 @@ from spiketrain.config.sections import AnalysisPart, BridgePart, MismatchPart, S
 from spiking.presentation import Observation, Phase
 
 from .conftest import CONFIG, samples
-
-
-@pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    before = dict(plugins._OWN)
-    yield
-    plugins._OWN.clear()
-    plugins._OWN.update(before)
 
 
 def test_objects_say_what_keys_say() -> None:
