@@ -44,7 +44,8 @@ def load(source: Source, changes: Mapping[str, Any] | None = None) -> Setup:
             the folder of a run, or a mapping of sections. In a mapping, parts may be objects:
             ``{"rule": DeepFeedbackControl(), "network": {"layers": [64, 100, 10], "neuron": LIF(bias=1.0)},
             ...}``; without a ``task`` the samples are those that `Setup.fit` is given.
-        changes: dotted keys and values, ``{"training.epochs": 1, "mismatch.weight": Normal(cv=0.1)}``.
+        changes: dotted keys and values, ``{"training.epochs": 1, "mismatch.weight": Normal(cv=0.1)}``;
+            ``{"task": None}`` takes a config's task away, for samples of another size.
 
     Raises:
         InputError: the first thing that is wrong, with its key.
@@ -115,7 +116,7 @@ class Setup:
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self.data = dict(data)
+        self.data = {key: value for key, value in data.items() if key != "task" or value is not None}
         self._takes_arrays = "task" not in self.data
         self.experiment = Experiment.from_mapping({"task": UNNAMED, **self.data})
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import spiketrain as st
+from root.errors import InputError
 from spiketrain.config import Experiment, load_experiment
 from spiketrain.experiment import run as command
 
@@ -41,6 +42,20 @@ def test_memory_and_folder_hold_the_same_bits(setup: st.Setup, trained: st.Run, 
     assert same(tmp_path / "folder", tmp_path / "saved")
     columns = [name for name in run.history if name != "seconds"]
     pd.testing.assert_frame_equal(run.history[columns], trained.history[columns])
+
+
+def test_the_task_of_a_config_is_taken_away_for_samples_of_another_size() -> None:
+    small = {
+        "simulator.name": "torch",
+        "training.epochs": 1,
+        "mismatch.chips": 1,
+        "network.layers": [16, 12, 3],
+    }
+    with pytest.raises(InputError, match="the task digits has 64 inputs"):
+        st.load("dfc_lif", small)
+    exp = st.load("dfc_lif", {**small, "task": None})
+    assert exp.config["task"]["name"] == "arrays"
+    assert exp.fit(*samples()).accuracy is not None
 
 
 def test_a_task_of_the_config_gives_what_the_command_gives(tmp_path: Path) -> None:
