@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, final
 
+from learning.losses import Squared
 from learning.through_time import ThroughTime, fast_sigmoid
 from learning.unrolled import Surrogate, Through
+from root.errors import UnsupportedError
+from root.plugins import name_of
 from root.ranges import GAIN, check_ranges
 
 __all__ = ["SurrogateBPTT"]
@@ -50,6 +53,11 @@ class SurrogateBPTT(ThroughTime):
 
     def __post_init__(self) -> None:
         check_ranges(self, "rule")
+
+    def check_moving(self) -> None:
+        if not isinstance(self.loss, Squared):
+            given = name_of(self.loss.plugin_group, type(self.loss))
+            raise UnsupportedError("rule.loss.name", given, "squared: what is wanted are states, no labels")
 
     def through(self, dt_ms: float) -> Through:
         return Surrogate(fast_sigmoid(self.steepness), self.through_reset)

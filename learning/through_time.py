@@ -9,13 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from learning.losses import CrossEntropy, Loss, Squared
+from learning.losses import CrossEntropy, Loss
 from learning.model import Model
 from learning.rule import Dense, LearningRule, Update
 from learning.stimulus import Batch
 from learning.unrolled import Through, Unrolled, check_unrolled
-from root.errors import UnsupportedError
-from root.plugins import name_of
 from spiking.named import Named
 from spiking.network import Network
 from spiking.presentation import Observation, Phase
@@ -68,11 +66,6 @@ class ThroughTime(Unrolling):
         Args:
             dt_ms: time step.
         """
-
-    def check_moving(self) -> None:
-        if not isinstance(self.loss, Squared):
-            given = name_of(self.loss.plugin_group, type(self.loss))
-            raise UnsupportedError("rule.loss.name", given, "squared: what is wanted are states, no labels")
 
     def update(self, batch: Batch, observation: Observation, model: Model) -> Update:
         if batch.moves:

@@ -116,7 +116,9 @@ class Setup:
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self.data = {key: value for key, value in data.items() if key != "task" or value is not None}
+        self.data = dict(data)
+        if self.data.get("task") is None:
+            self.data.pop("task", None)
         self._takes_arrays = "task" not in self.data
         self.experiment = Experiment.from_mapping({"task": UNNAMED, **self.data})
 

@@ -109,13 +109,13 @@ def groups(phases: Sequence[Phase]) -> list[list[Phase]]:
     found: list[list[Phase]] = []
     level: dict[str, int] = {}
     slots: dict[tuple[object, ...], int] = {}
-    moving = [phase.controller.moves for phase in phases if phase.controller is not None]
+    moving = any(phase.controller.moves for phase in phases if phase.controller is not None)
     for phase in phases:
         earlier = [phase.after, phase.controller.nudge_from if phase.controller else None]
         level[phase.name] = max((level[name] + 1 for name in earlier if name), default=0)
         constant = isinstance(phase.drive, CurrentDrive) and phase.drive.values.ndim == 2
         alone = phase.name if phase.noise or phase.plasticity else None
-        moves = phase.controller.moves if phase.controller is not None else any(moving)
+        moves = phase.controller.moves if phase.controller is not None else moving
         shape = (phase.steps, phase.windows)
         kind = (level[phase.name], shape, type(phase.drive), constant, alone, phase.record, moves)
         if kind not in slots:
