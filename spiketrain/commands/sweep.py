@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,12 @@ if TYPE_CHECKING:  # a usage error needs no libraries
 
 __all__ = ["command"]
 
-ACTS = {"identify": identify.act, "tune": tune.act}
-"""What is done with a study of a collection that has a section of that name."""
+
+def _of(study: Study) -> Callable[[Study, Path, Options], None]:
+    """Return what is done with a study of a collection, by its sections; what was searched is computed."""
+    if study.identify is not None:
+        return identify.act
+    return tune.act if study.tune is not None and study.tuned is None else _act
 
 
 def _act(study: Study, root: Path, options: Options) -> None:
@@ -40,12 +45,11 @@ def _gather(collection: Collection, root: Path, options: Options) -> None:
     failed = []
     with CollectionFolder(root, collection, resume=options.resume) as folder:
         for label, study in studies.items():
-            act = next((act for name, act in ACTS.items() if getattr(study, name)), train_and_report)
             begun = (folder.of(label) / STORED).is_file()
             if not options.quiet:
                 typer.echo(f"{label}:")
             try:
-                act(study, folder.of(label), replace(options, resume=begun))
+                _of(study)(study, folder.of(label), replace(options, resume=begun))
             except typer.Exit:
                 failed.append(label)
             finally:

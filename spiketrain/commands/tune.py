@@ -23,6 +23,7 @@ def act(study: Study, root: Path, options: Options) -> None:
     page, _ = tune(study, root, options)
     if not options.quiet:
         typer.echo(f"chosen: {page.parent / 'chosen'}")
+        typer.echo(f"settings, for a study's key tuned: {page.parent / 'settings.yaml'}")
         typer.echo(f"report: {page}")
 
 

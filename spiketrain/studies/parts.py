@@ -13,9 +13,11 @@ __all__ = [
     "ComparePart",
     "Entry",
     "Form",
+    "Found",
     "GridAxis",
     "IdentifyPart",
     "SearchRange",
+    "Settings",
     "TunePart",
 ]
 
@@ -174,6 +176,8 @@ class TunePart(Section):
         chips: number of chips that are searched on.
         chip_offset: how far their numbers are above the reported ones.
         seed: of the sampler.
+        set: dotted keys and their values, for the trials alone: a share held out, fewer epochs.
+        keep: column to the labels that are searched; what is found for them is for the others too.
     """
 
     trials: Count = 20
@@ -182,3 +186,39 @@ class TunePart(Section):
     chips: Count = 2
     chip_offset: Count = 1000
     seed: Seed = 0
+    changes: dict[str, Any] = Field(default={}, alias="set")
+    keep: dict[str, tuple[str | float | int, ...]] = Field(default={})
+
+
+@final
+class Found(Section):
+    """What a search found for one candidate.
+
+    Args:
+        columns: what tells it from the others, as the study's table says it.
+        values: dotted key to the best value.
+        ranges: dotted key to where it was searched.
+        validation: accuracy on the validation set with these values.
+    """
+
+    columns: dict[str, str | int | float | bool | None] = Field(default={})
+    values: dict[str, Any]
+    ranges: dict[str, SearchRange] = Field(default={})
+    validation: Number
+
+
+@final
+class Settings(Section):
+    """What a search found for all its candidates; ``spiketrain tune`` writes it as ``settings.yaml``.
+
+    Args:
+        study: the study that searched.
+        trials: for each candidate.
+        chips: numbers of the first chip that was searched on and of the last.
+        found: a candidate each.
+    """
+
+    study: str
+    trials: Count
+    chips: tuple[int, int]
+    found: Annotated[tuple[Found, ...], Field(min_length=1)]

@@ -16,6 +16,7 @@ from spiketrain.reading import assign
 from spiketrain.studies.compare import expanded
 from spiketrain.studies.naming import Names
 from spiketrain.studies.parts import AnalysisPart, Entry, GridAxis
+from spiketrain.studies.settings import check_settings, settings_of
 from spiketrain.studies.study import Study
 
 __all__ = ["Cell", "Plan"]
@@ -90,6 +91,8 @@ class Plan:
         self._twins = list[tuple[int, str]]()
         if study.analysis is not None:
             _check_analysis(study.analysis, self.columns)
+        if study.tuned is not None:
+            check_settings(study.tuned, study.grid)
         self._name_all()
 
     def _name_all(self) -> None:
@@ -140,7 +143,7 @@ class Plan:
 
     def _cell(self, key: str, number: int) -> Cell:
         levels = self._levels(number)
-        columns = {name: value for level in levels for name, value in level.columns.items()}
+        columns = _said(levels)
         config = {**self._config(levels), "name": f"{self.study.name[:80]}-{key}"}
         return Cell(key, columns, config)
 
@@ -156,13 +159,21 @@ class Plan:
         config = base
         for steps, value in itertools.chain(self._changes, *(level.changes for level in levels)):
             config = assign(config, steps, value, "study")
+        if self.study.tuned is not None:
+            for key, value in settings_of(self.study.tuned, _said(levels)).values.items():
+                config = assign(config, _steps(key), value, "tuned")
         return config if self.study.device is None else placed(config, self.study.device)
 
     def _kept(self, levels: Sequence[Level]) -> bool:
         if not self.study.keep:
             return True
-        columns = {name: value for level in levels for name, value in level.columns.items()}
+        columns = _said(levels)
         return all(columns.get(name) in kept for name, kept in self.study.keep.items())
+
+
+def _said(levels: Sequence[Level]) -> dict[str, Scalar]:
+    """Return what the table says about a combination."""
+    return {name: value for level in levels for name, value in level.columns.items()}
 
 
 def _axes(study: Study) -> list[list[Level]]:

@@ -16,8 +16,9 @@ from spiketrain.studies.budget import against_presentations, histories, spent
 from spiketrain.studies.compare import expanded
 from spiketrain.studies.figures import against, words
 from spiketrain.studies.folder import Cells
-from spiketrain.studies.parts import AnalysisPart
+from spiketrain.studies.parts import AnalysisPart, Settings
 from spiketrain.studies.plan import Plan
+from spiketrain.studies.settings import EDGE_MARK, settings_table
 from spiketrain.studies.statistics import compare_levels, summarise
 from spiketrain.studies.study import Study, stored_study
 from spiketrain.studies.table import tidy
@@ -82,6 +83,8 @@ def build(root: Path, name: str | None = None) -> Built:
     rows = _rows(table, over, part, groups, varied)
     summaries = [found for cell in plan.cells() if (found := cells.summary(cell.key)) is not None]
     text = f"{_about(study, listed, summaries, len(plan))}\n\n{_markdown(rows)}\n"
+    if study.tuned is not None:
+        text += f"\n{_searched(study.tuned, plan)}\n"
     called = name or study.name
     panels = (part.panels,) if isinstance(part.panels, str) else part.panels or ()
     series = [column for column in varied if column not in (part.x, *panels)]
@@ -164,6 +167,17 @@ def _about(study: Study, listed: pd.DataFrame, summaries: Sequence[Mapping[str, 
         f"spiketrain {', '.join(versions)} at {commits}; {when}, on {all_of('host')} "
         f"({', '.join(platforms)}), {hours:.2g} hours of training. Unit: the chip; "
         f"p after Holm over all rows, d is Cohen's d_z; presentations to each chip."
+    )
+
+
+def _searched(settings: Settings, plan: Plan) -> str:
+    """Return the settings of the cells and where they were searched."""
+    first, last = settings.chips
+    table = settings_table(settings, [cell.columns for cell in plan.cells()])
+    return (
+        f"Settings of each row, the best of {settings.trials} trials on chips {first} to {last} by "
+        f"validation accuracy (study `{settings.study}`); in brackets the range that was searched, "
+        f"{EDGE_MARK} at an end of it:\n\n{_markdown(table)}"
     )
 
 

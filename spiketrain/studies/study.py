@@ -18,7 +18,15 @@ from spiketrain.config.problems import input_error
 from spiketrain.config.sections import Section, Seed
 from spiketrain.reading import parse, read, with_overrides
 from spiketrain.record.files import read_yaml
-from spiketrain.studies.parts import AnalysisPart, ComparePart, Entry, GridAxis, IdentifyPart, TunePart
+from spiketrain.studies.parts import (
+    AnalysisPart,
+    ComparePart,
+    Entry,
+    GridAxis,
+    IdentifyPart,
+    Settings,
+    TunePart,
+)
 
 __all__ = ["STORED", "Study", "load_study", "read_stored", "stored_study"]
 
@@ -38,7 +46,8 @@ class Study(Section):
     """A study: a base config, changes to it, and what varies; `load_study` makes one.
 
     Cells are the product of all the axes: those of ``list`` first, then those of ``grid``, then the seeds.
-    Later axes overrule earlier ones, and all of them overrule ``set``, which overrules the base.
+    Later axes overrule earlier ones, and all of them overrule ``set``, which overrules the base. What a
+    search found (``tuned``) overrules all of it.
 
     Args:
         name: what the study's folder is called after.
@@ -50,6 +59,7 @@ class Study(Section):
         keep: column to the labels that remain; what is not named is left out.
         device: where all cells compute, each with the simulator that goes there; None leaves the cells' own.
         analysis: what the report compares.
+        tuned: the settings of every cell, as a search found them; `load_study` reads them where it is a name.
         compare, identify, tune: what only these commands read.
         quick: keys of the study that are different in its quick variant.
     """
@@ -63,6 +73,7 @@ class Study(Section):
     keep: dict[str, tuple[str | float | int, ...]] = Field(default={})
     device: str | None = None
     analysis: AnalysisPart | None = None
+    tuned: Settings | None = None
     compare: ComparePart | None = None
     identify: IdentifyPart | None = None
     tune: TunePart | None = None
@@ -193,6 +204,8 @@ def _with_bases(raw: dict[str, Any]) -> dict[str, Any]:
     """Read the configs that are named, so that the stored study says all."""
     if isinstance(raw.get("base"), str):
         raw = {**raw, "base": _read_base(raw["base"])}
+    if isinstance(raw.get("tuned"), str):
+        raw["tuned"] = _read_settings(raw["tuned"])
     lists = raw.get("list")
     if isinstance(lists, dict):
         raw["list"] = {
@@ -219,3 +232,11 @@ def _read_base(name: str) -> dict[str, Any]:
         return anchored(read(path), path.parent)
     except InputError as error:
         raise InputError("base", name, error.allowed, error.fix or nearest(name, [])) from None
+
+
+def _read_settings(name: str) -> dict[str, Any]:
+    try:
+        return read(find_config(name))
+    except InputError as error:
+        allowed = "settings.yaml of a search (`spiketrain tune`), or a shipped file of that kind"
+        raise InputError("tuned", name, allowed, error.fix) from None

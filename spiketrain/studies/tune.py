@@ -24,8 +24,9 @@ from spiketrain.studies.edges import EDGE, searched, warnings
 from spiketrain.studies.folder import Cells, StudyFolder, full_disk
 from spiketrain.studies.naming import Names
 from spiketrain.studies.page import Page, Sheet, drawn
-from spiketrain.studies.parts import SearchRange, TunePart
+from spiketrain.studies.parts import Found, SearchRange, Settings, TunePart
 from spiketrain.studies.plan import Cell, Plan
+from spiketrain.studies.settings import SETTINGS, write_settings
 from spiketrain.studies.study import Study
 from spiketrain.studies.sweep import Options
 from spiketrain.studies.work import Outcome, run_cell
@@ -70,7 +71,7 @@ class Candidate:
 
 
 def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame]:
-    """Search, and write ``chosen/<label>.yaml`` for every candidate, ``trials.csv`` and the page.
+    """Search, and write ``settings.yaml``, ``chosen/<label>.yaml``, ``trials.csv`` and the page.
 
     Every candidate gets the same number of trials. A trial is a cell: trained on chips numbered
     ``chip_offset`` higher than the reported ones, judged by the validation set.
@@ -90,7 +91,7 @@ def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame
     part = study.tune
     if part is None:
         raise InputError("tune", "nothing", "a section tune: trials, and what to search")
-    plan = Plan(study)
+    plan = Plan(study.model_copy(update={"tuned": None, "keep": {**study.keep, **part.keep}}))
     with StudyFolder.open(root, study, resume=options.resume) as folder:
         _mend(root / JOURNAL)
         columns = _telling(plan, part)
@@ -103,6 +104,8 @@ def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame
         table = _table(candidates)
         write_text(root / TRIALS, table_text(table))
         _write_chosen(root, candidates)
+        if worked := [c for c in candidates if any(trial.value is not None for trial in c.trials.trials)]:
+            write_settings(root / SETTINGS, _found(study, part, columns, worked))
     return _page(study, part, candidates, table).write(root), table
 
 
@@ -158,7 +161,9 @@ def _candidate(part: TunePart, cell: Cell, columns: Sequence[str], root: Path) -
         merged |= ranges
     search = {key: found for key, found in merged.items() if found is not None}
     if not trials.trials:
-        trials.enqueue_trial(_present(cell.config, search))  # what is known to work is one of the trials
+        trials.enqueue_trial(
+            _present(_with(cell.config, part.changes), search)
+        )  # what is known to work is one of the trials
     return Candidate(label, cell, search, trials)
 
 
@@ -166,9 +171,9 @@ def _check(part: TunePart, candidate: Candidate) -> None:
     """Raise `InputError` where a search would look at what is reported, or at nothing."""
     if not candidate.search:
         raise InputError("tune.search", candidate.label, "a key to search, for every candidate")
-    experiment = Experiment.from_mapping(candidate.cell.config)
+    experiment = Experiment.from_mapping(_with(candidate.cell.config, part.changes))
     if not (experiment.training.validation or experiment.build_task().own_validation):
-        fix = "set: {training.validation: 0.2}; the test set is not for choosing."
+        fix = "tune: {set: {training.validation: 0.2}}; the test set is not for choosing."
         raise InputError("training.validation", 0.0, "a share of the training set that is held out", fix)
     if part.chip_offset < experiment.mismatch.chips:
         allowed = f"{experiment.mismatch.chips} or more: the reported chips are not for choosing"
@@ -265,7 +270,7 @@ def _ask(part: TunePart, candidate: Candidate) -> tuple[int, dict[str, Any]]:
 
 
 def _trial_config(part: TunePart, candidate: Candidate, params: Mapping[str, Any]) -> dict[str, Any]:
-    config = _with(candidate.cell.config, params)
+    config = _with(candidate.cell.config, {**part.changes, **params})
     first = config.get("mismatch", {}).get("first_chip", 0) + part.chip_offset
     return _with(config, {"mismatch.first_chip": first, "mismatch.chips": part.chips})
 
@@ -335,6 +340,25 @@ def _write_chosen(root: Path, candidates: Sequence[Candidate]) -> None:
             ends = warnings(_edges([candidate]))[:-1]
             comment += "".join(f"# {text}\n" for text in ends)
             write_text(root / "chosen" / f"{_file_name(candidate.label)}.yaml", comment + dump_yaml(said))
+
+
+def _found(study: Study, part: TunePart, columns: Sequence[str], candidates: Sequence[Candidate]) -> Settings:
+    """Return what was found for the candidates that some trial worked for."""
+    first = candidates[0].cell.config.get("mismatch", {}).get("first_chip", 0) + part.chip_offset
+    return Settings(
+        study=study.name,
+        trials=part.trials,
+        chips=(first, first + part.chips - 1),
+        found=tuple(
+            Found(
+                columns={name: c.cell.columns[name] for name in columns if name in c.cell.columns},
+                values=c.trials.best_trial.params,
+                ranges=dict(c.search),
+                validation=float(c.trials.best_trial.value or 0.0),
+            )
+            for c in candidates
+        ),
+    )
 
 
 def _file_name(label: str) -> str:
