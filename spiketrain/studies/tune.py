@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -124,15 +124,16 @@ def _telling(plan: Plan, part: TunePart) -> list[str]:
     """
     rows, known = [cell.columns for cell in plan.cells()], plan.labels
     for label in part.entries:
-        for wanted in sorted(_labels(label) - known):
+        for wanted in sorted(_labels(label, known) - known):
             raise InputError(
                 f"tune.entries.{label}", wanted, ", ".join(sorted(known)), nearest(wanted, known)
             )
     return [name for name in plan.columns if len({row.get(name) for row in rows}) > 1]
 
 
-def _labels(text: str) -> set[str]:
-    return {label.strip() for label in text.split(",")}
+def _labels(text: str, known: Collection[str]) -> set[str]:
+    """Return the labels that a key of ``tune.entries`` names: one with a comma in it, or several."""
+    return {text} if text in known else {label.strip() for label in text.split(",")}
 
 
 def _candidate(part: TunePart, cell: Cell, columns: Sequence[str], root: Path) -> Candidate:
@@ -155,15 +156,14 @@ def _candidate(part: TunePart, cell: Cell, columns: Sequence[str], root: Path) -
         said = f"{type(error).__name__}: {error}"
         raise DamagedError(str(root / JOURNAL), "a damaged file", "the log of the trials", said) from None
     labels = {str(value) for value in cell.columns.values()}
-    further = [ranges for label, ranges in part.entries.items() if _labels(label) <= labels]
+    further = [ranges for label, ranges in part.entries.items() if _labels(label, labels) <= labels]
     merged: dict[str, SearchRange | None] = {**part.search}
     for ranges in further:
         merged |= ranges
     search = {key: found for key, found in merged.items() if found is not None}
     if not trials.trials:
-        trials.enqueue_trial(
-            _present(_with(cell.config, part.changes), search)
-        )  # what is known to work is one of the trials
+        own = Experiment.from_mapping(_with(cell.config, part.changes)).resolved()
+        trials.enqueue_trial(_present(own, search))  # what is known to work is one of the trials
     return Candidate(label, cell, search, trials)
 
 
@@ -202,7 +202,7 @@ def _distribution(key: str, found: SearchRange) -> optuna.distributions.BaseDist
 
 
 def _present(config: Mapping[str, Any], search: Mapping[str, SearchRange]) -> dict[str, Any]:
-    """Return the values that a config has for what is searched, where they are allowed."""
+    """Return the values that a resolved config has for what is searched, where they are allowed."""
     present = {}
     for key, found in search.items():
         value: Any = config
