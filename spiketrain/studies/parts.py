@@ -15,6 +15,7 @@ __all__ = [
     "Form",
     "Found",
     "GridAxis",
+    "Halving",
     "IdentifyPart",
     "SearchRange",
     "Settings",
@@ -165,6 +166,32 @@ class SearchRange(Section):
 
 
 @final
+class Halving(Section):
+    r"""Which trials of a search are ended early: those that are not among the best when they are as old.
+
+    At the rungs :math:`r \eta^k < 1` of its epochs a trial goes on if it is among the best :math:`1/\eta` of
+    the trials of its candidate that have come there, itself among them; the first :math:`\eta - 1` always do.
+
+    Source: asynchronous successive halving, Li et al. 2020, arXiv 1810.05934.
+
+    Args:
+        first: r, the share of a trial's epochs after which it is looked at first.
+        factor: :math:`\eta`.
+    """
+
+    first: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.25
+    factor: Annotated[int, Field(ge=2, le=100)] = 3
+
+    def rungs(self, epochs: int) -> list[int]:
+        """Return the epochs after which a trial of so many is looked at."""
+        found, share = [], self.first
+        while (epoch := max(1, round(share * epochs))) < epochs:
+            found.append(epoch)
+            share *= self.factor
+        return list(dict.fromkeys(found))
+
+
+@final
 class TunePart(Section):
     """A search for every combination of the study's axes, with the same budget.
 
@@ -178,6 +205,7 @@ class TunePart(Section):
         seed: of the sampler.
         set: dotted keys and their values, for the trials alone: a share held out, fewer epochs.
         keep: column to the labels that are searched; what is found for them is for the others too.
+        halving: which trials are ended early; None ends none.
     """
 
     trials: Count = 20
@@ -188,6 +216,7 @@ class TunePart(Section):
     seed: Seed = 0
     changes: dict[str, Any] = Field(default={}, alias="set")
     keep: dict[str, tuple[str | float | int, ...]] = Field(default={})
+    halving: Halving | None = None
 
 
 @final

@@ -7,17 +7,19 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
 
 from root.errors import DamagedError, InputError, disk_full, printable
 from spiketrain.config import Experiment
-from spiketrain.experiment import run
+from spiketrain.experiment import NO_HOOKS, run
+from spiketrain.hooks import EpochDone, Hooks
 from spiketrain.record.lock import FolderLock
 from spiketrain.studies.cards import take_card
 from spiketrain.studies.folder import Cells
 
-__all__ = ["Outcome", "compute", "run_cell", "train_cell"]
+__all__ = ["Outcome", "compute", "run_cell", "run_trial", "train_cell"]
 
 ONE_AT_A_TIME = threading.Lock()
 """A worker with several threads still computes one cell at a time: simulators keep global state."""
@@ -51,11 +53,33 @@ def run_cell(root: str, key: str, config: Mapping[str, Any], data_dir: str | Non
     return compute(root, key, config, data_dir, train_cell)
 
 
-def train_cell(config: Mapping[str, Any], folder: Path, data_dir: Path | None) -> None:
+def run_trial(
+    root: str, key: str, config: Mapping[str, Any], data_dir: str | None, rungs: Mapping[int, float]
+) -> Outcome:
+    """Train a cell that ends early where its validation accuracy is below what is asked of it.
+
+    Args:
+        root: see `compute`, like the next three.
+        key: its name.
+        config: its config.
+        data_dir: where data files lie.
+        rungs: number of epochs to the mean validation accuracy over the chips that it must have by then.
+    """
+
+    def bad(done: EpochDone) -> bool:
+        found = done.values.get("validation_accuracy")
+        return done.epoch in rungs and found is not None and not found.mean() >= rungs[done.epoch]
+
+    return compute(root, key, config, data_dir, partial(train_cell, hooks=Hooks(on_epoch=bad)))
+
+
+def train_cell(
+    config: Mapping[str, Any], folder: Path, data_dir: Path | None, hooks: Hooks = NO_HOOKS
+) -> None:
     """Run the experiment of a cell in `folder`, from its checkpoint where there is one."""
     experiment = Experiment.from_mapping(config)
     resume = (folder / "config.yaml").is_file()
-    run(experiment, folder, resume=resume, data_dir=data_dir, quiet=True, report=False)
+    run(experiment, folder, resume=resume, data_dir=data_dir, quiet=True, report=False, hooks=hooks)
 
 
 def compute(

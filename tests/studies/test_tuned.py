@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from small_study import BASE, study
@@ -133,3 +135,40 @@ def test_resumed_with_other_settings_is_another_study(tmp_path: Path) -> None:
     other = study(tuned=found(({}, {"training.learning_rate": 0.03})))
     with pytest.raises(InputError, match="tuned"):
         sweep(other, tmp_path / "s", replace(quiet, resume=True))
+
+
+def test_trials_that_are_behind_end_early(tmp_path: Path) -> None:
+    """Of three that come to a rung one goes on, as asynchronous halving has it; told from the curves alone."""
+    search = {
+        "trials": 9,
+        "chips": 1,
+        "chip_offset": 100,
+        "search": {"training.learning_rate": {"low": 0.00001, "high": 1.0, "log": True}},
+        "halving": {"first": 0.25, "factor": 3},
+    }
+    config = study(grid={}, set={"training.epochs": 8}, tune=search)
+    options = Options(in_process=True, quiet=True)
+    _, table = tune(config, tmp_path / "s", options)
+    curves = []
+    for rate in table["training.learning_rate"]:
+        cell = next(
+            c for c in (tmp_path / "s" / "cells").iterdir() if f"{rate}" in (c / "config.yaml").read_text()
+        )
+        rows = [row for row in csv.DictReader((cell / "metrics.csv").open()) if row["epoch"] != "0"]
+        curves.append([float(row["validation_accuracy"]) for row in rows])
+    at = {2: [], 6: []}
+    for curve, early, value in zip(curves, table["ended_early"], table["validation_accuracy"], strict=True):
+        length = 8
+        for rung in (2, 6):
+            if length == 8:
+                kept = (len(at[rung]) + 1) // 3
+                asked = sorted(at[rung])[-kept] if kept else 0.0
+                at[rung].append(curve[rung - 1])
+                length = 8 if curve[rung - 1] >= asked else rung
+        assert (len(curve), early, value) == (length, length < 8, curve[-1])
+    assert table["ended_early"].sum() >= 3
+    assert yaml.safe_load((tmp_path / "s" / "settings.yaml").read_text())["found"][0]["validation"] == max(
+        curve[-1] for curve in curves if len(curve) == 8
+    )
+    again = tune(config, tmp_path / "s", replace(options, resume=True))[1]
+    pd.testing.assert_frame_equal(again, table)
