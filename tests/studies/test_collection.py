@@ -117,3 +117,28 @@ def test_a_study_is_no_collection_and_neither_is_an_experiment() -> None:
     assert load_collection("studies/deep.yaml") is None
     found = CliRunner().invoke(app, ["--config", "studies/all.yaml"])
     assert (found.exit_code, "spiketrain sweep --config" in found.output) == (2, True), found.output
+
+
+def test_a_study_that_compares_is_computed_though_it_can_be_searched(tmp_path: Path) -> None:
+    """The same file twice: as it is, and without its analysis, which leaves the search."""
+    search = {
+        "trials": 1,
+        "chips": 1,
+        "chip_offset": 9,
+        "search": {"training.learning_rate": {"low": 0.001, "high": 0.1}},
+    }
+    content = {"base": BASE, "grid": {"mismatch.weight.cv": [0.1, 0.2]}, "tune": search}
+    content["analysis"] = {"x": "mismatch.weight.cv", "compare": "mismatch.weight.cv"}
+    file = tmp_path / "both.yaml"
+    file.write_text(yaml.safe_dump(content))
+    members = {
+        "search": {
+            "study": str(file),
+            "set": {"study.analysis": None, "study.keep": {"mismatch.weight.cv": [0.1]}},
+        },
+        "run": {"study": str(file)},
+    }
+    _gather(Collection.from_mapping({"name": "two", "studies": members}), tmp_path / "runs", OPTIONS)
+    assert (tmp_path / "runs" / "search" / "settings.yaml").is_file()
+    assert not (tmp_path / "runs" / "run" / "settings.yaml").exists()
+    assert len(pd.read_csv(tmp_path / "runs" / "run" / "cells.csv")) == 2
