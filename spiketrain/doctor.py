@@ -91,5 +91,14 @@ def _simulators() -> Iterator[Finding]:
 
 
 def _parts() -> Iterator[Finding]:
-    for group in ("tasks", "neurons", "distributions", "encodings", "rules", "optimizers", "trackers"):
+    for group in (
+        "tasks",
+        "neurons",
+        "distributions",
+        "encodings",
+        "rules",
+        "optimizers",
+        "augmentations",
+        "trackers",
+    ):
         yield Finding(group, True, ", ".join(available(group)))

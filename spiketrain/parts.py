@@ -25,6 +25,7 @@ from spiketrain.config import Experiment
 from spiketrain.divergence import Watch, not_finite
 from spiketrain.housing import housed
 from spiketrain.losing import keep_order
+from spiketrain.tasks.augmentations import Augmentation
 from spiketrain.tasks.base import TaskData
 from spiking.naming import named_weights
 from spiking.network import Network
@@ -52,6 +53,7 @@ class Parts:
         watch: notices chips that diverge.
         epoch: number of epochs done.
         saw: what the rule was shown so far, in words.
+        augmentation: what is done to training samples, or None.
         presented: how often each reported chip was shown a sample so far, calibration included, tests not.
     """
 
@@ -68,6 +70,7 @@ class Parts:
     watch: Watch
     epoch: int = 0
     saw: set[str] = field(default_factory=set)
+    augmentation: Augmentation | None = None
     presented: int = 0
 
     @property
@@ -98,7 +101,13 @@ class Parts:
         """
         size, rates = samples or self._shown, self.experiment.bridge.target_rates
         given = self.data.train_batches(epoch, size, self.seeds, rates, self.model.stimulus)
-        return (batch.to(self.model.device) for batch in given)
+        return (self._augmented(batch).to(self.model.device) for batch in given)
+
+    def _augmented(self, batch: Batch) -> Batch:
+        if self.augmentation is None or not isinstance(batch.x, torch.Tensor):
+            return batch
+        own = self.seeds.child("augment", *batch.key).generator()
+        return replace(batch, x=self.augmentation(batch.x, own))
 
     def population(self, batch: Batch) -> Chips:
         """Return the chips that a batch is to be learnt on."""
@@ -197,6 +206,9 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
     """
     keep_freed_memory()
     data = experiment.load_data(data_dir, given)
+    augmentation = experiment.build_augmentation()
+    if augmentation is not None:
+        augmentation.check(data.x_train)
     network = experiment.build_network()
     rule = experiment.build_rule()
     rule.check(network)
@@ -232,6 +244,7 @@ def build(experiment: Experiment, data_dir: Path | None, given: TaskData | None 
         test_stimulus=experiment.build_stimulus(shown, test=True),
         seeds=seeds,
         watch=Watch(network),
+        augmentation=augmentation,
         presented=arm.calibration,
     )
     if experiment.chips.elsewhere:

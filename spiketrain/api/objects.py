@@ -54,6 +54,7 @@ def kinds() -> tuple[Kind, ...]:
     from mismatch.imperfections.base import Imperfection  # noqa: PLC0415
     from rate_bridge.encodings import Encoding  # noqa: PLC0415
     from spiketrain.arms.base import Arm  # noqa: PLC0415
+    from spiketrain.tasks.augmentations import Augmentation  # noqa: PLC0415
     from spiketrain.tasks.base import Task  # noqa: PLC0415
     from spiketrain.tracking.base import Tracker  # noqa: PLC0415
     from spiking.connections import Pattern  # noqa: PLC0415
@@ -69,6 +70,7 @@ def kinds() -> tuple[Kind, ...]:
         Kind(Encoding, "encodings", "name"),
         Kind(Optimizer, "optimizers", "name"),
         Kind(Tracker, "trackers", "name"),
+        Kind(Augmentation, "augmentations", "name"),
         Kind(Arm, "arms", "name"),
         Kind(Loss, "losses", "name"),
         Kind(Prediction, "predictions", "name"),

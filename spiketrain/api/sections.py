@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mismatch.imperfections.base import Imperfection
     from rate_bridge.encodings import Encoding
     from spiketrain.arms.base import Arm
+    from spiketrain.tasks.augmentations import Augmentation
     from spiketrain.tracking.base import Tracker
     from spiking.connections import Pattern
     from spiking.feedback import FeedbackPath
@@ -288,6 +289,7 @@ class Training(Section):
         guard: keys of what keeps chips from falling, ``{}`` for those it has by itself.
         presentations: how many samples a chip is shown at most, every phase counted.
         before: dotted keys and values, changes with which the network is trained first.
+        augment: what is done to training samples, in every epoch anew.
     """
 
     def __init__(
@@ -307,6 +309,7 @@ class Training(Section):
         guard: Mapping[str, float | None] | None = None,
         presentations: int | None = None,
         before: Mapping[str, Any] | None = None,
+        augment: Augmentation | str | None = None,
     ) -> None:
         super().__init__(
             {
@@ -324,6 +327,7 @@ class Training(Section):
                 "guard": guard,
                 "presentations": presentations,
                 "before": before,
+                "augment": augment,
             }
         )
 

@@ -31,6 +31,7 @@ from spiketrain.config.sections import (
     TaskPart,
     TrainingPart,
 )
+from spiketrain.tasks.augmentations import Augmentation
 from spiketrain.tasks.base import Task
 from spiketrain.tracking.base import Tracker
 from spiking.network import Clock, Network
@@ -155,6 +156,14 @@ class Design(Section):
     def build_optimizer(self) -> Any:
         """Return what turns an update into a step."""
         return building.build("optimizers", self.training.optimizer.keys, "training.optimizer")
+
+    def build_augmentation(self) -> Augmentation | None:
+        """Return what is done to training samples."""
+        part = self.training.augment
+        if part is None:
+            return None
+        augmentation: Augmentation = building.build("augmentations", part.keys, "training.augment")
+        return augmentation
 
     def build_tracker(self) -> Tracker | None:
         """Return what else is told how the run goes."""

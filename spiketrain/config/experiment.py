@@ -38,6 +38,7 @@ BY_NAME = (
     ("bridge", "encoding"),
     ("training", "optimizer"),
     ("training", "arm"),
+    ("training", "augment"),
     ("analysis", "tracker"),
 )
 """Where a part may be given by its name alone."""
@@ -163,7 +164,7 @@ class Experiment(Design):
             (plain.setdefault("bridge", {}), "encoding", self.bridge.encoding.keys, self.build_encoding()),
             (plain["training"], "optimizer", self.training.optimizer.keys, self.build_optimizer()),
             (plain["training"], "arm", self.training.arm.keys, self.build_arm()),
-            *self._tracked(plain),
+            *self._optional(plain),
             *(
                 (*_within(plain["network"], key), given, part)
                 for key, (given, part) in self.network.parts().items()
@@ -185,14 +186,15 @@ class Experiment(Design):
             plain["task"]["sha256"] = self.task.sha256
         return plain
 
-    def _tracked(self, plain: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, Mapping[str, Any], Any]]:
-        if self.analysis.tracker is not None:
-            yield (
-                plain.setdefault("analysis", {}),
-                "tracker",
-                self.analysis.tracker.keys,
-                self.build_tracker(),
-            )
+    def _optional(
+        self, plain: dict[str, Any]
+    ) -> Iterator[tuple[dict[str, Any], str, Mapping[str, Any], Any]]:
+        """Yield the parts that need not be there: where each stands, its key, what was said and the part."""
+        tracker, augment = self.analysis.tracker, self.training.augment
+        if tracker is not None:
+            yield plain.setdefault("analysis", {}), "tracker", tracker.keys, self.build_tracker()
+        if augment is not None:
+            yield plain["training"], "augment", augment.keys, self.build_augmentation()
 
     def kept(self, data: TaskData, given: Given | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return what the folder of a run holds: the resolved config, and the files it refers to by name.

@@ -26,6 +26,7 @@ PLACES = {
     "simulators": "simulator",
     "optimizers": "training.optimizer",
     "arms": "training.arm",
+    "augmentations": "training.augment",
     "trackers": "analysis.tracker",
 }
 """Group of entry points to the place of its parts in a config."""

@@ -303,6 +303,7 @@ class TrainingPart(Section):
         before: dotted keys and values: changes of the config with which the network is trained first, where
             no reported chip is shown anything (``{training.arm: offline, training.epochs: 16}``); null for
             random weights.
+        augment: what is done to training samples, in every epoch anew, such as ``shift``; null for nothing.
     """
 
     epochs: Epochs
@@ -319,6 +320,7 @@ class TrainingPart(Section):
     guard: GuardPart | None = None
     presentations: Count | None = None
     before: dict[str, Any] | None = None
+    augment: Part | None = None
 
     @property
     def shown(self) -> int:
