@@ -138,7 +138,7 @@ def test_resumed_with_other_settings_is_another_study(tmp_path: Path) -> None:
 
 
 def test_trials_that_are_behind_end_early(tmp_path: Path) -> None:
-    """Of three that come to a rung one goes on, as asynchronous halving has it; told from the curves alone."""
+    """Of three that come to a rung one goes on, as halving has it; told from the curves alone."""
     search = {
         "trials": 9,
         "chips": 1,
