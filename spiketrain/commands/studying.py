@@ -49,6 +49,7 @@ def study_command(
     *,
     without: tuple[str, ...] = (),
     gather: Callable[[Collection, Path, Options], None] | None = None,
+    viewed: Callable[[Study], Study] = lambda study: study,
 ) -> Callable[..., None]:
     """Return the command that does `act` with a study, its folder, and how to compute it.
 
@@ -57,6 +58,7 @@ def study_command(
         without: options that would do nothing in this command.
         gather: what it does with several studies under one name; None refuses them, as it does every config
             that is no study.
+        viewed: the cells that it computes, as a study.
     """
 
     def command(
@@ -80,7 +82,7 @@ def study_command(
         if device is not None:
             asked = asked.model_copy(update={"device": device})
         if dry_run:
-            _count(asked)
+            _count(asked, viewed)
             return
         from spiketrain.studies.collection import Collection  # noqa: PLC0415 (libraries)
         from spiketrain.studies.sweep import Options, default_folder  # noqa: PLC0415
@@ -147,13 +149,13 @@ def _asked(
     return found or load_study(name, changes, quick=quick)
 
 
-def _count(asked: Study | Collection) -> None:
+def _count(asked: Study | Collection, viewed: Callable[[Study], Study]) -> None:
     from spiketrain.studies.collection import Collection  # noqa: PLC0415 (libraries)
     from spiketrain.studies.plan import Plan  # noqa: PLC0415
 
     total = 0
     for label, study in asked.loaded() if isinstance(asked, Collection) else [("", asked)]:
-        plan = Plan(study)
+        plan = Plan(viewed(study))
         total += len(plan)
         about = f"{label}: " if label else ""
         typer.echo(f"{about}{len(plan)} cells; varied: {', '.join(plan.columns) or 'nothing'}")

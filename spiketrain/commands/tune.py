@@ -27,4 +27,4 @@ def act(study: Study, root: Path, options: Options) -> None:
         typer.echo(f"report: {page}")
 
 
-command = study_command(act, without=("retry_failed",))
+command = study_command(act, without=("retry_failed",), viewed=lambda study: study.searched())

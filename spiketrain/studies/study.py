@@ -99,6 +99,11 @@ class Study(Section):
             )
         return study
 
+    def searched(self) -> Study:
+        """Return what a search goes through: what ``tune.keep`` leaves, without settings found before."""
+        kept = {} if self.tune is None else self.tune.keep
+        return self.model_copy(update={"tuned": None, "keep": {**self.keep, **kept}})
+
     def resolved(self) -> dict[str, Any]:
         """Return the study as plain data, every default written out."""
         plain: dict[str, Any] = json.loads(self.model_dump_json(by_alias=True))

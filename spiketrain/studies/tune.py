@@ -64,7 +64,7 @@ def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame
     part = study.tune
     if part is None:
         raise InputError("tune", "nothing", "a section tune: trials, and what to search")
-    plan = Plan(study.model_copy(update={"tuned": None, "keep": {**study.keep, **part.keep}}))
+    plan = Plan(study.searched())
     with StudyFolder.open(root, study, resume=options.resume) as folder:
         mend(root / JOURNAL)
         columns = _telling(plan, part)

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 from small_study import BASE, study
+from typer.testing import CliRunner
 
 from root.errors import InputError
+from spiketrain.cli import app
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.results import build
 from spiketrain.studies.settings import settings_table
@@ -172,3 +174,13 @@ def test_trials_that_are_behind_end_early(tmp_path: Path) -> None:
     )
     again = tune(config, tmp_path / "s", replace(options, resume=True))[1]
     pd.testing.assert_frame_equal(again, table)
+
+
+def test_what_will_be_searched_can_be_counted() -> None:
+    counted = CliRunner().invoke(app, ["tune", "-c", "studies/budget.yaml", "--dry-run"])
+    assert counted.output.startswith("16 cells"), "one mismatch, one seed"
+    assert (
+        CliRunner()
+        .invoke(app, ["sweep", "-c", "studies/budget.yaml", "--dry-run"])
+        .output.startswith("96 cells")
+    )
