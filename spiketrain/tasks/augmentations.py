@@ -49,7 +49,8 @@ class Shift(Augmentation):
 
     Args:
         pixels: p, 1 or more.
-        image: rows and columns that the inputs are, row by row; null for a square.
+        image: rows and columns that the inputs are, row by row, the colours of a pixel side by side; null for
+            a square of one colour or of three.
     """
 
     pixels: Annotated[int, PIXELS] = 1
@@ -68,22 +69,25 @@ class Shift(Augmentation):
             raise InputError("training.augment.pixels", self.pixels, allowed)
 
     def _shape(self, inputs: int) -> tuple[int, int]:
-        side = math.isqrt(inputs)
-        if self.image is None and side * side != inputs:
-            fix = "Give rows and columns, such as image: [28, 28]."
-            raise InputError("training.augment.image", None, f"two sizes: {inputs} inputs are no square", fix)
-        rows, columns = self.image or (side, side)
-        if rows * columns != inputs:
-            allowed = f"rows and columns of {inputs} inputs"
-            raise InputError("training.augment.image", [rows, columns], allowed)
-        return rows, columns
+        """Return rows and columns; a pixel has as many colours as are left."""
+        if self.image is not None:
+            if inputs % (self.image[0] * self.image[1]):
+                allowed = f"rows and columns of {inputs} inputs, with one colour or several"
+                raise InputError("training.augment.image", list(self.image), allowed)
+            return self.image
+        for colours in (1, 3):
+            side = math.isqrt(inputs // colours)
+            if side * side * colours == inputs:
+                return side, side
+        fix = "Give rows and columns, such as image: [28, 28]."
+        raise InputError("training.augment.image", None, f"two sizes: {inputs} inputs are no square", fix)
 
     def __call__(self, x: Tensor, generator: np.random.Generator) -> Tensor:
         rows, columns = self._shape(x.shape[1])
         moved = torch.from_numpy(generator.integers(-self.pixels, self.pixels + 1, (2, len(x), 1)))
         r, c = torch.arange(rows) - moved[0], torch.arange(columns) - moved[1]
-        inside = ((r >= 0) & (r < rows))[:, :, None] & ((c >= 0) & (c < columns))[:, None, :]
+        inside = ((r >= 0) & (r < rows))[:, :, None, None] & ((c >= 0) & (c < columns))[:, None, :, None]
         sample = torch.arange(len(x))[:, None, None]
-        images = x.reshape(len(x), rows, columns)
+        images = x.reshape(len(x), rows, columns, -1)
         found = images[sample, r.clamp(0, rows - 1)[:, :, None], c.clamp(0, columns - 1)[:, None, :]]
         return torch.where(inside, found, 0.0).reshape(x.shape)

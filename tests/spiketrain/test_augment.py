@@ -48,6 +48,16 @@ def test_images_are_moved_each_by_its_own_draw_and_what_comes_in_is_nothing() ->
     assert len(seen) > 15, "of 25 displacements most are seen"
 
 
+def test_the_colours_of_a_pixel_move_together() -> None:
+    image = np.random.default_rng(2).uniform(0.1, 1.0, (4, 4, 3))
+    x = torch.from_numpy(np.repeat(image.reshape(1, 48), 20, axis=0))
+    moved = Shift(1)(x, np.random.default_rng(3)).reshape(20, 4, 4, 3)
+    for colour in range(3):
+        alone = Shift(1)(x.reshape(20, 16, 3)[..., colour], np.random.default_rng(3))
+        assert torch.equal(moved[..., colour].reshape(20, 16), alone)
+    assert torch.equal(Shift(1, image=(4, 4))(x, np.random.default_rng(3)), moved.reshape(20, 48))
+
+
 def test_every_epoch_is_moved_anew_and_the_same_when_seen_again() -> None:
     parts, plain = build(experiment(augment="shift"), None), build(experiment(), None)
     first, again, later = next(parts.batches(0)), next(parts.batches(0)), next(parts.batches(1))
