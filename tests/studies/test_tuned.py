@@ -177,10 +177,10 @@ def test_trials_that_are_behind_end_early(tmp_path: Path) -> None:
 
 
 def test_what_will_be_searched_can_be_counted() -> None:
-    counted = CliRunner().invoke(app, ["tune", "-c", "studies/budget.yaml", "--dry-run"])
+    counted = CliRunner().invoke(app, ["tune", "-c", "studies/budget_searched.yaml", "--dry-run"])
     assert counted.output.startswith("16 cells"), "one mismatch, one seed"
     assert (
         CliRunner()
-        .invoke(app, ["sweep", "-c", "studies/budget.yaml", "--dry-run"])
+        .invoke(app, ["sweep", "-c", "studies/budget_searched.yaml", "--dry-run"])
         .output.startswith("96 cells")
     )
