@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pandas as pd
@@ -25,7 +26,11 @@ EDGE_MARK = "*"
 def write_settings(path: Path, settings: Settings) -> None:
     """Write what a search found, for the key ``tuned`` of a study."""
     said = f"# What spiketrain tune found in study {settings.study}: {settings.trials} trials each.\n"
-    write_text(path, said + dump_yaml(settings.model_dump(mode="json", exclude_defaults=True)))
+    content = settings.model_dump(mode="json", exclude_defaults=True)
+    listed = [
+        indent(dump_yaml(one), "  ") for one in content.pop("found")
+    ]  # a candidate is a block, to be read
+    write_text(path, said + dump_yaml(content) + "found:\n" + "".join(f"- {text[2:]}" for text in listed))
 
 
 def settings_of(settings: Settings, columns: Mapping[str, Any]) -> Found:
