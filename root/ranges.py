@@ -44,7 +44,6 @@ __all__ = [
     "PADDING",
     "PATIENCE_S",
     "PITCHES",
-    "PIXELS",
     "POTENTIAL",
     "PROBE",
     "RATE_HZ",
@@ -159,7 +158,6 @@ SIZE = Range(1, 1e8, "neurons of a layer; up to more than the largest chips have
 SIDE = Range(1, 1e4, "neurons along a side of an image")
 PADDING = Range(0, 1e4, "neurons along a side of an image; none to thousands")
 TEACHER = Range(1, 1e5, "neurons of a layer that teaches")
-PIXELS = Range(1, 1e4, "pixels")
 SAMPLES = Range(1, 1e6, "samples; one to a million")
 CHIP = Range(0, 2**31, "the number of a chip")
 GROWTH = Range(1, 1e6, "a factor above 1", above=True)

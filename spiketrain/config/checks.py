@@ -139,11 +139,11 @@ def _check_together(experiment: Design, rule: LearningRule, simulator: Simulator
     if optimizer.needs_outer and not rule.gives_outer:
         allowed = f"sgd or adam: the rule {rule.name} gives its changes as a whole"
         raise InputError("training.optimizer.name", optimizer.name, allowed)
-    experiment.build_augmentation()
     arm = experiment.build_arm()
     if optimizer.needs_outer and not arm.keeps_outer(rule):
         allowed = f"sgd or adam: the arm {arm.name}, as it is set, gives its changes as a whole"
         raise InputError("training.optimizer.name", optimizer.name, allowed)
+    experiment.build_augmentation()
 
 
 def _check_analysis(experiment: Design, network: Network, arm: Arm) -> None:

@@ -207,7 +207,7 @@ def _write_chosen(root: Path, candidates: Sequence[Candidate]) -> None:
 
 def _found(study: Study, part: TunePart, columns: Sequence[str], candidates: Sequence[Candidate]) -> Settings:
     """Return what was found for the candidates that some trial worked for."""
-    first = candidates[0].cell.config.get("mismatch", {}).get("first_chip", 0) + part.chip_offset
+    first = candidates[0].config(part, {})["mismatch"]["first_chip"]
     return Settings(
         study=study.name,
         trials=part.trials,

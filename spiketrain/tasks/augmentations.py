@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rate_bridge.sequences import Samples
 from root.errors import InputError
-from root.ranges import PIXELS, check_ranges
+from root.ranges import SIDE, check_ranges
 
 __all__ = ["Augmentation", "Shift"]
 
@@ -53,8 +53,8 @@ class Shift(Augmentation):
             a square of one colour or of three.
     """
 
-    pixels: Annotated[int, PIXELS] = 1
-    image: tuple[Annotated[int, PIXELS], Annotated[int, PIXELS]] | None = None
+    pixels: Annotated[int, SIDE] = 1
+    image: tuple[Annotated[int, SIDE], Annotated[int, SIDE]] | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self, "training.augment")
