@@ -44,6 +44,7 @@ __all__ = [
     "PADDING",
     "PATIENCE_S",
     "PITCHES",
+    "PIXELS",
     "POTENTIAL",
     "PROBE",
     "RATE_HZ",
@@ -156,6 +157,7 @@ WRITES = Range(1, 1e15, "writes")
 EPOCHS = Range(1, 1e6, "passes over the data; one to a million")
 SIZE = Range(1, 1e8, "neurons of a layer; up to more than the largest chips have")
 SIDE = Range(1, 1e4, "neurons along a side of an image")
+PIXELS = Range(0, 1e4, "pixels of an image; parts of one to thousands", above=True)
 PADDING = Range(0, 1e4, "neurons along a side of an image; none to thousands")
 TEACHER = Range(1, 1e5, "neurons of a layer that teaches")
 SAMPLES = Range(1, 1e6, "samples; one to a million")

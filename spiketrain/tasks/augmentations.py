@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from rate_bridge.sequences import Samples
 from root.errors import InputError
-from root.ranges import SIDE, check_ranges
+from root.ranges import PIXELS, SIDE, check_ranges
 
 __all__ = ["Augmentation", "Shift"]
 
@@ -41,23 +42,31 @@ class Augmentation(ABC):
 @final
 @dataclass(frozen=True)
 class Shift(Augmentation):
-    r"""Moves every image by whole pixels, up to `pixels` in each direction; what comes in from outside is 0.
+    r"""Moves every image, up to `pixels` in each direction; what comes in from outside is 0.
 
     .. math:: x'_{r,c} = x_{r-\Delta r,\,c-\Delta c}, \qquad \Delta r, \Delta c \sim U\{-p, \dots, p\}
+
+    With `between`, by parts of a pixel too, :math:`\Delta r, \Delta c \sim U(-p, p)`, where x between pixels
+    is the bilinear mean of the four around: small images, whose edges are in use, bear half a pixel, not one.
 
     Source: Simard, Steinkraus & Platt 2003, doi:10.1109/ICDAR.2003.1227801, section 2 (displacements).
 
     Args:
-        pixels: p, 1 or more.
+        pixels: p; a whole number, 1 or more, unless `between`.
+        between: whether images come to lie between pixels.
         image: rows and columns that the inputs are, row by row, the colours of a pixel side by side; null for
             a square of one colour or of three.
     """
 
-    pixels: Annotated[int, SIDE] = 1
+    pixels: Annotated[float, PIXELS] = 1
+    between: bool = False
     image: tuple[Annotated[int, SIDE], Annotated[int, SIDE]] | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self, "training.augment")
+        if not self.between and self.pixels != round(self.pixels):
+            allowed, fix = "whole pixels, unless between is true", "Add between: true."
+            raise InputError("training.augment.pixels", self.pixels, allowed, fix)
 
     def check(self, x: Samples) -> None:
         if not isinstance(x, Tensor) or x.ndim != 2:
@@ -83,11 +92,26 @@ class Shift(Augmentation):
         raise InputError("training.augment.image", None, f"two sizes: {inputs} inputs are no square", fix)
 
     def __call__(self, x: Tensor, generator: np.random.Generator) -> Tensor:
-        rows, columns = self._shape(x.shape[1])
-        moved = torch.from_numpy(generator.integers(-self.pixels, self.pixels + 1, (2, len(x), 1)))
-        r, c = torch.arange(rows) - moved[0], torch.arange(columns) - moved[1]
-        inside = ((r >= 0) & (r < rows))[:, :, None, None] & ((c >= 0) & (c < columns))[:, None, :, None]
-        sample = torch.arange(len(x))[:, None, None]
-        images = x.reshape(len(x), rows, columns, -1)
-        found = images[sample, r.clamp(0, rows - 1)[:, :, None], c.clamp(0, columns - 1)[:, None, :]]
-        return torch.where(inside, found, 0.0).reshape(x.shape)
+        images = x.reshape(len(x), *self._shape(x.shape[1]), -1)
+        if not self.between:
+            whole = int(self.pixels)
+            r, c = torch.from_numpy(generator.integers(-whole, whole + 1, (2, len(x))))
+            return _moved(images, r, c).reshape(x.shape)
+        drawn = torch.from_numpy(generator.uniform(-self.pixels, self.pixels, (2, len(x))))
+        low = drawn.floor().long()
+        part = (drawn - low).to(x.dtype)[:, :, None, None, None]
+        found = torch.zeros_like(images)
+        for down, right in itertools.product((0, 1), repeat=2):
+            weight = (part[0] if down else 1 - part[0]) * (part[1] if right else 1 - part[1])
+            found += weight * _moved(images, low[0] + down, low[1] + right)
+        return found.reshape(x.shape)
+
+
+def _moved(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Return ``(samples, rows, columns, colours)`` moved by whole pixels, each by its own."""
+    rows, columns = images.shape[1:3]
+    r, c = torch.arange(rows) - down[:, None], torch.arange(columns) - right[:, None]
+    inside = ((r >= 0) & (r < rows))[:, :, None, None] & ((c >= 0) & (c < columns))[:, None, :, None]
+    sample = torch.arange(len(images))[:, None, None]
+    found = images[sample, r.clamp(0, rows - 1)[:, :, None], c.clamp(0, columns - 1)[:, None, :]]
+    return torch.where(inside, found, 0.0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import torch
 
 import spiketrain as st
@@ -58,6 +59,17 @@ def test_the_colours_of_a_pixel_move_together() -> None:
     assert torch.equal(Shift(1, image=(4, 4))(x, np.random.default_rng(3)), moved.reshape(20, 48))
 
 
+def test_images_come_to_lie_between_pixels() -> None:
+    images = np.random.default_rng(4).uniform(0.1, 1.0, (40, 6, 7))
+    x = torch.from_numpy(images.reshape(40, 42))
+    moved = Shift(1.5, between=True, image=(6, 7))(x, np.random.default_rng(5)).reshape(40, 6, 7).numpy()
+    steps = np.random.default_rng(5).uniform(-1.5, 1.5, (2, 40))
+    for image, found, step in zip(images, moved, steps.T, strict=True):
+        framed = scipy.ndimage.shift(np.pad(image, 3), step, order=1)
+        assert np.allclose(found, framed[3:-3, 3:-3], atol=1e-12)
+    assert (moved != images).any(axis=(1, 2)).all(), "no image stays"
+
+
 def test_every_epoch_is_moved_anew_and_the_same_when_seen_again() -> None:
     parts, plain = build(experiment(augment="shift"), None), build(experiment(), None)
     first, again, later = next(parts.batches(0)), next(parts.batches(0)), next(parts.batches(1))
@@ -89,7 +101,7 @@ def _interrupted(done: object) -> None:
 
 def test_it_is_a_part_like_any_other() -> None:
     said = experiment(augment="shift").resolved()["training"]["augment"]
-    assert said == {"name": "shift", "pixels": 1, "image": None}
+    assert said == {"name": "shift", "pixels": 1, "between": False, "image": None}
     assert "augment" not in experiment().resolved(defaults=False)["training"]
     assert st.Training(2, 128, 0.01, augment=Shift(2)).said["augment"] == Shift(2)
 
@@ -99,6 +111,8 @@ def test_it_is_a_part_like_any_other() -> None:
     [
         ({"name": "shift", "pixels": 8}, r"training\.augment\.pixels: got 8"),
         ({"name": "shift", "pixels": 0}, r"training\.augment\.pixels: got 0"),
+        ({"name": "shift", "pixels": 0.5}, r"training\.augment\.pixels: got 0\.5; .*between: true"),
+        ({"name": "shift", "pixels": 8.5, "between": True}, r"training\.augment\.pixels: got 8\.5"),
         ({"name": "shift", "image": [8, 9]}, r"training\.augment\.image: got \[8, 9\]"),
         ({"name": "turn"}, r"training\.augment\.name: got 'turn'"),
         ({"name": "shift", "pixel": 2}, r"training\.augment\.pixel\b"),
