@@ -104,7 +104,7 @@ class Shift(Augmentation):
         for down, right in itertools.product((0, 1), repeat=2):
             weight = (part[0] if down else 1 - part[0]) * (part[1] if right else 1 - part[1])
             found += weight * _moved(images, low[0] + down, low[1] + right)
-        return found.reshape(x.shape)
+        return found.clamp(0.0, 1.0).reshape(x.shape)  # four weights may add up to a last bit more than 1
 
 
 def _moved(images: Tensor, down: Tensor, right: Tensor) -> Tensor:

@@ -67,6 +67,8 @@ def test_images_come_to_lie_between_pixels() -> None:
     for image, found, step in zip(images, moved, steps.T, strict=True):
         framed = scipy.ndimage.shift(np.pad(image, 3), step, order=1)
         assert np.allclose(found, framed[3:-3, 3:-3], atol=1e-12)
+    full = Shift(0.5, between=True)(torch.ones(2000, 64, dtype=torch.float64), np.random.default_rng(6))
+    assert full.max() == 1.0, "four parts of a full pixel are no more than one"
     assert (moved != images).any(axis=(1, 2)).all(), "no image stays"
 
 
