@@ -14,7 +14,7 @@ from typing import Any
 
 from root.errors import InputError, nearest
 
-__all__ = ["available", "load", "name_of", "register"]
+__all__ = ["available", "load", "name_of", "own", "register"]
 
 _OWN: dict[tuple[str, str], type] = {}
 """What this process has registered, by group and name."""
@@ -59,6 +59,13 @@ def register(group: str, name: str, part: type) -> None:
     if name in _group(group):
         raise InputError("name", name, f"a name that none of the installed {group} has")
     _OWN[group, name] = part
+
+
+def own() -> tuple[tuple[str, str, type], ...]:
+    """Return what this process has registered, as group, name and part: what else a config depends on."""
+    return tuple(
+        (group, name, part) for (group, name), part in sorted(_OWN.items(), key=lambda each: each[0])
+    )
 
 
 def name_of(group: str, part: type) -> str | None:

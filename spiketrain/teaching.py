@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections import OrderedDict
+
 from learning.rule import Update
 from learning.stimulus import Batch
+from root import plugins
 from spiketrain.arms.lesson import Lesson
 from spiketrain.config import Experiment
 from spiketrain.observing import Masked, asked, seen
@@ -73,8 +77,28 @@ def identify(parts: Parts, batch: Batch) -> None:
         parts.average.update()
 
 
+KEPT = 4
+"""How many networks that were taught elsewhere are kept: trials of a search begin with the same one."""
+
+_kept: OrderedDict[tuple[object, ...], Weights] = OrderedDict()
+
+
 def taught_before(first: Experiment, parts: Parts) -> Weights:
-    """Return what a network learns elsewhere, before the chips see it; see `Experiment.before`."""
+    """Return what a network learns elsewhere, before the chips see it; see `Experiment.before`.
+
+    What was taught a moment ago, from the same config, samples and parts, is not taught again.
+    """
+    said = json.dumps({**first.resolved(), "name": None}, sort_keys=True, default=str)
+    key = (said, parts.data.fingerprint, plugins.own())
+    if key not in _kept:
+        _kept[key] = _taught(first, parts)
+    _kept.move_to_end(key)
+    while len(_kept) > KEPT:
+        _kept.popitem(last=False)
+    return _kept[key]
+
+
+def _taught(first: Experiment, parts: Parts) -> Weights:
     other = build(first, None, parts.data)
     for batch in other.warmup_batches():
         identify(other, batch)

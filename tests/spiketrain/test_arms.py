@@ -1,6 +1,7 @@
 """The arms: what is trained on which chips, what is told, and what is refused."""
 
 import itertools
+from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
@@ -16,9 +17,11 @@ from mismatch.chip import ChipPopulation
 from mismatch.distributions import Normal
 from mismatch.spec import MismatchSpec
 from rate_bridge.encodings import CurrentEncoding
+from root import plugins
 from root.errors import InputError, UnsupportedError
 from root.plugins import available
 from root.seeds import SeedTree
+from spiketrain import teaching
 from spiketrain.arms.aware import Attack, Aware
 from spiketrain.arms.base import Arm
 from spiketrain.arms.lesson import Lesson
@@ -26,6 +29,7 @@ from spiketrain.arms.oracle import tell
 from spiketrain.arms.trimmed import Trimmed
 from spiketrain.config import Experiment
 from spiketrain.experiment import run
+from spiketrain.parts import build
 from spiketrain.record.tables import read_rows
 from spiking.network import chain
 from spiking.neurons import LIF, Rate
@@ -270,6 +274,36 @@ def test_training_goes_on_where_the_design_left_off_and_counts_what_chips_are_sh
     rows = read_rows(tmp_path / "chips" / "metrics.csv")
     assert {row["epoch"]: row["presentations"] for row in rows} == {"0": "0.0", "1": "640.0"}
     assert result.parts.presented == 640  # twenty batches of sixteen, each shown twice
+
+
+def test_what_comes_before_is_taught_once_while_nothing_changes(monkeypatch):
+    taught = []
+
+    def counted(first, parts):
+        taught.append(first.training.epochs)
+        return parts.average.weights()
+
+    monkeypatch.setattr(teaching, "_taught", counted)
+    monkeypatch.setattr(teaching, "_kept", OrderedDict())
+
+    def begin(rate, epochs):
+        plain = config("in_loop", rule="backprop")
+        before = {"training.arm": "offline", "training.epochs": epochs, "training.learning_rate": 0.01}
+        plain["training"] |= {"before": before, "learning_rate": rate}
+        plain["name"] = f"rate-{rate}"
+        experiment = Experiment.from_mapping(plain)
+        return teaching.taught_before(experiment.before(), build(experiment, None))
+
+    first = begin(0.01, 1)
+    assert begin(0.02, 1) is first
+    assert begin(0.02, 2) is not first
+    assert taught == [1, 2]
+    monkeypatch.setitem(plugins._OWN, ("rules", "own"), type("Own", (), {}))
+    begin(0.01, 1)
+    assert taught == [1, 2, 1], "a part may be another one now"
+    for epochs in range(3, 3 + teaching.KEPT):
+        begin(0.01, epochs)
+    assert len(teaching._kept) == teaching.KEPT
 
 
 @pytest.mark.parametrize(
