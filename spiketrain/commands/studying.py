@@ -155,7 +155,7 @@ def _count(asked: Study | Collection, viewed: Callable[[Study], Study]) -> None:
 
     total = 0
     for label, study in asked.loaded() if isinstance(asked, Collection) else [("", asked)]:
-        plan = Plan(viewed(study))
+        plan = Plan(study.searched() if label and study.is_search else viewed(study))
         total += len(plan)
         about = f"{label}: " if label else ""
         typer.echo(f"{about}{len(plan)} cells; varied: {', '.join(plan.columns) or 'nothing'}")

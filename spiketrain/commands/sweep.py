@@ -25,7 +25,7 @@ def _of(study: Study) -> Callable[[Study, Path, Options], None]:
     """Return what is done with a study of a collection: one that says what it compares is computed."""
     if study.identify is not None:
         return identify.act
-    return tune.act if study.tune is not None and study.analysis is None else _act
+    return tune.act if study.is_search else _act
 
 
 def _act(study: Study, root: Path, options: Options) -> None:

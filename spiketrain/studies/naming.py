@@ -66,6 +66,16 @@ class Names:
         ]
         return _hash(*(repr(one) for one in said if one[1] != NOTHING or one[2])), None
 
+    @staticmethod
+    def apart(name: str, label: str) -> str:
+        """Return the name of a cell that is not shared with others of the same config.
+
+        Args:
+            name: of the config.
+            label: whose cell it is.
+        """
+        return _hash(name, label)
+
     def _resolve(self, config: Mapping[str, Any], texts: tuple[str, ...]) -> InputError | None:
         try:
             resolved = Experiment.from_mapping({"name": "cell", **config}).resolved(defaults=False)

@@ -99,6 +99,11 @@ class Study(Section):
             )
         return study
 
+    @property
+    def is_search(self) -> bool:
+        """Whether there is something to search and nothing to compare."""
+        return self.tune is not None and self.analysis is None
+
     def searched(self) -> Study:
         """Return what a search goes through: what ``tune.keep`` leaves, without settings found before."""
         kept = {} if self.tune is None else self.tune.keep

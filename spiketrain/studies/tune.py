@@ -143,7 +143,10 @@ def _search(
                 number, params = candidate.ask(part.seed)
                 config = candidate.config(part, params)
                 trial = _Trial(candidate, number, config, candidate.rungs(part, config))
-                tasks.setdefault(Names().name(config)[0], []).append(trial)
+                key = Names().name(config)[0]
+                if part.halving is not None:  # what is asked of a trial on its way is its candidate's own
+                    key = Names.apart(key, candidate.label)
+                tasks.setdefault(key, []).append(trial)
             for key, found in engine.map(run_trial, _calls(tasks, folder, options)):
                 for trial in tasks[key]:
                     _tell(trial, key, found, folder)

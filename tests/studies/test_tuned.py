@@ -176,6 +176,24 @@ def test_trials_that_are_behind_end_early(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again, table)
 
 
+def test_candidates_that_try_the_same_have_a_trial_each(tmp_path: Path) -> None:
+    """What is asked of a trial on its way depends on whose it is: the second does not take the first's."""
+    rates = [
+        {"label": "slow", "training.learning_rate": 0.01},
+        {"label": "fast", "training.learning_rate": 0.1},
+    ]
+    search = {
+        "trials": 1,
+        "chips": 1,
+        "chip_offset": 100,
+        "search": {"training.learning_rate": {"choices": [0.05]}},
+        "halving": {"first": 0.5, "factor": 3},
+    }
+    both = study(grid={}, list={"arm": rates}, tune=search)
+    tune(both, tmp_path / "s", Options(in_process=True, quiet=True))
+    assert len(list((tmp_path / "s" / "cells").iterdir())) == 2
+
+
 def test_what_will_be_searched_can_be_counted() -> None:
     counted = CliRunner().invoke(app, ["tune", "-c", "studies/budget_searched.yaml", "--dry-run"])
     assert counted.output.startswith("16 cells"), "one mismatch, one seed"
