@@ -40,7 +40,9 @@ def experiment(*overrides: str) -> Experiment:
     return Experiment.from_mapping(with_overrides(DATA, overrides))
 
 
-@pytest.mark.parametrize("name", [name for name in shipped() if not name.startswith(("studies/", "settings/"))])
+@pytest.mark.parametrize(
+    "name", [name for name in shipped() if not name.startswith(("studies/", "settings/"))]
+)
 def test_shipped_configs_are_valid_and_resolve(name: str) -> None:
     loaded = load_experiment(name)
     resolved = parse(dump_yaml(loaded.resolved()), name)
