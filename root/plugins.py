@@ -14,7 +14,7 @@ from typing import Any
 
 from root.errors import InputError, nearest
 
-__all__ = ["available", "load", "name_of", "own", "register"]
+__all__ = ["available", "load", "name_of", "register", "registered"]
 
 _OWN: dict[tuple[str, str], type] = {}
 """What this process has registered, by group and name."""
@@ -61,11 +61,9 @@ def register(group: str, name: str, part: type) -> None:
     _OWN[group, name] = part
 
 
-def own() -> tuple[tuple[str, str, type], ...]:
-    """Return what this process has registered, as group, name and part: what else a config depends on."""
-    return tuple(
-        (group, name, part) for (group, name), part in sorted(_OWN.items(), key=lambda each: each[0])
-    )
+def registered() -> frozenset[tuple[tuple[str, str], type]]:
+    """Return what this process has registered, by group and name: what else a config depends on."""
+    return frozenset(_OWN.items())
 
 
 def name_of(group: str, part: type) -> str | None:

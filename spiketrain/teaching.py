@@ -89,7 +89,7 @@ def taught_before(first: Experiment, parts: Parts) -> Weights:
     What was taught a moment ago, from the same config, samples and parts, is not taught again.
     """
     said = json.dumps({**first.resolved(), "name": None}, sort_keys=True, default=str)
-    key = (said, parts.data.fingerprint, plugins.own())
+    key = (said, parts.data.fingerprint, plugins.registered())
     if key not in _kept:
         _kept[key] = _taught(first, parts)
     _kept.move_to_end(key)

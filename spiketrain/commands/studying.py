@@ -153,9 +153,9 @@ def _count(asked: Study | Collection, viewed: Callable[[Study], Study]) -> None:
     from spiketrain.studies.collection import Collection  # noqa: PLC0415 (libraries)
     from spiketrain.studies.plan import Plan  # noqa: PLC0415
 
-    total = 0
+    total, several = 0, isinstance(asked, Collection)
     for label, study in asked.loaded() if isinstance(asked, Collection) else [("", asked)]:
-        plan = Plan(study.searched() if label and study.is_search else viewed(study))
+        plan = Plan(study.searched() if several and study.is_search else viewed(study))
         total += len(plan)
         about = f"{label}: " if label else ""
         typer.echo(f"{about}{len(plan)} cells; varied: {', '.join(plan.columns) or 'nothing'}")

@@ -67,7 +67,7 @@ class Names:
         return _hash(*(repr(one) for one in said if one[1] != NOTHING or one[2])), None
 
     @staticmethod
-    def apart(name: str, label: str) -> str:
+    def labelled(name: str, label: str) -> str:
         """Return the name of a cell that is not shared with others of the same config.
 
         Args:

@@ -102,7 +102,7 @@ class Study(Section):
     @property
     def is_search(self) -> bool:
         """Whether there is something to search and nothing to compare."""
-        return self.tune is not None and self.analysis is None
+        return self.tune is not None and self.analysis is None and self.identify is None
 
     def searched(self) -> Study:
         """Return what a search goes through: what ``tune.keep`` leaves, without settings found before."""

@@ -145,7 +145,7 @@ def _search(
                 trial = _Trial(candidate, number, config, candidate.rungs(part, config))
                 key = Names().name(config)[0]
                 if part.halving is not None:  # what is asked of a trial on its way is its candidate's own
-                    key = Names.apart(key, candidate.label)
+                    key = Names.labelled(key, candidate.label)
                 tasks.setdefault(key, []).append(trial)
             for key, found in engine.map(run_trial, _calls(tasks, folder, options)):
                 for trial in tasks[key]:
