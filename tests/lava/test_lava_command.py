@@ -63,7 +63,8 @@ class Run:
     @property
     def below(self) -> list[psutil.Process]:
         """The processes that the runtime started, in order: the server of shared memory, the models, ..."""
-        children = self.runtime.children() if self.runtime else []
+        runtime = self.runtime  # asked once: what is there may be gone when it is asked again
+        children = runtime.children() if runtime else []
         forked = [child for child in children if tokens_of(words(child))]
         return sorted(forked, key=lambda child: child.create_time())
 
@@ -91,11 +92,11 @@ def words(process: psutil.Process) -> list[str]:
 
 
 def server(run: Run) -> psutil.Process | None:
-    return run.below[0] if run.below else None
+    return next(iter(run.below), None)
 
 
 def model(run: Run) -> psutil.Process | None:
-    return run.below[1] if len(run.below) > 1 else None
+    return next(iter(run.below[1:]), None)
 
 
 def runtime(run: Run) -> psutil.Process | None:
@@ -103,7 +104,8 @@ def runtime(run: Run) -> psutil.Process | None:
 
 
 def tracker(run: Run) -> psutil.Process | None:
-    children = run.runtime.children() if run.runtime else []
+    runtime = run.runtime
+    children = runtime.children() if runtime else []
     return next((child for child in children if "resource_tracker" in " ".join(words(child))), None)
 
 
