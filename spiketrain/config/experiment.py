@@ -29,7 +29,7 @@ from spiketrain.tasks.base import TaskData
 if TYPE_CHECKING:
     from spiketrain.tasks.arrays import Given  # it writes files, whose module reads configs
 
-__all__ = ["Experiment", "load_experiment", "named_mapping"]
+__all__ = ["Experiment", "load_experiment", "named_mapping", "refuse_settings"]
 
 BY_NAME = (
     ("task",),
@@ -46,6 +46,9 @@ BY_NAME = (
 
 OF_STUDIES = ("base", "compare", "grid", "identify", "list", "quick", "studies", "tune")
 """Keys that only a study has."""
+
+OF_SETTINGS = {"study", "found"}
+"""Keys that the file of a search's settings has."""
 
 MOVED = ((("rule", "prediction", "gate"), ("rule", "gate")),)
 """Keys of earlier versions, and where they are now."""
@@ -237,11 +240,20 @@ def load_experiment(
         InputError: there is no such config, or the first thing that is wrong with it.
     """
     data = named_mapping(find_config(path_or_name))
+    allowed = "the config of one experiment"
+    refuse_settings(data, path_or_name, allowed)
     if any(key in data for key in OF_STUDIES):
         fix = f"It is a study: spiketrain sweep --config {path_or_name} (or compare, identify, tune)."
-        raise InputError("--config", path_or_name, "the config of one experiment", fix)
+        raise InputError("--config", path_or_name, allowed, fix)
     data = with_overrides(data, overrides)
     return Experiment.from_mapping(data if device is None else placed(data, device))
+
+
+def refuse_settings(data: Mapping[str, Any], path_or_name: str, allowed: str) -> None:
+    """Raise `InputError` where a file is what a search found, which only a study's key ``tuned`` takes."""
+    if data.keys() >= OF_SETTINGS:
+        fix = f"It is what a search found: a study takes it by tuned: {path_or_name}."
+        raise InputError("--config", path_or_name, allowed, fix)
 
 
 def named_mapping(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from root.errors import InputError, nearest
 from root.texts import check_texts
+from spiketrain.config.experiment import refuse_settings
 from spiketrain.config.finding import find_config
 from spiketrain.config.network import anchored
 from spiketrain.config.problems import input_error
@@ -128,6 +129,7 @@ def load_study(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
     """
     path = find_config(name)
     data = read(path)
+    refuse_settings(data, name, "a study")
     if isinstance(data.get("base"), dict):
         data["base"] = anchored(data["base"], path.parent)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")[:100]

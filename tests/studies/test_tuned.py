@@ -122,6 +122,15 @@ def test_settings_that_do_not_fit_are_refused(keys: dict[str, Any], said: str, t
         planned(**keys)
 
 
+@pytest.mark.parametrize("command", [[], ["sweep"]])
+def test_settings_are_no_config_and_no_study(command: list[str], tmp_path: Path) -> None:
+    call = [*command, "--config", "settings/budget_digits.yaml", "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 2
+    assert "a study takes it by tuned: settings/budget_digits.yaml" in " ".join(result.output.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_value_at_an_end_of_its_range_is_marked() -> None:
     within = {"low": 0.001, "high": 0.1, "log": True}
     one = {"columns": {}, "values": {"training.learning_rate": 0.1}, "validation": 0.9}
