@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import pandas as pd
 
 from root.errors import InputError
 from spiketrain.record.files import write_bytes, write_text
+from spiketrain.report.drawing import Drawing
 from spiketrain.report.style import drawn
-from spiketrain.studies.budget import against_presentations, histories, spent
-from spiketrain.studies.compare import expanded
+from spiketrain.studies.budget import against_presentations
 from spiketrain.studies.figures import against, words
-from spiketrain.studies.folder import Cells
+from spiketrain.studies.finished import Finished, markdown
 from spiketrain.studies.parts import AnalysisPart, Settings
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.settings import EDGE_MARK, settings_table
 from spiketrain.studies.statistics import compare_levels, summarise
-from spiketrain.studies.study import Study, stored_study
-from spiketrain.studies.table import tidy
 
-__all__ = ["Built", "build", "marked", "put"]
+__all__ = ["Built", "build", "files_of", "marked", "put"]
 
-SHORT = 7
-"""Letters of a commit that tell it apart."""
+UNIT = "Unit: the chip; p after Holm over all rows, d is Cohen's d_z; presentations to each chip."
 
 BEGIN, END = "<!-- results: {name} -->", "<!-- end of results -->"
 
@@ -55,6 +52,11 @@ class Built:
         return f"{BEGIN.format(name=name)}\n\n{self.text}{shown}\n{END}"
 
 
+def files_of(called: str, drawings: Sequence[Drawing | None]) -> dict[str, bytes]:
+    """Return the files of the figures of a block, by their names; of None there is none."""
+    return {f"{called}-{one.name}.svg": one.svg().encode() for one in drawings if one is not None}
+
+
 def build(root: Path, name: str | None = None) -> Built:
     """Return the table and the figures of a study from its finished cells.
 
@@ -67,39 +69,23 @@ def build(root: Path, name: str | None = None) -> Built:
     Raises:
         InputError: it is no such folder, no cell is finished, or the study has no section ``analysis``.
     """
-    study = stored_study(root)
-    study = expanded(study) if study.compare is not None else study
-    part, cells = study.analysis, Cells(root)
-    if part is None:
-        raise InputError("analysis", "nothing", "a study that says what is compared", f"in {root}/study.yaml")
-    plan = Plan(study)
-    table, listed = tidy(plan, cells)
-    if not len(table):
-        raise InputError("folder", str(root), "a study with finished cells")
-    history = histories(plan, cells)
-    over = spent(history).set_index("cell")
-    groups = [column for column in plan.columns if column != "seed"]
+    found = Finished.read(root)
+    plan, part, table = found.plan, found.part, found.table
+    groups = found.groups
     varied = [column for column in groups if table[column].nunique(dropna=False) > 1] or groups
-    rows = _rows(table, over, part, groups, varied)
-    summaries = [found for cell in plan.cells() if (found := cells.summary(cell.key)) is not None]
-    text = f"{_about(study, listed, summaries, len(plan))}\n\n{_markdown(rows)}\n"
-    if study.tuned is not None:
-        text += f"\n{_searched(study.tuned, plan)}\n"
-    called = name or study.name
+    rows = _rows(table, found.over, part, groups, varied)
+    text = f"{found.about()} {UNIT}\n\n{markdown(rows)}\n"
+    if found.study.tuned is not None:
+        text += f"\n{_searched(found.study.tuned, plan)}\n"
     panels = (part.panels,) if isinstance(part.panels, str) else part.panels or ()
     series = [column for column in varied if column not in (part.x, *panels)]
     lines = [column for column in varied if column not in panels]
     summary = summarise(table, groups, part.outcome, part.resamples)
     with drawn():
-        drawings = [against_presentations(history, series=lines, panels=panels, apart=part.x)]
+        drawings = [against_presentations(found.history, series=lines, panels=panels, apart=part.x)]
         if table[part.x].nunique() > 1:
             drawings.append(against(summary, x=part.x, series=series, panels=panels, outcome=part.outcome))
-        figures = {
-            f"{called}-{drawing.name}.svg": drawing.svg().encode()
-            for drawing in drawings
-            if drawing is not None
-        }
-    return Built(text, figures)
+    return Built(text, files_of(name or found.study.name, drawings))
 
 
 def _rows(
@@ -146,30 +132,6 @@ def _difference(tests: pd.DataFrame, row: pd.Series, part: AnalysisPart, others:
     return f"{found['difference']:+.4f}{sure}"
 
 
-def _about(study: Study, listed: pd.DataFrame, summaries: Sequence[Mapping[str, Any]], planned: int) -> str:
-    """Return a paragraph that says what was run, where and when."""
-
-    def all_of(key: str) -> str:
-        values = sorted({str(found.get(key)) for found in summaries if found.get(key) is not None})
-        return ", ".join(values) or "unknown"
-
-    versions = sorted({str(found.get("versions", {}).get("spiketrain")) for found in summaries})
-    platforms = sorted({str(found.get("versions", {}).get("platform")) for found in summaries})
-    known = sorted({str(found["git"]) for found in summaries if found.get("git")})
-    commits = ", ".join(c[:SHORT] + ("-dirty" if c.endswith("-dirty") else "") for c in known) or "unknown"
-    seeds = sorted({str(found["mismatch"].get("seed")) for found in summaries})
-    days = sorted(str(found.get("date", ""))[:10] for found in summaries)
-    hours = listed["seconds"].sum() / 3600.0
-    when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-    done = f"{len(summaries)} of {planned} cells" if len(summaries) < planned else f"{planned} cells"
-    return (
-        f"Study `{study.name}`: {done}, mismatch seed {', '.join(seeds)}, training seed {all_of('seed')}; "
-        f"spiketrain {', '.join(versions)} at {commits}; {when}, on {all_of('host')} "
-        f"({', '.join(platforms)}), {hours:.2g} hours of training. Unit: the chip; "
-        f"p after Holm over all rows, d is Cohen's d_z; presentations to each chip."
-    )
-
-
 def _searched(settings: Settings, plan: Plan) -> str:
     """Return the settings of the cells and where they were searched."""
     first, last = settings.chips
@@ -177,16 +139,7 @@ def _searched(settings: Settings, plan: Plan) -> str:
     return (
         f"Settings of each row, the best of {settings.trials} trials on chips {first} to {last} by "
         f"validation accuracy (study `{settings.study}`); in brackets the range that was searched, "
-        f"{EDGE_MARK} at an end of it:\n\n{_markdown(table)}"
-    )
-
-
-def _markdown(rows: pd.DataFrame) -> str:
-    """Return a table in Markdown."""
-    head = [str(column) for column in rows.columns]
-    lines = [head, ["---"] * len(head), *(list(row) for row in rows.itertuples(index=False))]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+        f"{EDGE_MARK} at an end of it:\n\n{markdown(table)}"
     )
 
 

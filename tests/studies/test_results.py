@@ -120,3 +120,40 @@ def test_what_cannot_be_built_is_refused(arguments, said, tmp_path, monkeypatch)
 def test_a_text_without_the_block_is_refused():
     with pytest.raises(InputError, match="no block stored"):
         marked("# Title\n", "stored")
+
+
+def test_studies_are_joined_into_one_table(tmp_path):
+    seen = accuracies()
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results: both -->\n<!-- end of results -->\n", "utf-8")
+    call = ["results", "join", f"one={STORED}", f"other={STORED}", "--name", "both", "--into", str(page)]
+    result = CliRunner().invoke(app, [*call, "--keep", "sigma=0.5"])
+    assert result.exit_code == 0, result.output
+    text = page.read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines()]
+    rows = [row for row in rows if row[0] in ("in the loop", "offline")]
+    assert rows[0][1:] == rows[0][1:2] * 2
+    assert {row[0]: row[1] for row in rows} == {
+        arm: f"{seen[arm, 0.5].mean():.4f} ({seen[arm, 0.5].min():.4f})*"
+        for arm in ("in the loop", "offline")
+    }
+    assert text.count("Study `stored`: 4 cells") == 2
+    assert (tmp_path / "figures" / "both-studies.svg").is_file()
+    assert "as it was" in CliRunner().invoke(app, [*call, "--keep", "sigma=0.5", "--check"]).output
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["one"], "NAME=VALUE"),
+        (["one={0}", "one={0}"], "one is there twice"),
+        (["one={0}"], "Choose one by --keep"),
+        (["one={0}", "--keep", "depth=3"], "what one of the studies varies"),
+        (["one={0}", "--keep", "sigma=0.7"], "levels that one has finished cells of"),
+    ],
+)
+def test_studies_that_cannot_be_joined(given, said):
+    call = ["results", "join", *(text.format(STORED) for text in given), "--name", "both"]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
