@@ -90,7 +90,7 @@ def test_cells_are_counted_and_nothing_is_written(collection: Collection, tmp_pa
     assert "second: impossible: training.batch" in found.output
     assert "3 cells in 2 studies" in found.output
     assert not (tmp_path / "runs").exists()
-    searched = {"s": {"study": "studies/budget_searched.yaml", "set": {"study.analysis": None}}}
+    searched = {"s": {"study": "studies/budget.yaml", "set": {"study.analysis": None}}}
     path.write_text(yaml.safe_dump({"studies": searched}))
     found = CliRunner().invoke(app, ["sweep", "-c", str(path), "--dry-run"])
     assert "s: 16 cells" in found.output, "what is searched, of one mismatch and seed"

@@ -204,10 +204,10 @@ def test_candidates_that_try_the_same_have_a_trial_each(tmp_path: Path) -> None:
 
 
 def test_what_will_be_searched_can_be_counted() -> None:
-    counted = CliRunner().invoke(app, ["tune", "-c", "studies/budget_searched.yaml", "--dry-run"])
+    counted = CliRunner().invoke(app, ["tune", "-c", "studies/budget.yaml", "--dry-run"])
     assert counted.output.startswith("16 cells"), "one mismatch, one seed"
     assert (
         CliRunner()
-        .invoke(app, ["sweep", "-c", "studies/budget_searched.yaml", "--dry-run"])
+        .invoke(app, ["sweep", "-c", "studies/budget.yaml", "--dry-run"])
         .output.startswith("96 cells")
     )
