@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullLocator
 
 from root.errors import InputError
 from spiketrain.report.drawing import Drawing
@@ -109,6 +110,8 @@ def _drawing(parts: Mapping[str, pd.DataFrame], levels: list[str], column: str) 
         )
         ax.hlines(places, error["high"], error["low"], color=colour(index), linewidth=1.4)
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("one minus the score")
     ax.set_yticks(range(len(levels)), levels)
     ax.invert_yaxis()
