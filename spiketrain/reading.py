@@ -9,7 +9,7 @@ are written out.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -164,6 +164,9 @@ def with_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
 def assign(data: dict[str, Any], steps: Sequence[str], value: Any, source: str = "--set") -> dict[str, Any]:
     """Return `data` with the value at `steps` replaced; only the mappings on the way are copied.
 
+    Some sections have dotted keys of their own (``training.before: {training.epochs: 8}``): there what is
+    left of the steps is one key, as it would be written.
+
     Args:
         data: a config.
         steps: the keys that lead to the value.
@@ -173,15 +176,24 @@ def assign(data: dict[str, Any], steps: Sequence[str], value: Any, source: str =
     Raises:
         InputError: one of the steps leads into something that has no keys.
     """
-    if len(steps) == 1:
-        return {**data, steps[0]: value}
-    inner = data.get(steps[0], {})
+    key, rest = _next_key(data, steps)
+    if not rest:
+        return {**data, key: value}
+    inner = data.get(key, {})
     inner = {"name": inner} if isinstance(inner, str) else inner
     if not isinstance(inner, dict):
-        raise InputError(
-            source, ".".join(steps), f"a key of a section; {steps[0]} has none", nearest(steps[0], data)
-        )
-    return {**data, steps[0]: assign(inner, steps[1:], value, source)}
+        raise InputError(source, ".".join(steps), f"a key of a section; {key} has none", nearest(key, data))
+    return {**data, key: assign(inner, rest, value, source)}
+
+
+def _next_key(data: Mapping[str, Any], steps: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return the key of `data` that the steps lead through, and the steps that are left within it."""
+    for length in range(len(steps), 0, -1):
+        if (key := ".".join(steps[:length])) in data:
+            return key, steps[length:]
+    if any("." in key for key in data if isinstance(key, str)):
+        return ".".join(steps), ()
+    return steps[0], steps[1:]
 
 
 class _Dumper(yaml.SafeDumper):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -96,6 +97,20 @@ def test_overrides_are_set_in_order_and_leave_the_rest() -> None:
 def test_an_override_of_a_part_given_by_its_name() -> None:
     data = with_overrides({"training": {"optimizer": "adam"}}, ["training.optimizer.beta1=0.8"])
     assert data["training"]["optimizer"] == {"name": "adam", "beta1": 0.8}
+
+
+def test_an_override_within_a_section_of_dotted_keys() -> None:
+    data: dict[str, Any] = {"training": {"before": {"training.epochs": 8, "rule": {"name": "backprop"}}}}
+    overrides = [
+        "training.before.training.epochs=5",
+        "training.before.training.decay=0.9",
+        "training.before.rule.output_slope=false",
+    ]
+    assert with_overrides(data, overrides)["training"]["before"] == {
+        "training.epochs": 5,
+        "training.decay": 0.9,
+        "rule": {"name": "backprop", "output_slope": False},
+    }
 
 
 def test_an_override_may_hold_equals_signs() -> None:
