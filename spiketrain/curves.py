@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from chips.base import Chips
 from rate_bridge.calibration import MeasuredTransfer, current_levels, measured_transfer
 from rate_bridge.filters import window
 from spiking.presentation import CurrentDrive, Phase, Weights
 
-__all__ = ["POINTS", "measure_curves"]
+__all__ = ["POINTS", "measure_at", "measure_curves"]
 
 POINTS = 25
 """Levels of the current, each of them a presentation."""
@@ -23,11 +25,7 @@ HIGHEST = 1.5
 def measure_curves(
     chips: Chips, *, points: int = POINTS, steps: int = 600, deviation: float = 0.6
 ) -> tuple[MeasuredTransfer, ...]:
-    """Return the curve of every neuron of layers 1 to L, from what is observed alone.
-
-    All synapses are programmed to 0 and all biases too, so that every neuron sees the
-    current that is injected and nothing else; all neurons are measured at once, one level a sample. The
-    chips are left as they were. A current counts as the total one, the programmed bias included.
+    """Return the curve of every neuron of layers 1 to L over a range around its design's.
 
     Args:
         chips: the population.
@@ -36,9 +34,25 @@ def measure_curves(
         deviation: how far neurons may deviate, as a fraction of the current; see `current_levels`.
     """
     network = chips.network
-    zeros = partial(torch.zeros, dtype=torch.float64, device=chips.device)
     curves = [layer.neuron.transfer(network.max_rate_hz, network.dt_ms) for layer in network.layers]
-    levels = [current_levels(curve, points, HIGHEST, deviation).to(chips.device) for curve in curves]
+    return measure_at(chips, [current_levels(curve, points, HIGHEST, deviation) for curve in curves], steps)
+
+
+def measure_at(chips: Chips, levels: Sequence[Tensor], steps: int = 600) -> tuple[MeasuredTransfer, ...]:
+    """Return the curve of every neuron of layers 1 to L through given levels, from what is observed alone.
+
+    All synapses are programmed to 0 and all biases too, so that every neuron sees the
+    current that is injected and nothing else; all neurons are measured at once, one level a sample. The
+    chips are left as they were. A current counts as the total one, the programmed bias included.
+
+    Args:
+        chips: the population.
+        levels: currents of each layer, as many in all of them, ``(points,)`` each.
+        steps: length of a level; rates are counted in its second half.
+    """
+    network, points = chips.network, len(levels[0])
+    zeros = partial(torch.zeros, dtype=torch.float64, device=chips.device)
+    levels = [level.to(chips.device) for level in levels]
     silent = Weights(
         forward=tuple(zeros(chips.chips, *synapses.parameters) for synapses in network.synapses),
         bias=tuple(zeros(chips.chips, n.size) for n in network.layers),

@@ -16,12 +16,12 @@ from learning.state import RuleState
 from learning.stimulus import Batch
 from mismatch.chip import bench_of
 from mismatch.spec import MismatchSpec
-from rate_bridge.calibration import MeasuredTransfer
+from rate_bridge.calibration import MeasuredTransfer, measured_transfer
 from rate_bridge.transfer import Transfer
 from root.errors import UnsupportedError
 from root.seeds import SeedTree
 from spiketrain.arms.base import Arm
-from spiketrain.curves import POINTS, measure_curves
+from spiketrain.curves import POINTS, measure_at, measure_curves
 from spiking.connections import Synapses
 from spiking.network import Network
 from spiking.presentation import Weights
@@ -33,6 +33,9 @@ LEVELS = torch.linspace(0.1, 1.0, 19, dtype=torch.float64)
 
 OUTPUTS = torch.linspace(-0.6, 0.6, 49, dtype=torch.float64).exp()
 """Factors of the rate that are tried."""
+
+DEPTH = 16.0
+"""How far below the usual levels a neuron is looked for."""
 
 HIGHEST = 0.95
 """Share of the highest rate of a design that saturates, up to which it is to agree."""
@@ -61,9 +64,10 @@ class Trims(RuleState):
 class Trimmed(Arm):
     r"""One model is trained on the design; every chip gets its weights, adjusted neuron by neuron.
 
-    Before anything is deployed the f-I curve of every neuron is measured on its chip. Where the design gives
-    the rate f(I), neuron j is taken to give :math:`c_j f(I)` for the current :math:`a_j I + b_j`, and gets
-    just that, while those behind it are told less of it:
+    Before anything is deployed the f-I curve of every neuron is measured on its chip, at levels around its
+    design's and at as many below them, where thresholds are that were made far too low. Where the design
+    gives the rate f(I), neuron j is taken to give :math:`c_j f(I)` for the current :math:`a_j I + b_j`, and
+    gets just that, while those behind it are told less of it:
 
     .. math:: W_{ij} \leftarrow \frac{a_j}{c_i} W_{ij}, \qquad \beta_j \leftarrow a_j \beta_j + b_j
 
@@ -77,7 +81,7 @@ class Trimmed(Arm):
     """
 
     name: ClassVar[str] = "trimmed"
-    calibration: ClassVar[int] = POINTS
+    calibration: ClassVar[int] = 2 * POINTS
     trains_elsewhere: ClassVar[str] = "the design itself, as a simulation"
     one_model: ClassVar[bool] = True
 
@@ -97,7 +101,7 @@ class Trimmed(Arm):
     def begin(self, chips: Chips, model: Model) -> None:
         model.truth = None
         found = []
-        for index, curve in enumerate(measure_curves(chips)):
+        for index, curve in enumerate(_curves(chips)):
             last = index == model.network.depth - 1  # nothing behind it could be told less
             found.append(trims(model.transfer(index), curve, OUTPUTS.new_ones(1) if last else OUTPUTS))
         model.memory |= Trims(*(tuple(values) for values in zip(*found, strict=True))).entries()
@@ -121,6 +125,27 @@ class Trimmed(Arm):
         )
         bias = tuple(g * own + b for g, own, b in zip(gains, copied.bias, offsets, strict=True))
         return replace(copied, forward=forward, bias=bias)
+
+
+def _curves(chips: Chips) -> list[MeasuredTransfer]:
+    """Measure every neuron around its design; and further below, which counts where it is not silent yet."""
+    around = measure_curves(chips)
+    below = measure_at(chips, [_lower(curve.currents) for curve in around])
+    found = []
+    for low, curve in zip(below, around, strict=True):
+        lowest = curve.rates[..., :1]
+        rates = torch.where(lowest > LEVELS.median(), low.rates, lowest)
+        currents = torch.cat([low.currents, curve.currents])
+        found.append(measured_transfer(currents, torch.cat([rates, curve.rates], dim=-1)))
+    return found
+
+
+def _lower(currents: Tensor) -> Tensor:
+    """Return as many levels below: by equal factors down to a `DEPTH`-th, or as far again if they reach 0."""
+    points, lowest = len(currents), currents[0]
+    if lowest > 0:
+        return lowest * torch.logspace(-1, 0, points + 1, base=DEPTH, dtype=currents.dtype)[:-1].to(currents)
+    return currents + lowest - currents[-1] - currents.diff()[0]
 
 
 def trims(

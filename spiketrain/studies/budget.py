@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from spiketrain.record.tables import read_rows
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.style import CYCLE, blank, colour, stroke
-from spiketrain.studies.figures import legend, words
+from spiketrain.studies.figures import legend, words, wrapped
 from spiketrain.studies.folder import Cells
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.statistics import mean_interval
@@ -126,7 +126,7 @@ def against_presentations(
         ax.set_yscale("log")  # where all are good, they differ by what they still get wrong
         ax.set_xlim(right=reach)
         ax.set_xlabel("presentations to each chip")
-        ax.set_title(level)
+        ax.set_title(wrapped(level, columns))
     for ax in places[len(levels) :]:
         ax.set_axis_off()
     for row in axes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
@@ -14,12 +15,15 @@ from spiketrain.report.drawing import Drawing
 from spiketrain.report.stacking import legend_below
 from spiketrain.report.style import INK, blank, colour, stroke
 
-__all__ = ["against", "differences", "legend", "words"]
+__all__ = ["against", "differences", "legend", "words", "wrapped"]
 
 MARKERS = "osD^vP*X"
 
 LEGEND_CHARACTERS = 120
 """What fits into a line of a legend."""
+
+TITLE_CHARACTERS = 84
+"""What fits above all the panels beside each other."""
 
 LEGEND_LINE = 0.19
 """Height of a line of a legend, in inches; figures have room for two."""
@@ -49,7 +53,8 @@ def against(
             part = part[part[name] == value]
         _lines(ax, part, x, series, lines)
         ax.set_xlabel(words(x))
-        ax.set_title(", ".join(f"{words(name)}: {value}" for name, value in zip(panels, level, strict=True)))
+        said = ", ".join(f"{words(name)}: {value}" for name, value in zip(panels, level, strict=True))
+        ax.set_title(wrapped(said, columns))
     for ax in places[len(levels) :]:
         ax.set_axis_off()
     for row in axes:
@@ -68,6 +73,11 @@ def against(
         figure,
         summary,
     )
+
+
+def wrapped(title: str, columns: int) -> str:
+    """Return a panel's title in lines as wide as one of so many panels beside each other."""
+    return textwrap.fill(title, TITLE_CHARACTERS // columns)
 
 
 def legend(figure: Figure) -> None:

@@ -198,18 +198,19 @@ def test_an_optimiser_that_needs_both_ends_of_a_synapse_is_refused_where_they_ar
 
 
 @pytest.mark.parametrize(
-    ("neuron", "deviations"),
+    ("neuron", "deviations", "cv"),
     [
-        (LIF(bias=1.3), {"threshold": None}),  # a threshold and a time constant are hard to tell apart
-        (LIF(bias=1.3), {"threshold": None, "tau_m": None}),
-        (Rate("tanh", tau_ms=0.5), {"gain": "output", "offset": "offset"}),
+        (LIF(bias=1.3), {"threshold": None}, 0.2),  # a threshold and a time constant are hard to tell apart
+        (LIF(bias=1.3), {"threshold": None}, 0.5),  # the lowest is a twentieth of the design's
+        (LIF(bias=1.3), {"threshold": None, "tau_m": None}, 0.2),
+        (Rate("tanh", tau_ms=0.5), {"gain": "output", "offset": "offset"}, 0.2),
     ],
-    ids=["thresholds", "time constants too", "rates"],
+    ids=["thresholds", "thresholds far too low", "time constants too", "rates"],
 )
-def test_trimmed_neurons_do_as_their_design(neuron, deviations):
+def test_trimmed_neurons_do_as_their_design(neuron, deviations, cv):
     """Mean rates become the ideal chip's, but for the gain of outputs; rate neurons' deviations are found."""
     network = chain([4, 12, 6], neuron)
-    spec = MismatchSpec(2, 5, {name: Normal(cv=0.2) for name in deviations})
+    spec = MismatchSpec(2, 5, {name: Normal(cv=cv) for name in deviations})
     chips = ChipPopulation(network, spec, TorchSimulator(), SeedTree(0))
     model = model_of(network, 1)
     Trimmed().begin(chips, model)

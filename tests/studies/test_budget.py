@@ -63,7 +63,7 @@ def test_a_study_counts_what_it_showed_its_chips(tmp_path):
         "in the loop": samples,
         "four pairs": 8 * samples,
         "offline": 0,
-        "trimmed": 25,
+        "trimmed": 50,
         "calibrated": 25 + 3 * 128,
     }
     assert not swept.table["converged"].any()
