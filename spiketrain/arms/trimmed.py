@@ -134,6 +134,7 @@ def _curves(chips: Chips) -> list[MeasuredTransfer]:
     found = []
     for low, curve in zip(below, around, strict=True):
         lowest = curve.rates[..., :1]
+        # above the median fewer than half of LEVELS are seen in the usual range, too few for `trims`
         rates = torch.where(lowest > LEVELS.median(), low.rates, lowest)
         currents = torch.cat([low.currents, curve.currents])
         found.append(measured_transfer(currents, torch.cat([rates, curve.rates], dim=-1)))
