@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
 from root.errors import InputError, SimulationError
+from spiketrain.allocator import kept_from_the_start
 from spiketrain.record.scratch import scratch
 from spiketrain.studies import hush
 
@@ -33,7 +34,6 @@ SETTINGS = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.pause": False,
-    "distributed.nanny.pre-spawn-environ": {**THREADS, "MALLOC_TRIM_THRESHOLD_": "65536"},
     "distributed.comm.timeouts.connect": "30s",
     "distributed.diagnostics.computations.nframes": 0,  # source code is not kept with every cell
     "distributed.worker.profile.enabled": False,
@@ -136,7 +136,8 @@ class DaskEngine(Engine):
         dd: Any = distributed
         self._dask = dd
         with contextlib.ExitStack() as stack:
-            stack.enter_context(dask.config.set(SETTINGS))
+            started = {**THREADS, **kept_from_the_start()}
+            stack.enter_context(dask.config.set({**SETTINGS, "distributed.nanny.pre-spawn-environ": started}))
             if scheduler is not None:
                 self._client = self._connect(scheduler)
             else:
@@ -191,6 +192,7 @@ class DaskEngine(Engine):
         own = dask.config.get("jobqueue.slurm", {})  # what the user's jobqueue.yaml says stays
         said = {**THREADS, "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "'[]'"}
         exports = [f"export {name}={value}" for name, value in said.items()]
+        exports += [f"export {name}=${{{name}-{value}}}" for name, value in kept_from_the_start().items()]
         quiet = ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--preload", hush.__name__]
         try:
             cluster = SLURMCluster(

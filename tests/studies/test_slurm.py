@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from root.errors import InputError
+from spiketrain.allocator import kept_from_the_start
 from spiketrain.studies.engine import DaskEngine
 
 SBATCH = """#!{python}
@@ -71,6 +72,8 @@ def test_cells_are_computed_by_jobs(slurm: Path) -> None:
     assert "#SBATCH -p long" in script
     assert "export OF_MY_OWN=yes" in script
     assert "export OMP_NUM_THREADS=1" in script
+    for name, value in kept_from_the_start().items():  # where the user's own lines say nothing of it
+        assert f"export {name}=${{{name}-{value}}}" in script
     assert "dask_worker tls://127.0.0.1:" in script
     assert f"--tls-key {slurm}" in script
     assert "--dashboard-address 127.0.0.1:0" in script

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import resource
 import signal
 import socket
 import ssl
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -22,6 +25,7 @@ from dask import config as dask_config
 from distributed import Client, Security
 from small_study import BASE, study
 
+from spiketrain.allocator import keep_freed_memory
 from spiketrain.studies.engine import DaskEngine
 from spiketrain.studies.study import load_study
 from spiketrain.studies.sweep import Options, sweep
@@ -101,6 +105,23 @@ def die_once(marker: str) -> str:
 def test_a_task_whose_worker_is_killed_goes_to_the_next(engine: DaskEngine, tmp_path: Path) -> None:
     found = dict(engine.map(die_once, [("cell", (str(tmp_path / "marker"),))]))
     assert found == {"cell": "alive"}
+
+
+def faults_of_arrays(megabytes: int) -> int:
+    """How many pages are touched for the first time by arrays that are made again and again."""
+    keep_freed_memory()
+    [np.ones(megabytes * 125_000) for _ in range(4)]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        [np.ones(megabytes * 125_000) for _ in range(4)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these options")
+@pytest.mark.parametrize("megabytes", [3, 20, 80])
+def test_a_worker_keeps_the_memory_of_arrays_that_are_freed(engine: DaskEngine, megabytes: int) -> None:
+    """Twenty arrays anew from the system would be at least ten faults for every 2 MB of one of them."""
+    assert dict(engine.map(faults_of_arrays, [("cell", (megabytes,))]))["cell"] < 10 * megabytes / 2
 
 
 @pytest.fixture
