@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from root.errors import InputError
 from spiketrain.commands import identify, tune
 from spiketrain.commands.guard import FAILED
 from spiketrain.commands.studying import study_command, train_and_report
@@ -36,20 +37,23 @@ def _act(study: Study, root: Path, options: Options) -> None:
 def _gather(collection: Collection, root: Path, options: Options) -> None:
     """Compute every study of a collection in a folder of its own, and say what it took.
 
-    What fails in one study does not keep the others from being computed.
+    What fails in one study does not keep the others from being computed. A study whose data cannot be read is
+    said first and left out; `--resume` computes it where they can.
     """
     from spiketrain.studies.collection import SUMMARY, CollectionFolder  # noqa: PLC0415 (libraries)
     from spiketrain.studies.study import STORED  # noqa: PLC0415
 
     studies = dict(collection.loaded())  # whatever is wrong is said before anything is computed
-    failed = []
     with CollectionFolder(root, collection, resume=options.resume) as folder:
+        new = {label: study for label, study in studies.items() if not (folder.of(label) / STORED).is_file()}
+        failed = _unreadable(new, options.data_dir)
         for label, study in studies.items():
-            begun = (folder.of(label) / STORED).is_file()
+            if label in failed:
+                continue
             if not options.quiet:
                 typer.echo(f"{label}:")
             try:
-                _of(study)(study, folder.of(label), replace(options, resume=begun))
+                _of(study)(study, folder.of(label), replace(options, resume=label not in new))
             except typer.Exit:
                 failed.append(label)
             finally:
@@ -57,8 +61,23 @@ def _gather(collection: Collection, root: Path, options: Options) -> None:
     if not options.quiet:
         typer.echo(f"studies: {root / SUMMARY}")
     if failed:
-        typer.echo(f"spiketrain: cells failed in {', '.join(failed)}", err=True)
+        typer.echo(f"spiketrain: cells failed, or data were missing, in {', '.join(failed)}", err=True)
         raise typer.Exit(FAILED)
+
+
+def _unreadable(studies: Mapping[str, Study], data_dir: Path | None) -> list[str]:
+    """Return the labels of the studies whose data cannot be read, having said why."""
+    from spiketrain.studies.data import check_readable  # noqa: PLC0415 (libraries)
+    from spiketrain.studies.plan import Plan  # noqa: PLC0415
+
+    found = []
+    for label, study in studies.items():
+        try:
+            check_readable(Plan(study.searched() if study.is_search else study), data_dir)
+        except InputError as error:
+            typer.echo(f"spiketrain: {label} is left out: {error}", err=True)
+            found.append(label)
+    return found
 
 
 command = study_command(_act, gather=_gather)

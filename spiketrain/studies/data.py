@@ -1,4 +1,4 @@
-"""Whether a study goes on with the data that it began with."""
+"""Whether a study's data can be read, and are those that it began with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,34 @@ from spiketrain.record.files import read_yaml
 from spiketrain.studies.folder import Cells
 from spiketrain.studies.plan import Plan
 
-__all__ = ["check_same_data"]
+__all__ = ["check_readable", "check_same_data"]
+
+
+def check_readable(plan: Plan, data_dir: Path | None) -> None:
+    """Read the data of a study's tasks until one can be read: without any, no cell could be computed.
+
+    Args:
+        plan: the study.
+        data_dir: where data files lie.
+
+    Raises:
+        InputError: no task's data can be read; what is wrong with the first one's.
+    """
+    seen, wrong = set[str](), list[InputError]()
+    for key in plan.keys():  # noqa: SIM118 (a method)
+        if key in plan.errors or (task := _task(plan, key)) in seen:
+            continue
+        seen.add(task)
+        try:
+            Experiment.from_mapping(plan.cell(key).config).load_data(data_dir)
+        except InputError as error:
+            if not error.key.startswith("task."):  # of this cell: another one may do with the same data
+                return
+            wrong.append(error)
+        else:
+            return
+    if wrong:
+        raise wrong[0]
 
 
 def check_same_data(

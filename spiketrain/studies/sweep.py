@@ -13,7 +13,7 @@ import pandas as pd
 from root.errors import SimulationError, disk_full
 from spiketrain.record.files import write_bytes
 from spiketrain.studies.cards import worker_for_each
-from spiketrain.studies.data import check_same_data
+from spiketrain.studies.data import check_readable, check_same_data
 from spiketrain.studies.display import Display, display
 from spiketrain.studies.engine import DaskEngine, Engine, InProcess
 from spiketrain.studies.folder import StudyFolder, full_disk
@@ -104,6 +104,8 @@ def sweep(study: Study, root: Path, options: Options, function: Callable[..., Ou
         SimulationError: the disk is full, or the workers are lost; what is finished stays.
     """
     plan = Plan(study)
+    if not options.resume:
+        check_readable(plan, options.data_dir)
     with StudyFolder.open(root, study, resume=options.resume) as folder:
         for name, content in options.files.items():
             write_bytes(root / name, content)

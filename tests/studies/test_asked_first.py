@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from small_study import study
+from small_study import BASE, study
 
 from root.errors import InputError
 from spiketrain.studies.figures import against
@@ -15,6 +16,8 @@ from spiketrain.studies.folder import StudyFolder
 from spiketrain.studies.page import drawn
 from spiketrain.studies.plan import Plan
 from spiketrain.studies.study import stored_study
+from spiketrain.studies.sweep import Options, sweep
+from spiketrain.studies.tune import tune
 
 RULES = [{"label": "a"}, {"label": "b", "training.learning_rate": 0.1}]
 ANALYSIS = {"x": "mismatch.weight.cv", "compare": "rule"}
@@ -68,3 +71,21 @@ def test_a_label_with_dollar_signs_is_a_label() -> None:
     texts = [text for text in drawing.figure.findobj() if hasattr(text, "get_parse_math")]
     assert {text.get_text() for text in texts} >= {r"$\frac{$", "5 $ or 6 $"}  # type: ignore[attr-defined]
     assert not any(text.get_parse_math() for text in texts if "$" in text.get_text())  # type: ignore[attr-defined]
+
+
+MISSING = {**BASE, "task": {"name": "npz", "file": "missing.npz"}}
+SEARCH = {"trials": 1, "search": {"training.learning_rate": {"low": 0.001, "high": 0.1}}}
+COMPUTED = Options(in_process=True, quiet=True)
+
+
+@pytest.mark.parametrize("act", [sweep, tune])
+def test_data_that_cannot_be_read(act: Callable[..., object], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"task\.file: .*missing\.npz.*--data-dir"):
+        act(study(base=MISSING, tune=SEARCH), tmp_path / "s", COMPUTED)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_study_of_two_tasks_is_computed_where_one_can_be_read(tmp_path: Path) -> None:
+    both = {"task": [{"label": "missing", "base": MISSING}, {"label": "there"}]}
+    swept = sweep(study(list=both, grid={}), tmp_path / "s", COMPUTED)
+    assert (swept.cells, swept.failed, set(swept.table["task"])) == (2, 1, {"there"})

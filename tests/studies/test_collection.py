@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import typer
@@ -53,6 +55,22 @@ def test_every_study_is_computed_whatever_fails_in_another(collection: Collectio
     with pytest.raises(typer.Exit):
         _gather(again, root, Options(in_process=True, quiet=True, resume=True))
     assert {p: p.stat().st_mtime_ns for p in root.glob("*/cells/*/summary.json")} == written
+
+
+def test_a_study_without_data_is_left_out_and_said_first(
+    collection: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, data = tmp_path / "runs", tmp_path / "data"
+    base = {**BASE, "task": {"name": "npz", "file": "d.npz"}}
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump({"name": "bad", "base": base, "grid": {}}))
+    with pytest.raises(typer.Exit):
+        _gather(collection, root, OPTIONS)
+    assert "second is left out: task.file: " in capsys.readouterr().err
+    assert pd.read_csv(root / "studies.csv")["study"].tolist() == ["first"]
+    data.mkdir()
+    np.savez(data / "d.npz", x=np.random.default_rng(0).random((400, 64)), y=np.arange(400) % 10)
+    _gather(collection, root, replace(OPTIONS, resume=True, data_dir=data))
+    assert pd.read_csv(root / "studies.csv")["study"].tolist() == ["second", "first"]
 
 
 def test_a_folder_keeps_its_collection(collection: Collection, tmp_path: Path) -> None:
