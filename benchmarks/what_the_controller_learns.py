@@ -1,4 +1,4 @@
-"""How well feedback weights of every origin fit the true chips: the table of `docs/results.md`.
+"""How well feedback weights of every origin fit the true chips: the table of `docs/results/feedback_fit.md`.
 
 Student 15-10-10-5, tanh with a linear output, Xavier weights × 1.15, inputs uniform in [-1, 1], targets from
 a ReLU teacher; an epoch is 39 batches of 128. Run it as::

@@ -1,6 +1,6 @@
 """Yin-Yang, 4-30-3, on mismatched chips: written to them after training on the design, or trained on them.
 
-The table of `docs/results.md`: backpropagation and feedback alignment. Offline, weights and
+The table of `docs/results/rate_networks.md`: backpropagation and feedback alignment. Offline, weights and
 biases deviate by σ, a few networks on many chips each; in the loop, weights, gains and offsets. Run it as::
 
     OMP_NUM_THREADS=1 python benchmarks/yinyang_chips.py --networks 4 --chips 50 --trained 10
