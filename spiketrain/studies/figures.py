@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from pandas.api.types import is_numeric_dtype
 
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.stacking import legend_below
@@ -18,6 +20,12 @@ from spiketrain.report.style import INK, blank, colour, stroke
 __all__ = ["against", "differences", "legend", "words", "wrapped"]
 
 MARKERS = "osD^vP*X"
+
+TICKS = 6
+"""Levels of the abscissa that get a tick each."""
+
+ACCURACIES = (0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
+"""Ticks of accuracies that are drawn by their odds."""
 
 LEGEND_CHARACTERS = 120
 """What fits into a line of a legend."""
@@ -47,11 +55,16 @@ def against(
     rows = -(-len(levels) // columns)
     figure, axes = blank(rows, columns, 0.6 + 2.9 * rows, sharey=True)
     places = [ax for row in axes for ax in row]
+    spread = _spread(summary, outcome)
     for ax, level in zip(places, levels, strict=False):
         part = summary
         for name, value in zip(panels, level, strict=True):
             part = part[part[name] == value]
         _lines(ax, part, x, series, lines)
+        if spread:
+            _by_odds(ax)
+        if is_numeric_dtype(part[x]) and part[x].nunique() <= TICKS:
+            ax.set_xticks(sorted(part[x].unique()))  # what was computed, not what lies between
         ax.set_xlabel(words(x))
         said = ", ".join(f"{words(name)}: {value}" for name, value in zip(panels, level, strict=True))
         ax.set_title(wrapped(said, columns))
@@ -69,10 +82,24 @@ def against(
         re.sub(r"\W+", "_", f"{outcome}_against_{x}"),
         f"{words(outcome).capitalize()} against {words(x)}",
         f"At {words(x)} {summary[x].max()}: {ends}.",
-        "Means over the chips with 95 % bootstrap intervals.",
+        "Means over the chips with 95 % bootstrap intervals." + (" The axis is that of odds." if spread else ""),
         figure,
         summary,
     )
+
+
+def _spread(summary: pd.DataFrame, outcome: str) -> bool:
+    """Return whether an outcome is drawn by its odds: of good accuracies, what is still wrong tells them apart."""
+    means = summary["mean"].dropna()
+    return outcome.endswith("accuracy") and bool(means.between(0.0, 1.0, inclusive="neither").all())
+
+
+def _by_odds(ax: Axes) -> None:
+    """Draw accuracies on a logit axis, with ticks that say what they are."""
+    ax.set_yscale("logit", nonpositive="clip")
+    ax.yaxis.set_major_locator(FixedLocator(ACCURACIES))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def wrapped(title: str, columns: int) -> str:

@@ -73,6 +73,23 @@ def test_a_label_with_dollar_signs_is_a_label() -> None:
     assert not any(text.get_parse_math() for text in texts if "$" in text.get_text())  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("means", "scale"), [((0.95, 0.99), "logit"), ((-0.5, 0.9), "linear"), ((0.5, 1.0), "linear")]
+)
+def test_good_accuracies_are_told_apart_and_other_scores_stay_where_they_are(
+    means: tuple[float, float], scale: str
+) -> None:
+    rows = [
+        {"rule": "a", "x": x, "mean": m, "low": m, "high": m, "n": 2}
+        for x, m in zip((1, 3), means, strict=True)
+    ]
+    with drawn():
+        drawing = against(pd.DataFrame(rows), x="x", series=["rule"], panels=(), outcome="test_accuracy")
+    (ax,) = drawing.figure.axes
+    assert ax.get_yscale() == scale
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "3"]
+
+
 MISSING = {**BASE, "task": {"name": "npz", "file": "missing.npz"}}
 SEARCH = {"trials": 1, "search": {"training.learning_rate": {"low": 0.001, "high": 0.1}}}
 COMPUTED = Options(in_process=True, quiet=True)
