@@ -82,7 +82,8 @@ def against(
         re.sub(r"\W+", "_", f"{outcome}_against_{x}"),
         f"{words(outcome).capitalize()} against {words(x)}",
         f"At {words(x)} {summary[x].max()}: {ends}.",
-        "Means over the chips with 95 % bootstrap intervals." + (" The axis is that of odds." if spread else ""),
+        "Means over the chips with 95 % bootstrap intervals."
+        + (" The axis is that of odds." if spread else ""),
         figure,
         summary,
     )
