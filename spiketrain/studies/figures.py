@@ -90,7 +90,7 @@ def against(
 
 
 def _spread(summary: pd.DataFrame, outcome: str) -> bool:
-    """Return whether an outcome is drawn by its odds: of good accuracies, what is still wrong tells them apart."""
+    """Return whether an outcome is drawn by its odds: good accuracies differ by what is still wrong."""
     means = summary["mean"].dropna()
     return outcome.endswith("accuracy") and bool(means.between(0.0, 1.0, inclusive="neither").all())
 
