@@ -104,7 +104,7 @@ def sweep(study: Study, root: Path, options: Options, function: Callable[..., Ou
         SimulationError: the disk is full, or the workers are lost; what is finished stays.
     """
     plan = Plan(study)
-    if not options.resume:
+    if not options.resume and not options.files:  # a study that brings its data has them in its folder
         check_readable(plan, options.data_dir)
     with StudyFolder.open(root, study, resume=options.resume) as folder:
         for name, content in options.files.items():
