@@ -72,8 +72,9 @@ def _unreadable(studies: Mapping[str, Study], data_dir: Path | None) -> list[str
 
     found = []
     for label, study in studies.items():
+        plan = Plan(study.searched() if study.is_search else study)
         try:
-            check_readable(Plan(study.searched() if study.is_search else study), data_dir)
+            check_readable(plan, data_dir)
         except InputError as error:
             typer.echo(f"spiketrain: {label} is left out: {error}", err=True)
             found.append(label)

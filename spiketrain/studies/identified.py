@@ -14,7 +14,6 @@ from root.files import read_regular
 from spiketrain.config import dump_yaml
 from spiketrain.record.files import write_text
 from spiketrain.record.tables import table_text
-from spiketrain.studies.data import check_readable
 from spiketrain.studies.figures import against, words
 from spiketrain.studies.folder import Cells, StudyFolder
 from spiketrain.studies.identification_figures import progress_curves, scatter, training_curves
@@ -51,8 +50,7 @@ def identify(study: Study, root: Path, options: Options) -> tuple[Path, int]:
     plan = Plan(study)
     _panels(study.identify, _columns(plan))
     function = functools.partial(identify_cell, study.identify.model_dump())
-    if not options.resume:
-        check_readable(plan, options.data_dir)
+    options.ask_for_data(plan)
     with StudyFolder.open(root, study, resume=options.resume) as folder:
         failed = compute_cells(plan, folder, options, function)
         progress, gains = (_collected(plan, folder.cells, name) for name in (PROGRESS, GAINS))

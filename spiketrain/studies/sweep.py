@@ -50,6 +50,15 @@ class Options:
     in_process: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)
 
+    def ask_for_data(self, plan: Plan) -> None:
+        """Read the data of a study that is to begin; one that brings files along has its data among them.
+
+        Raises:
+            InputError: no cell's data can be read.
+        """
+        if not self.resume and not self.files:
+            check_readable(plan, self.data_dir)
+
     def engine(self, root: Path, config: Mapping[str, Any]) -> Engine:
         """Return what computes the cells of a study.
 
@@ -104,8 +113,7 @@ def sweep(study: Study, root: Path, options: Options, function: Callable[..., Ou
         SimulationError: the disk is full, or the workers are lost; what is finished stays.
     """
     plan = Plan(study)
-    if not options.resume and not options.files:  # a study that brings its data has them in its folder
-        check_readable(plan, options.data_dir)
+    options.ask_for_data(plan)
     with StudyFolder.open(root, study, resume=options.resume) as folder:
         for name, content in options.files.items():
             write_bytes(root / name, content)

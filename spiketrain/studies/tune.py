@@ -16,7 +16,6 @@ from spiketrain.record.files import write_text
 from spiketrain.record.tables import table_text
 from spiketrain.report.drawing import Drawing
 from spiketrain.report.style import blank, colour
-from spiketrain.studies.data import check_readable
 from spiketrain.studies.display import Display, display
 from spiketrain.studies.edges import EDGE, searched, warnings
 from spiketrain.studies.folder import StudyFolder, full_disk
@@ -66,8 +65,7 @@ def tune(study: Study, root: Path, options: Options) -> tuple[Path, pd.DataFrame
     if part is None:
         raise InputError("tune", "nothing", "a section tune: trials, and what to search")
     plan = Plan(study.searched())
-    if not options.resume:
-        check_readable(plan, options.data_dir)
+    options.ask_for_data(plan)
     with StudyFolder.open(root, study, resume=options.resume) as folder:
         mend(root / JOURNAL)
         columns = _telling(plan, part)
